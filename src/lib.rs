@@ -15,7 +15,7 @@
 //! | [`proxy`] | the proxy pod: its spec, relay, life and watch | `events`, `cluster`, `kube_tunnel`, `brow_relay` |
 //! | [`forward`] | listeners on this machine and what keeps them going | `events`, `kube_tunnel` |
 //! | [`store`] | config, state, audit log, imports; one writer | `events` |
-//! | [`instance`] | the sockets by which running instances know each other | `events` |
+//! | [`instance`] | the sockets by which running instances know each other, and agents give orders | `events`, `text` |
 //! | [`term`] | the terminal, taken and given back | nothing of ours |
 //! | [`log`] | the log file, without secrets | `text` |
 //! | [`effects`] | effects become tasks | `events`, `cluster`, `proxy`, `kube_tunnel`, `forward`, `store`, `instance` |

@@ -23,7 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("proxy", &["events", "cluster", "kube_tunnel", "brow_relay"]),
     ("forward", &["events", "kube_tunnel"]),
     ("store", &["events"]),
-    ("instance", &["events"]),
+    ("instance", &["events", "text"]),
     ("term", &[]),
     ("log", &["text"]),
     ("effects", &["events", "cluster", "proxy", "kube_tunnel", "forward", "store", "instance"]),

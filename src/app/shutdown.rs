@@ -145,6 +145,7 @@ fn is_of_an_order(event: &Event) -> bool {
         | Event::Browse { .. }
         | Event::Forward { .. }
         | Event::Instance(_)
+        | Event::Agent(_)
         | Event::Terminate => false,
     }
 }

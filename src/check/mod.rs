@@ -162,7 +162,11 @@ pub async fn run(
         findings.push(files::others(others));
     }
     let settings = loaded.as_ref().map(|loaded| loaded.settings.clone()).unwrap_or_default();
-    let asked = known.iter().filter(chosen).map(|context| cluster::check(&clusters, context, &settings, scope.deep));
+    let chosen: Vec<&Context> = known.iter().filter(chosen).collect();
+    let mut asked = Vec::new();
+    for context in chosen {
+        asked.push(cluster::check(&clusters, context, &settings, scope.deep));
+    }
     let of_clusters: Vec<Vec<Finding>> = stream::iter(asked).buffered(MAX_CONCURRENT).collect().await;
     findings.extend(of_clusters.into_iter().flatten());
     findings.extend(files::config(paths, &loaded, &known));

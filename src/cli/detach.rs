@@ -38,14 +38,20 @@ pub(super) async fn start(globals: &Globals, options: &ConnectOptions, names: &[
     ExitCode::from(code)
 }
 
-/// The command line of the instance in the background.
-fn command(globals: &Globals, options: &ConnectOptions, names: &[String]) -> io::Result<Command> {
+/// Returns the command line of this program with the same files.
+pub(super) fn same_program(globals: &Globals) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--config").arg(&globals.paths.config);
     if let Some(path) = &globals.kubeconfig {
         command.arg("--kubeconfig").arg(std::path::absolute(path)?);
     }
     command.args(globals.logging.arguments()?);
+    Ok(command)
+}
+
+/// The command line of the instance in the background.
+fn command(globals: &Globals, options: &ConnectOptions, names: &[String]) -> io::Result<Command> {
+    let mut command = same_program(globals)?;
     command.args(["connect", "--detached", "--timeout", &options.timeout.to_string()]);
     if let Some(lasts) = options.lasts {
         command.args(["--for", &lasts.to_string()]);
@@ -90,7 +96,7 @@ async fn until_ready(mut child: Child, signals: &mut Signals) -> u8 {
 }
 
 /// Passes lines on until there are no more; whether one of them said that all is ready.
-async fn pass_on(from: Option<impl AsyncRead + Unpin>, to: impl Fn(&str)) -> bool {
+pub(super) async fn pass_on(from: Option<impl AsyncRead + Unpin>, to: impl Fn(&str)) -> bool {
     let mut ready = false;
     let Some(from) = from else { return ready };
     let mut lines = BufReader::new(from).lines();

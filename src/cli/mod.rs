@@ -13,6 +13,7 @@ mod forward;
 mod headless;
 mod logging;
 mod man;
+mod mcp;
 mod pod;
 mod print;
 mod report;
@@ -103,6 +104,9 @@ enum Command {
     Check(check::Options),
     /// Show the state of all running instances' forwards; --short prints one line for a status bar
     Status(status::Args),
+    /// Let coding agents reach targets that the config offers them, over the Model Context Protocol on standard input
+    /// and output
+    Mcp(mcp::Args),
     /// Print a shell's completion script, which also completes targets, contexts, pods and forwards
     Completions {
         /// The shell
@@ -170,7 +174,8 @@ fn obey(mut args: Args) -> eyre::Result<ExitCode> {
             | Command::Forward(_)
             | Command::Pod(_)
             | Command::Check(_)
-            | Command::Status(_),
+            | Command::Status(_)
+            | Command::Mcp(_),
         )
         | None => {
             if let Err(failure) = args.logging.start(&text()) {
@@ -240,6 +245,7 @@ async fn through(globals: Globals, command: Option<Command>) -> eyre::Result<Exi
         Some(Command::Check(options)) => Box::pin(check::run(globals, options)).await,
         Some(Command::Status(args)) => status::run(&globals, &args).await,
         Some(Command::Report(args)) => Box::pin(report::run(globals, args)).await,
+        Some(Command::Mcp(args)) => Box::pin(mcp::run(globals, args)).await,
     })
 }
 

@@ -129,10 +129,11 @@ impl Effects {
         }
     }
 
-    /// Publishes the forwards to the other instances, if they changed.
+    /// Publishes the forwards to the other instances, and the state to agents, if they changed.
     pub fn publish(&self, model: &Model) {
         if let Some((instance, _)) = &self.instance {
             instance.publish(|pid, role| model.report(pid, role));
+            instance.show(model);
         }
     }
 

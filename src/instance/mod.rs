@@ -4,6 +4,8 @@
 //! The sockets are in a directory that only their owner may enter. One whose program was killed answers nobody, holds
 //! no lock any more, and is removed by whoever notices.
 
+mod agent;
+mod board;
 mod follow;
 mod lock_file;
 mod serve;
@@ -22,11 +24,18 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::events::EventSender;
+use crate::text::Text;
+use agent::{Published, Sessions};
+use brow_model::Model;
 use brow_model::event::Event;
 use brow_model::fault::{Fault, What};
 use brow_model::instance::{Report, Role};
+use brow_model::settings::Language;
 use lock_file::LockFile;
 use wire::{Query, Reply};
+
+pub use agent::{Orders, View, Views, begin as begin_agent};
+pub use board::{Board, ClusterRow, ForwardRow, PodRow, TargetRow};
 
 /// The longest wait for an instance's answer. One that takes longer hangs, or is suspended.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,18 +54,30 @@ pub struct Instance {
     pub name: String,
     role: Role,
     reports: watch::Sender<Report>,
+    published: watch::Sender<Published>,
+    /// The words for agents, who read English.
+    text: Text,
 }
 
 impl Instance {
     /// Sends a report to the watchers if it changed.
     pub fn publish(&self, report: impl FnOnce(u32, Role) -> Report) {
-        let report = report(std::process::id(), self.role);
-        self.reports.send_if_modified(|known| {
-            let differs = *known != report;
-            *known = report;
-            differs
-        });
+        replace(&self.reports, report(std::process::id(), self.role));
     }
+
+    /// Sends the state to agents if it changed.
+    pub fn show(&self, model: &Model) {
+        replace(&self.published, Published::new(model, || Board::new(model, &self.text)));
+    }
+}
+
+/// Sends a value unless it is the last one.
+fn replace<T: PartialEq>(sender: &watch::Sender<T>, value: T) {
+    sender.send_if_modified(|known| {
+        let differs = *known != value;
+        *known = value;
+        differs
+    });
 }
 
 /// Becomes known to the others, and gets to know them: events tell of each, and then that all are known. What is
@@ -84,7 +105,8 @@ pub fn join(
     });
     let (discovered, names) = mpsc::channel(64);
     let following = follow::follow(dir.to_owned(), name.clone(), names, events.about(Event::Instance));
-    let serving = serve::serve(listener, told, discovered, events, token);
+    let (published, seen) = watch::channel(Published::default());
+    let serving = serve::serve(listener, (told, Sessions::new(seen)), discovered, events, token);
     let running = async move {
         let _socket = socket;
         tokio::select! {
@@ -92,7 +114,16 @@ pub fn join(
             () = serving => {}
         }
     };
-    Ok((Instance { name, role, reports }, running))
+    Ok((Instance { name, role, reports, published, text: Text::new(Language::En) }, running))
+}
+
+/// Takes the lock of whoever starts an instance for agents; it is released when it is dropped.
+///
+/// # Errors
+/// `WouldBlock` where somebody else has it, and others where there can be none.
+pub fn lock_start(dir: &Path) -> io::Result<impl Sized + use<>> {
+    prepare(dir)?;
+    LockFile::new(dir, "start")
 }
 
 /// The forwards of all running instances.
@@ -125,7 +156,7 @@ pub async fn all(dir: &Path) -> Census {
         match answer {
             Ok(Reply::Report { report }) if is_plain(&report) => census.reports.push((name, report)),
             Ok(Reply::No { why }) => census.silent.push(unheard(why)),
-            Ok(Reply::Report { .. } | Reply::Stopped) => {
+            Ok(Reply::Report { .. } | Reply::Stopped | Reply::View { .. }) => {
                 census.silent.push(unheard("its answer is malformed".into()));
             }
             Err(error) if is_gone(&error) => {}
@@ -151,7 +182,7 @@ pub async fn stop(dir: &Path, name: &str, id: u64) -> Result<(), Fault> {
     match ask(dir, name, &Query::Stop { id }, CLOSE_TIMEOUT).await {
         Ok(Reply::Stopped) => Ok(()),
         Ok(Reply::No { why }) => Err(fault(why)),
-        Ok(Reply::Report { .. }) => Err(fault(String::new())),
+        Ok(Reply::Report { .. } | Reply::View { .. }) => Err(fault(String::new())),
         Err(error) if error.kind() == ErrorKind::TimedOut => {
             Err(Fault::new(What::InstanceUnheard, pid_of(name).to_string(), ""))
         }

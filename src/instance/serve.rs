@@ -1,4 +1,4 @@
-//! The server side: each connection carries one request.
+//! The server side: each connection carries one request, or the orders of an agent.
 
 use std::io;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::agent::Sessions;
 use super::wire::{self, Query, Reply};
 use super::{ANSWER_TIMEOUT, CLOSE_TIMEOUT, REPORT_INTERVAL, is_name};
 use crate::events::EventSender;
@@ -29,7 +30,7 @@ const LAST_REPORT_TIMEOUT: Duration = Duration::from_millis(500);
 /// to `discovered`.
 pub(super) async fn serve(
     listener: UnixListener,
-    reports: watch::Receiver<Report>,
+    (reports, sessions): (watch::Receiver<Report>, Sessions),
     discovered: mpsc::Sender<String>,
     events: EventSender,
     closing: CancellationToken,
@@ -46,10 +47,10 @@ pub(super) async fn serve(
                 continue;
             };
             let (reports, discovered, events) = (reports.clone(), discovered.clone(), events.clone());
-            let closing = closing.clone();
+            let (sessions, closing) = (sessions.clone(), closing.clone());
             open.spawn(async move {
                 // Whoever hangs up or writes nonsense has had their answer.
-                let _ended = answer(stream, reports, &discovered, &events, &closing).await;
+                let _ended = answer(stream, (reports, &sessions), &discovered, &events, &closing).await;
                 drop(permit);
             });
         }
@@ -64,7 +65,7 @@ pub(super) async fn serve(
 
 async fn answer(
     stream: UnixStream,
-    mut reports: watch::Receiver<Report>,
+    (mut reports, sessions): (watch::Receiver<Report>, &Sessions),
     discovered: &mpsc::Sender<String>,
     events: &EventSender,
     closing: &CancellationToken,
@@ -84,6 +85,10 @@ async fn answer(
             }
             watching(stream, reports, closing).await
         }
+        Ok(Some(Query::Agent { client })) => tokio::select! {
+            ended = sessions.serve(stream, &client, events) => ended,
+            () = closing.cancelled() => Ok(()),
+        },
         Ok(Some(Query::Stop { id })) => {
             let has = |report: &Report| report.forwards.iter().any(|forward| forward.id == id);
             let says = if has(&reports.borrow()) {

@@ -31,6 +31,7 @@ fn report() -> Report {
 fn shared(id: u64) -> ForwardReport {
     ForwardReport {
         id,
+        agent: None,
         name: "db".into(),
         cluster: "dev".into(),
         namespace: "team".into(),

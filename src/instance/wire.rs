@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use super::agent::View;
 use brow_model::instance::Report;
 
 /// The version of the protocol.
@@ -31,14 +32,21 @@ pub(super) enum Query {
         /// Its number.
         id: u64,
     },
+    /// Begin a session of an agent: orders follow, and the state is sent whenever it changes.
+    Agent {
+        /// The name that the agent's program gives itself.
+        client: String,
+    },
 }
 
 /// An answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "says", rename_all = "kebab-case")]
 pub(super) enum Reply {
     /// Its forwards.
     Report { report: Report },
+    /// The state as an agent's session sees it.
+    View { view: View },
     /// The forward is closed.
     Stopped,
     /// The request is refused.

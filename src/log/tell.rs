@@ -72,6 +72,7 @@ fn tell(event: &Event) {
         Event::Forward { id, epoch, event } => tell_forward(id.0, epoch.0, event),
         Event::Instance(event) => tell_instance(event),
         Event::Store(event) => tell_store(event),
+        Event::Agent(event) => debug!("an agent: {event:?}"),
         Event::Contexts(Ok(contexts)) => debug!(contexts = contexts.len(), "the kubeconfig was read"),
         Event::Contexts(Err(fault)) => debug!("the kubeconfig was not read: {}", why(fault)),
         Event::Terminate => debug!("asked to end"),

@@ -81,6 +81,7 @@ mod tests {
             action: "create-pod",
             thing: "a\nb".to_owned(),
             cluster: Some("dev".to_owned()),
+            agent: None,
             namespace: None,
             fault: Some(What::Quota),
         };

@@ -6,8 +6,9 @@ use brow_model::settings::PodSettings;
 use brow_model::target::Target;
 
 /// Puts a target's guarded keys back to what the saved one has, or to nothing: where it listens beyond this machine or
-/// on which socket, which local users it lets in, whether it opens by itself, and what its pods are made of (their
-/// image above all). Returns what was there, a `key = value` each. What the file does not say is not guarded.
+/// on which socket, which local users it lets in, whether agents may connect to it, whether it opens by itself, and
+/// what its pods are made of (their image above all). Returns what was there, a `key = value` each. What the file does
+/// not say is not guarded.
 pub fn guard(target: &mut Target, saved: Option<&Target>) -> Vec<String> {
     let given = target.clone();
     let none = PodSettings::default();
@@ -23,6 +24,7 @@ pub fn guard(target: &mut Target, saved: Option<&Target>) -> Vec<String> {
     put_back(&mut target.pod.annotations, &pod.annotations);
     put_back(&mut target.forward.autostart, &saved.is_some_and(|saved| saved.forward.autostart));
     put_back(&mut target.forward.local_users, &saved.and_then(|saved| saved.forward.local_users));
+    put_back(&mut target.forward.agent, &saved.and_then(|saved| saved.forward.agent));
     put_back(&mut target.forward.local_socket, &saved.and_then(|saved| saved.forward.local_socket.clone()));
     if target.forward.is_open_to_others() {
         target.forward.local_address = saved.and_then(|saved| saved.forward.local_address);
@@ -60,6 +62,8 @@ mod tests {
             ("local_address = \"10.1.2.3\"", "local_address = \"10.1.2.3\""),
             ("local_socket = \"/run/db.sock\"", "local_socket = \"/run/db.sock\""),
             ("local_users = \"all\"", "local_users = \"all\""),
+            ("agent = true", "agent = true"),
+            ("agent = \"ask\"", "agent = \"ask\""),
             ("autostart = true", "autostart = true"),
             ("image = \"evil/socat\"", "image = \"evil/socat\""),
             ("pull_policy = \"Always\"", "pull_policy = \"Always\""),

@@ -206,6 +206,7 @@ async fn orders_given_before_the_end_are_carried_out_though_nobody_listens() {
         action: "open-forward",
         thing: "t1".to_owned(),
         cluster: None,
+        agent: None,
         namespace: None,
         fault: None,
     }));

@@ -1,6 +1,7 @@
 //! Questions in words.
 
 use super::Text;
+use brow_model::agent::{AgentWish, Deed};
 use brow_model::dialog::Question;
 use brow_model::offer::{LeftOut, Offer, OnConflict};
 
@@ -54,6 +55,7 @@ impl Text {
             Question::ImportOffers { from, there, offers, left_out } => {
                 self.take(question, from.as_ref(), *there, offers, left_out)
             }
+            Question::Agent(wish) => self.agent(wish),
             Question::Restore(open) => {
                 let names: Vec<String> = open.iter().map(|open| open.name.clone()).collect();
                 let (title, says) = self.about("question.restore", "question.restore-says", &names);
@@ -87,6 +89,23 @@ impl Text {
         };
         let buttons = buttons.iter().map(|key| self.get(key).to_owned()).collect();
         (self.get("question.quit").to_owned(), says, buttons)
+    }
+
+    /// The question whether an agent may have what it asks for.
+    fn agent(&self, wish: &AgentWish) -> (String, String, Vec<String>) {
+        let ttl = wish.ttl.to_string();
+        let parts = [("client", &*wish.client), ("target", &wish.target), ("cluster", &wish.cluster), ("ttl", &ttl)];
+        let title = match wish.deed {
+            Deed::Connect { .. } => "question.agent",
+            Deed::Renew(_) => "question.agent-renew",
+        };
+        let mut says = self.fill("question.agent-says", &parts);
+        if wish.production {
+            says = [self.fill("question.agent-production", &parts), says].join("\n");
+        }
+        let buttons = ["button.refuse", "button.allow-once", "button.allow-session"].into_iter();
+        let buttons = buttons.take(if wish.production { 2 } else { 3 }).map(|key| self.get(key).to_owned());
+        (self.fill(title, &parts), says, buttons.collect())
     }
 
     /// The question whether offers are to be taken over.

@@ -63,6 +63,7 @@ impl Text {
             Role::Dashboard => "instance.dashboard",
             Role::Connect => "instance.connect",
             Role::Background => "instance.background",
+            Role::Agents => "instance.agents",
             Role::Unknown => "instance.unknown",
         };
         self.fill(key, &[("pid", &pid.to_string())])

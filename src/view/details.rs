@@ -300,11 +300,12 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
         let total = if exactly { text.bytes_exactly(bytes) } else { text.bytes(bytes) };
         format!("{total} ({})", text.rate(rate))
     };
-    let mut facts = vec![
+    let mut facts: Vec<_> = agent(scene, forward).into_iter().collect();
+    facts.extend([
         fact("view.connections", format!("{}/{}", counts.open, counts.total).into()),
         fact("view.up", moved(counts.up, traffic.up_rate).into()),
         fact("view.down", moved(counts.down, traffic.down_rate).into()),
-    ];
+    ]);
     if counts.failed > 0 {
         facts.push((scene.get("view.failed"), Span::styled(counts.failed.to_string(), theme.bad)));
     }
@@ -336,9 +337,7 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
     if let Some(left) = forward.idle_left(scene.model.now) {
         facts.push(fact("view.rests-in", scene.text().left(left).into()));
     }
-    let untold = forward.users_untold && forward.spec.local_users != LocalUsers::All;
-    let users = if untold { scene.get("view.users-untold") } else { forward.spec.local_users.name() };
-    facts.push(fact("view.local-users", users.into()));
+    facts.push(local_users(scene, forward));
     let socket = forward.socket.clone().filter(|_| !forward.bound.is_empty());
     let others: Vec<String> = forward.bound.iter().skip(1).map(ToString::to_string).chain(socket).collect();
     facts.extend((!others.is_empty()).then(|| fact("view.also-on", others.join(", ").into())));
@@ -352,6 +351,20 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
     ];
     let next = hint(scene, forward);
     Facts { head, pairs: facts, fault: scene.model.trouble_of(forward), next, ..Facts::default() }
+}
+
+/// Returns the agent that opened a forward, if one did, and the time left to it.
+fn agent<'a>(scene: Scene<'a>, forward: &'a Forward) -> Option<(&'a str, Span<'a>)> {
+    let mark = forward.agent.as_ref()?;
+    let left = scene.text().left((mark.until - scene.model.now).max(TimeDelta::zero()));
+    Some((scene.get("view.agent"), Span::styled(format!("{} ({left})", mark.client), scene.theme().accent)))
+}
+
+/// Returns the local users who may connect to a forward.
+fn local_users<'a>(scene: Scene<'a>, forward: &'a Forward) -> (&'a str, Span<'a>) {
+    let untold = forward.users_untold && forward.spec.local_users != LocalUsers::All;
+    let users = if untold { scene.get("view.users-untold") } else { forward.spec.local_users.name() };
+    (scene.get("view.local-users"), Span::styled(users, scene.theme().text))
 }
 
 /// Returns the sentence below the facts of a forward: who else can connect, or when it gets a pod.
@@ -368,6 +381,7 @@ fn of_other<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Facts<'a> {
     let place = format!("{}/{}", forward.cluster, forward.namespace);
     let mut facts = vec![in_cluster(scene, &forward.cluster, place)];
     facts.extend(forward.pod.as_deref().map(|pod| fact("view.pod", pod.into())));
+    facts.extend(forward.agent.as_deref().map(|client| fact("view.agent", client.into())));
     let state = Span::styled(scene.text().reported_state(forward), forwards::others_style(scene, other));
     let head = vec![
         bold(scene, &forward.name),

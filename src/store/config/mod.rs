@@ -274,6 +274,7 @@ fn said(section: &mut Section<'_, '_>, of_target: bool, max_ttl: Ttl) -> Target 
             Some(Slot::Ip(at)) => *at = section.parsed(key).map(|found| found.value),
             Some(Slot::Path(at)) => *at = checked(section, key, is_socket_path, SOCKET_PATH),
             Some(Slot::Users(at)) => *at = section.one_of(key, &LocalUsers::ALL),
+            Some(Slot::Agent(at)) => *at = section.access(key),
             Some(Slot::Words(at)) => *at = section.texts(key).unwrap_or_default(),
             Some(Slot::Names(at)) => *at = section.texts(key),
             Some(Slot::Labels(at) | Slot::Annotations(at)) => *at = section.map(key),
@@ -282,9 +283,7 @@ fn said(section: &mut Section<'_, '_>, of_target: bool, max_ttl: Ttl) -> Target 
             }
         }
     }
-    if let Some(resources) = resources {
-        resources.finish();
-    }
+    resources.into_iter().for_each(Section::finish);
     target
 }
 

@@ -13,6 +13,7 @@ use toml_edit::{Item, TableLike, Value};
 
 use super::problem::{Problem, line_column};
 use brow_model::address::is_url;
+use brow_model::forward_settings::AgentAccess;
 use brow_model::near::nearest;
 use brow_model::workload::is_dns_label;
 
@@ -199,6 +200,12 @@ impl<'r, 't> Section<'r, 't> {
             (None, Some(text)) if text == word => Some(instead),
             (None, _) => self.must_be(key, &format!("\"{word}\", true or false"), &found),
         }
+    }
+
+    /// The access of agents: `true`, `false` or `ask`.
+    pub fn access(&mut self, key: &'static str) -> Option<AgentAccess> {
+        let ask = (AgentAccess::Ask.name(), Some(AgentAccess::Ask));
+        self.boolean_or(key, (Some(AgentAccess::Allowed), None), ask).flatten()
     }
 
     /// `true` or `false`.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use toml_edit::{Array, InlineTable, Value};
 
 use brow_model::field::{Slot, TargetField};
+use brow_model::forward_settings::AgentAccess;
 use brow_model::settings::Toleration;
 use brow_model::target::Target;
 
@@ -47,6 +48,10 @@ fn value(slot: Slot<'_>) -> Option<Value> {
         Slot::Port(port) => Some(i64::from(*port)).filter(|port| *port != 0).map(Value::from),
         Slot::Flag(flag) => flag.map(Value::from),
         Slot::On(on) => on.then(|| true.into()),
+        Slot::Agent(access) => access.map(|access| match access {
+            AgentAccess::Allowed => true.into(),
+            AgentAccess::Ask => access.name().into(),
+        }),
         Slot::Words(words) => (!words.is_empty()).then(|| list(words)),
         Slot::Names(names) => names.as_deref().map(list),
         Slot::Labels(table) | Slot::Annotations(table) => map(table),

@@ -62,6 +62,7 @@ pub(super) fn draw(
 fn grave(question: &Question) -> bool {
     match question {
         Question::KillPods(_) | Question::KillForeign { .. } | Question::CleanAll { .. } => true,
+        Question::Agent(wish) => wish.production,
         Question::DeleteTargets(_)
         | Question::Quit { .. }
         | Question::OtherPort { .. }

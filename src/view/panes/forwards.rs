@@ -68,7 +68,7 @@ fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
     vec![
         Cell::empty(),
         Cell::Tail(local(scene, forward)),
-        Cell::Line(vec![Span::styled("→ ", theme.faint), Span::styled(name(scene, forward), theme.text)]),
+        Cell::Line(target_cell(scene, name(scene, forward), theme.text, forward.agent.is_some())),
         Cell::Tail(Span::styled(via, if forward.via().is_some() { theme.dim } else { theme.faint })),
         Cell::text(scene.text().forward(forward, scene.model.now), style_of(scene, forward)),
         Cell::Line(connections),
@@ -92,7 +92,7 @@ fn others_cells<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Vec<Cell<'a>>
     let mut cells = vec![
         Cell::empty(),
         others_local(scene, other),
-        Cell::Line(vec![Span::styled("→ ", theme.faint), Span::styled(forward.name.as_str(), theme.dim)]),
+        Cell::Line(target_cell(scene, forward.name.as_str().into(), theme.dim, forward.agent.is_some())),
         Cell::Tail(Span::styled(forward.pod.as_deref().unwrap_or("–"), theme.dim)),
         Cell::text(scene.text().reported_state(forward), others_style(scene, other)),
     ];
@@ -106,6 +106,15 @@ fn others_local<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Cell<'a> {
     let local = other.forward.local.as_str();
     let open = local.parse::<SocketAddr>().is_ok_and(|address| !address.ip().is_loopback());
     if open { Cell::text(format!("! {local}"), scene.theme().bad) } else { Cell::text(local, scene.theme().dim) }
+}
+
+/// The target's name, and the mark of what an agent opened.
+fn target_cell<'a>(scene: Scene<'a>, name: Cow<'a, str>, style: Style, agents: bool) -> Vec<Span<'a>> {
+    let mut cell = vec![Span::styled("→ ", scene.theme().faint), Span::styled(name, style)];
+    if agents {
+        cell.extend([Span::raw(" "), Span::styled(scene.get("view.agent"), scene.theme().accent)]);
+    }
+    cell
 }
 
 /// Names the instance that owns a forward.

@@ -292,6 +292,7 @@ fn forwards_of_other_instances_are_dimmed_and_say_whose_they_are() {
     let mut model = busy();
     let shared = |id, name: &str, state| ForwardReport {
         id,
+        agent: None,
         name: name.to_owned(),
         cluster: "dev".to_owned(),
         namespace: "default".to_owned(),

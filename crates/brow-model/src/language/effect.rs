@@ -285,7 +285,7 @@ pub struct AuditEntry {
     pub at: DateTime<Utc>,
     /// The action: `create-pod`, `delete-pod`; `open-forward`, `restart-forward`, `close-forward`; `add-target`,
     /// `edit-target`, `rename-target`, `delete-target`, `restore-target`, `import-targets`; `connect-cluster`,
-    /// `disconnect-cluster`.
+    /// `disconnect-cluster`; `agent-connect`, `agent-renew`, `agent-stop`, `agent-refused`.
     pub action: &'static str,
     /// To what: a pod's, target's or context's name; for a renaming, both names.
     pub thing: String,
@@ -295,6 +295,9 @@ pub struct AuditEntry {
     /// The namespace, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
+    /// The name of the agent's program, where one asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     /// The fault's kind, where it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<What>,

@@ -10,6 +10,7 @@ use crate::language::effect::Clip;
 use crate::language::fault::Fault;
 use crate::language::request::Request;
 use crate::types::address::Address;
+use crate::types::agent::{AgentOrder, SessionId};
 use crate::types::backend::Backend;
 use crate::types::cluster::{Context, Link, Scope};
 use crate::types::connection::Connection;
@@ -107,10 +108,32 @@ pub enum Event {
     },
     /// Something about other instances.
     Instance(InstanceEvent),
+    /// Something about a session of an agent.
+    Agent(AgentEvent),
     /// Something about files.
     Store(StoreEvent),
     /// The system asks the program to end (SIGTERM, SIGHUP): no questions.
     Terminate,
+}
+
+/// Changes of an agent's session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AgentEvent {
+    /// It began.
+    Began {
+        session: SessionId,
+        /// The name that the agent's program gives itself.
+        client: String,
+    },
+    /// The agent gave an order.
+    Asked {
+        session: SessionId,
+        /// The order's number in the session.
+        number: u64,
+        order: AgentOrder,
+    },
+    /// It ended.
+    Ended { session: SessionId },
 }
 
 /// A forward's counters, read by the loop.

@@ -83,6 +83,12 @@ pub enum Message {
     WentDown,
     /// A probe found it up again.
     WentUp,
+    /// An agent asks for a target. Detail: its program.
+    AgentAsks,
+    /// An agent connected to a target. Detail: its program.
+    AgentConnected,
+    /// Nobody answered an agent's question about a target in time. Detail: its program.
+    AgentUnanswered,
     /// A pod is to be replaced by another with a new TTL.
     RenewalAsked,
     /// A pod was replaced. Detail: the pod that takes over.

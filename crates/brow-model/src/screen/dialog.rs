@@ -8,6 +8,7 @@ use crate::screen::form::TargetForm;
 use crate::screen::menu::Menu;
 use crate::screen::palette::Palette;
 use crate::screen::text_field::Field;
+use crate::types::agent::AgentWish;
 use crate::types::connection::Connection;
 use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
@@ -166,6 +167,8 @@ pub enum Question {
         /// Entries that cannot be taken over, with the reasons.
         left_out: Vec<LeftOut>,
     },
+    /// May an agent have this? Buttons: no, once, and where it is not in production, as long as its session lasts.
+    Agent(Box<AgentWish>),
     /// Open these forwards of an earlier run again?
     Restore(Vec<OpenForward>),
     /// Import the older tool's targets?
@@ -190,6 +193,13 @@ impl Question {
     /// The number of buttons.
     pub fn buttons(&self) -> usize {
         match self {
+            Self::Agent(wish) => {
+                if wish.production {
+                    2
+                } else {
+                    3
+                }
+            }
             Self::Quit { pods: 1.., .. } => 3,
             Self::ImportOffers { .. } => 1 + self.conflict_options().len(),
             Self::Quit { pods: 0, .. }

@@ -14,6 +14,7 @@ use crate::types::forward::ForwardId;
 use crate::types::installation::Installation;
 use crate::types::proxy::PodKey;
 
+pub use agents::Agents;
 pub use clusters::Clusters;
 pub use config::Config;
 pub use forwards::Forwards;
@@ -21,6 +22,7 @@ pub use instances::Instances;
 pub use pods::Pods;
 pub use targets::Targets;
 
+pub(crate) mod agents;
 mod clusters;
 mod config;
 mod forwards;
@@ -98,6 +100,8 @@ pub struct Model {
     pub forwards: Forwards,
     /// Other instances and their forwards.
     pub instances: Instances,
+    /// Sessions of coding agents.
+    pub agents: Agents,
     /// The config in use.
     pub config: Config,
     /// The state of the screen: lists, dialogs, focus, log.
@@ -124,6 +128,7 @@ impl Model {
             pods: Pods::new(now),
             forwards: Forwards::default(),
             instances: Instances::default(),
+            agents: Agents::default(),
             config: Config::default(),
             screen: Screen { page: 10, max_scroll: usize::MAX, unarranged: true, ..Screen::default() },
         }

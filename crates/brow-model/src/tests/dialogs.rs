@@ -192,7 +192,7 @@ fn pages_are_turned_and_choices_chosen() {
     model.update(Event::Act(Action::ClickItem(TargetField::ALL.len() + 1)));
     assert_eq!(form(&model).active(), TargetField::Via);
     press(&mut model, Command::Up);
-    assert_eq!(form(&model).active(), TargetField::LocalUsers, "the fields of a page form a ring");
+    assert_eq!(form(&model).active(), TargetField::Agent, "the fields of a page form a ring");
     press(&mut model, Command::Next);
     press(&mut model, Command::Down);
     press(&mut model, Command::Down);

@@ -17,6 +17,7 @@ fn shared(id: u64, name: &str, state: RemoteState) -> ForwardReport {
     ForwardReport {
         socket: None,
         id,
+        agent: None,
         name: name.into(),
         cluster: "dev".into(),
         namespace: "team".into(),

@@ -270,6 +270,7 @@ fn ports_of_other_instances_and_of_saved_targets_are_left_alone() {
     let mut model = browsing();
     let forward = ForwardReport {
         id: 1,
+        agent: None,
         name: "theirs".into(),
         cluster: "dev".into(),
         namespace: "team".into(),

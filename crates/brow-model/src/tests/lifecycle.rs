@@ -156,6 +156,7 @@ fn hear(model: &mut Model, pod: Option<&PodKey>, draining: Vec<String>) -> Vec<E
     let forward = ForwardReport {
         socket: None,
         id: 1,
+        agent: None,
         name: "mysql".into(),
         cluster: "same-cluster-by-another-name".into(),
         namespace: "team".into(),

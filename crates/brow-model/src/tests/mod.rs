@@ -7,6 +7,7 @@ macro_rules! any {
     };
 }
 
+mod agents;
 mod attention;
 mod batch;
 mod chosen;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::language::fault::Fault;
 use crate::types::address::Address;
+use crate::types::agent::AgentMark;
 use crate::types::backend::Backend;
 use crate::types::epoch::Epoch;
 use crate::types::forward_settings::LocalUsers;
@@ -92,6 +93,8 @@ pub struct Forward {
     pub autostarted: bool,
     /// The reason why connections do not go through the pod proxy, once that was tried.
     pub no_pod_proxy: Option<String>,
+    /// The agent that opened it, if one did.
+    pub agent: Option<AgentMark>,
     /// True if the system does not tell whose a connection is, so that all local users may connect.
     pub users_untold: bool,
 }
@@ -138,6 +141,7 @@ impl Forward {
             health: None,
             told: None,
             autostarted: false,
+            agent: None,
             users_untold: false,
         }
     }

@@ -42,6 +42,30 @@ impl LocalUsers {
     }
 }
 
+/// The access of agents to a target. A target without any is not offered to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentAccess {
+    /// Agents may connect to it.
+    Allowed,
+    /// They may once a person has agreed.
+    Ask,
+}
+
+impl AgentAccess {
+    /// Returns its name in the config and the form.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allowed => "true",
+            Self::Ask => "ask",
+        }
+    }
+
+    /// Returns the access of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Allowed, Self::Ask].into_iter().find(|access| access.name() == name)
+    }
+}
+
 /// The settings of forwards at one level of the config. Absent ones come from the next level (target, cluster,
 /// defaults, built in).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,6 +93,8 @@ pub struct ForwardSettings {
     pub local_address: Option<IpAddr>,
     /// The path of a Unix socket to listen on. Only targets have it.
     pub local_socket: Option<String>,
+    /// The access of agents; `None`: the target is not offered to them. Only targets have it.
+    pub agent: Option<AgentAccess>,
 }
 
 /// The same with every level merged and nothing absent.
@@ -124,6 +150,7 @@ impl ForwardSettings {
             autostart: false,
             local_address: None,
             local_socket: None,
+            agent: None,
         }
     }
 
@@ -143,6 +170,7 @@ impl ForwardSettings {
             autostart: self.autostart,
             local_address: self.local_address,
             local_socket: self.local_socket.clone(),
+            agent: self.agent,
         }
     }
 

@@ -36,6 +36,8 @@ pub enum Role {
     Connect,
     /// A subcommand that left its terminal.
     Background,
+    /// One that forwards for agents while there is no dashboard.
+    Agents,
     /// Something that a newer version knows.
     #[serde(other)]
     Unknown,
@@ -46,6 +48,9 @@ pub enum Role {
 pub struct ForwardReport {
     /// Its number in its instance.
     pub id: u64,
+    /// The name of the agent's program that opened it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     /// The target's name, with the port where that is not the first of several.
     pub name: String,
     /// The kubeconfig context.
@@ -182,8 +187,9 @@ impl Report {
     /// Every text in it: what a screen shows.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.forwards.iter().flat_map(|forward| {
-            let ForwardReport { name, cluster, namespace, local, socket, pod, draining, .. } = forward;
-            [name, cluster, namespace, local].into_iter().chain(socket).chain(pod).chain(draining).map(String::as_str)
+            let ForwardReport { name, cluster, namespace, local, socket, pod, draining, agent, .. } = forward;
+            let given = socket.iter().chain(pod).chain(agent).chain(draining);
+            [name, cluster, namespace, local].into_iter().chain(given).map(String::as_str)
         })
     }
 }

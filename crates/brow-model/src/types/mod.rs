@@ -1,6 +1,7 @@
 //! The types of the model: clusters, targets, pods, forwards and their parts. None knows of events or effects.
 
 pub mod address;
+pub mod agent;
 pub mod attention;
 pub mod backend;
 pub mod cluster;

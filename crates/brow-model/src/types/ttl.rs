@@ -33,6 +33,8 @@ pub enum TtlError {
 impl Ttl {
     /// Half an hour: what a pod gets when nobody says otherwise.
     pub const DEFAULT: Self = Self(30 * 60);
+    /// A quarter of an hour: the time of what an agent opens when it asks for no other.
+    pub const QUARTER: Self = Self(15 * 60);
     /// A minute.
     pub const MINUTE: Self = Self(60);
     /// A day: the ceiling when the config sets none.

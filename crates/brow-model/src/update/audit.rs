@@ -18,6 +18,14 @@ impl Model {
         self.write(action, thing.to_owned(), location.unzip(), fault, out);
     }
 
+    /// Writes what an agent asked for, by the name of its program.
+    pub(crate) fn audit_agent(&self, action: &'static str, target: &str, agent: &str, out: &mut Vec<Effect>) {
+        let cluster = self.target(target).map(|target| target.cluster.clone());
+        let (thing, agent) = (target.to_owned(), Some(agent.to_owned()));
+        let entry = AuditEntry { at: self.now, action, thing, cluster, namespace: None, agent, fault: None };
+        out.push(Effect::Store(StoreEffect::Audit(entry)));
+    }
+
     /// Writes what became of a connection.
     pub(crate) fn audit_cluster(&self, action: &'static str, name: &str, fault: Option<What>, out: &mut Vec<Effect>) {
         self.write(action, name.to_owned(), (Some(name), None), fault, out);
@@ -47,7 +55,7 @@ impl Model {
         out: &mut Vec<Effect>,
     ) {
         let (cluster, namespace) = (cluster.map(str::to_owned), namespace.map(str::to_owned));
-        let entry = AuditEntry { at: self.now, action, thing, cluster, namespace, fault };
+        let entry = AuditEntry { at: self.now, action, thing, cluster, namespace, agent: None, fault };
         out.push(Effect::Store(StoreEffect::Audit(entry)));
     }
 }

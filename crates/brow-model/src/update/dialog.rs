@@ -8,6 +8,7 @@ use crate::screen::dialog::{Dialog, Question};
 use crate::screen::form::{name_error, ttl_error};
 use crate::screen::text_field::Field;
 use crate::state::Model;
+use crate::types::agent::Consent;
 use crate::types::proxy::CleanupScope;
 use crate::types::target::Target;
 use crate::update::import::in_import;
@@ -196,6 +197,10 @@ impl Model {
             }
             Question::Quit { .. } if yes => self.quit(button == 2, out),
             Question::OtherPort { spec, port, .. } if yes => self.restart_forward(spec.id, Some(port), out),
+            Question::Agent(wish) => {
+                let consent = [Consent::Refused, Consent::Once, Consent::Session].get(button).copied();
+                self.answer_agent((wish.session, wish.question), consent.unwrap_or(Consent::Refused), None, out);
+            }
             Question::Restore(open) => self.answer_restore(&open, yes, out),
             Question::Import { targets, .. } => {
                 if yes {

@@ -161,7 +161,7 @@ impl Model {
         // It carries nothing: it keeps no pod.
         forward.route = Route::Failed;
         forward.fault = Some(fault.clone());
-        let (failed, unasked) = (forward.clone(), forward.autostarted);
+        let (failed, unasked) = (forward.clone(), forward.autostarted || forward.agent.is_some());
         let spec = Box::new(forward.spec.clone());
         self.on_forward_closed(&failed, out);
         if let Remedy::OtherPort(port) = fault.remedy

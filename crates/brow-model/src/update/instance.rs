@@ -25,6 +25,7 @@ impl Model {
             let target = self.target(&spec.target);
             ForwardReport {
                 id: spec.id.0,
+                agent: forward.agent.as_ref().map(|mark| mark.client.clone()),
                 name: target.map_or_else(|| spec.target.clone(), |target| port_name(target, &spec.address)),
                 cluster: spec.selector.cluster.clone(),
                 namespace: spec.selector.namespace.clone(),

@@ -1,6 +1,7 @@
 //! Routes events to the modules of their nouns.
 
 mod action;
+mod agent;
 mod arrange;
 mod attention;
 mod audit;
@@ -78,6 +79,7 @@ impl Model {
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
             Event::Instance(event) => self.on_instance(event, &mut out),
+            Event::Agent(event) => self.on_agent(event, &mut out),
             Event::Store(event) => self.on_store(event, &mut out),
             Event::Terminate => self.quit_unasked(&mut out),
         }
@@ -120,6 +122,7 @@ impl Model {
         self.check_demand(out);
         self.check_renewals(out);
         self.check_health(out);
+        self.check_agents(out);
         self.refresh_connections(out);
         self.warn_of_ends(out);
         if self.screen.notice.as_ref().is_some_and(|(_, until)| *until <= now) {

@@ -53,7 +53,9 @@ impl Model {
         let open = self.forwards_of(&target.name).filter(same).find(|forward| !forward.has_failed());
         if let Some(forward) = open {
             let (id, local, broken) = (forward.spec.id, forward.local(), forward.state() == ForwardState::Broken);
-            if forward.has_lost_pod() {
+            let lost = forward.has_lost_pod();
+            self.keep_forward(id);
+            if lost {
                 self.replace_lost_pod(id, out);
             } else if broken && target.address.workload().is_some() {
                 self.restart_forward(id, None, out);
@@ -175,6 +177,13 @@ impl Model {
         self.audit("open-forward", &spec.target, location, None, out);
         out.push(Effect::Forward(ForwardEffect::Open { spec: Box::new(spec), via }));
         id
+    }
+
+    /// Has a forward that an agent opened stay when the agent ends: a person wants it, too.
+    fn keep_forward(&mut self, id: ForwardId) {
+        if let Some(forward) = self.forwards.get_mut(id) {
+            forward.agent = None;
+        }
     }
 
     /// Selects a forward's row, as soon as there is one.

@@ -34,7 +34,7 @@ impl Model {
     }
 
     /// Requests a replacement of a pod, with its TTL or another. Returns false if there can be none.
-    fn renew(&mut self, key: &PodKey, ttl: Option<Ttl>, out: &mut Vec<Effect>) -> bool {
+    pub(crate) fn renew(&mut self, key: &PodKey, ttl: Option<Ttl>, out: &mut Vec<Effect>) -> bool {
         let ready = |pod: &&ProxyPod| self.is_ours(pod) && self.phase_of(pod) == Phase::Ready;
         let Some(pod) = self.pods.all().get(key).filter(ready) else { return false };
         let Some(target) = self.target_of_pod(pod).cloned() else { return false };

@@ -69,7 +69,9 @@ impl Model {
         let mut open = Vec::new();
         if self.config.settings().restore != Restore::Never {
             open.extend_from_slice(self.forwards.offered());
-            for forward in self.forwards.all().values().filter(|forward| !forward.has_failed()) {
+            for forward in
+                self.forwards.all().values().filter(|forward| !forward.has_failed() && forward.agent.is_none())
+            {
                 let spec = &forward.spec;
                 // It is gone at the next start, and its name is an address.
                 if self.targets.is_temporary(&spec.target) {

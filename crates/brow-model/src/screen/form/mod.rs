@@ -151,7 +151,8 @@ impl TargetForm {
             | Slot::Relay(_)
             | Slot::Carrier(_)
             | Slot::Policy(_)
-            | Slot::Users(_) => (!field.choices().contains(&text), "choice"),
+            | Slot::Users(_)
+            | Slot::Agent(_) => (!field.choices().contains(&text), "choice"),
             Slot::Probe(_) => (text.parse::<Probe>().is_err(), "probe"),
             Slot::Ip(_) => (text.parse::<IpAddr>().is_err(), "ip"),
             Slot::Image(_) => (text.contains(|c: char| c.is_whitespace() || is_unseen(c)), "image"),

@@ -6,7 +6,7 @@ mod notation;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::types::forward_settings::{ForwardSettings, LocalUsers};
+use crate::types::forward_settings::{AgentAccess, ForwardSettings, LocalUsers};
 use crate::types::health::Probe;
 use crate::types::settings::{Carrier, PodSettings, PullPolicy, Relay, Toleration};
 use crate::types::target::Target;
@@ -120,6 +120,8 @@ fields! {
     LocalSocket = "local_socket", Forward, Target, Path(forward.local_socket);
     /// Users of this machine who may connect: me, me+root or all.
     LocalUsers = "local_users", Forward, Any, Users(forward.local_users);
+    /// Coding agents may connect to it: true, or ask for a question each time.
+    Agent = "agent", Forward, Target, Agent(forward.agent);
     /// Image of its proxy pods, which must hold socat and sh.
     Image = "image", Pod, Any, Image(pod.image);
     /// Relay in its pods: socat, or auto for that of brow-tui where the pod can run it.
@@ -184,6 +186,8 @@ pub enum Slot<'a> {
     Ip(&'a mut Option<IpAddr>),
     /// The local users who may connect.
     Users(&'a mut Option<LocalUsers>),
+    /// The access of agents.
+    Agent(&'a mut Option<AgentAccess>),
     Words(&'a mut Vec<String>),
     /// Names of objects.
     Names(&'a mut Option<Vec<String>>),
@@ -253,6 +257,7 @@ impl TargetField {
             Some(Slot::Flag(_)) => &["", "true", "false"],
             Some(Slot::On(_)) => &["", "true"],
             Some(Slot::Users(_)) => &["", "me", "me+root", "all"],
+            Some(Slot::Agent(_)) => &["", "true", "ask"],
             Some(Slot::Relay(_)) => &["", "auto", "socat"],
             Some(Slot::Carrier(_)) => &["", "auto", "port-forward", "pod-proxy"],
             Some(Slot::Policy(_)) => &["", "Always", "IfNotPresent", "Never"],
@@ -281,6 +286,7 @@ impl Slot<'_> {
             Self::Probe(probe) => shown(probe.as_ref()),
             Self::Ip(ip) => shown(**ip),
             Self::Users(users) => shown(users.map(LocalUsers::name)),
+            Self::Agent(access) => shown(access.map(AgentAccess::name)),
             Self::Words(words) => words.join(", "),
             Self::Names(names) => shown(names.as_ref().map(|names| names.join(", "))),
             Self::Labels(table) | Self::Annotations(table) => notation::shown(table),
@@ -308,6 +314,7 @@ impl Slot<'_> {
             Self::Users(at) => {
                 *at = LocalUsers::ALL.into_iter().find(|(name, _)| *name == text).map(|(_, users)| users);
             }
+            Self::Agent(at) => *at = AgentAccess::named(text),
             Self::Words(at) => *at = words(text),
             Self::Names(at) => *at = some().map(|text| words(&text)),
             Self::Labels(at) | Self::Annotations(at) => *at = pairs(text).unwrap_or_default(),

@@ -1,0 +1,151 @@
+//! Coding agents: programs that reach targets through `brow-tui mcp`, as far as the config and a person let them.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::types::forward::ForwardId;
+use crate::types::ttl::Ttl;
+
+/// One connection of an agent to an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// The mark of a forward that an agent opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentMark {
+    /// The session that it ends with.
+    pub session: SessionId,
+    /// The name that the agent's program gives itself.
+    pub client: String,
+    /// The end of its time.
+    pub until: DateTime<Utc>,
+}
+
+/// An order of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum AgentOrder {
+    /// Forward a saved target.
+    Connect {
+        target: String,
+        /// The time until the forward ends; `None`: a quarter of an hour.
+        ttl: Option<Ttl>,
+        /// True if the first connection is to create the pod.
+        on_demand: bool,
+    },
+    /// Begin the time of a forward of its own anew.
+    Renew {
+        /// The forward's number.
+        forward: u64,
+        /// The time; `None`: a quarter of an hour.
+        ttl: Option<Ttl>,
+    },
+    /// Close a forward of its own.
+    Stop {
+        /// The forward's number.
+        forward: u64,
+    },
+    /// Pass on what the person said whom the agent's program has asked.
+    Answer {
+        /// The number of the question.
+        question: u64,
+        consent: Consent,
+    },
+}
+
+/// The answer to an agent's question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Consent {
+    /// No, and not again in this session.
+    Refused,
+    /// This time.
+    Once,
+    /// As long as this session lasts, unless it is in production, where each time is asked.
+    Session,
+    /// Nobody could be asked.
+    Nobody,
+}
+
+/// A wish of an agent that a person is asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentWish {
+    pub session: SessionId,
+    /// The number of the question.
+    pub question: u64,
+    /// The name that the agent's program gives itself.
+    pub client: String,
+    pub target: String,
+    /// The context.
+    pub cluster: String,
+    /// True if the config marks the cluster as production.
+    pub production: bool,
+    /// The time for which it wants the forward.
+    pub ttl: Ttl,
+    pub deed: Deed,
+}
+
+/// The deed that a wish is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// Open a forward.
+    Connect {
+        /// True if the first connection is to create the pod.
+        on_demand: bool,
+    },
+    /// Begin the time of a forward anew.
+    Renew(ForwardId),
+}
+
+/// The outcome of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The target has these forwards.
+    Open {
+        /// Their numbers.
+        forwards: Vec<u64>,
+    },
+    /// The forward lasts until then.
+    Renewed { until: DateTime<Utc> },
+    /// The forward is closed.
+    Stopped,
+    /// There is no screen: the agent's program has to ask its user, and to pass on the [answer](AgentOrder::Answer).
+    Ask {
+        /// The number of the question.
+        question: u64,
+        /// The time that the agent asks for.
+        ttl: Ttl,
+        /// True if the config marks the cluster as production.
+        production: bool,
+    },
+    /// It is not done.
+    Refused(Refusal),
+}
+
+/// The reason why an order is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// No saved target has the name.
+    NoTarget,
+    /// The config does not offer the target to agents.
+    NotOffered,
+    /// A person refused.
+    ByPerson,
+    /// Nobody answered in time.
+    Unanswered,
+    /// Nobody could be asked.
+    Nobody,
+    /// A question of this session is still open.
+    Busy,
+    /// No forward of this session has the number.
+    NotOwn,
+    /// The session has [too many](MAX_AGENT_FORWARDS) forwards.
+    TooMany,
+    /// There is no such question any more.
+    NoQuestion,
+}
+
+/// The most forwards that a session has at a time.
+pub const MAX_AGENT_FORWARDS: usize = 16;

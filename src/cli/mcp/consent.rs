@@ -1,0 +1,66 @@
+//! The question to a person through the agent's program, and the words for a refusal.
+
+use rmcp::model::{ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationSchema, EnumSchema};
+use serde_json::Value;
+
+use super::server::short;
+use brow_model::agent::{Consent, Outcome, Refusal};
+use brow_model::ttl::Ttl;
+
+/// The name of the field that a person answers in.
+pub(super) const CONSENT: &str = "consent";
+
+/// The form in which a person answers.
+pub(super) fn form(client: &str, subject: &str, ttl: Ttl, production: bool) -> Result<ElicitRequestParams, String> {
+    let where_to = if production { " in a production cluster" } else { "" };
+    let client = short(client);
+    let message = format!("brow-tui: {client} wants to {subject}{where_to}, for {ttl}.");
+    let answers = [("refuse", "Refuse"), ("once", "Allow once"), ("session", "Allow for this session")].into_iter();
+    let (values, titles): (Vec<&str>, Vec<&str>) = answers.take(if production { 2 } else { 3 }).unzip();
+    let owned = |texts: Vec<&str>| texts.into_iter().map(str::to_owned).collect();
+    let choice = EnumSchema::builder(owned(values)).enum_titles(owned(titles))?.build();
+    let requested_schema = ElicitationSchema::builder().required_enum_schema(CONSENT, choice).build()?;
+    Ok(ElicitRequestParams::FormElicitationParams { meta: None, message, requested_schema })
+}
+
+/// Returns what a person has answered.
+pub(super) fn consent_of(answer: &ElicitResult) -> Consent {
+    let chosen = answer.content.as_ref().and_then(|content| content.get(CONSENT)).and_then(Value::as_str);
+    match (&answer.action, chosen) {
+        (ElicitationAction::Accept, Some("once")) => Consent::Once,
+        (ElicitationAction::Accept, Some("session")) => Consent::Session,
+        (ElicitationAction::Accept | ElicitationAction::Decline, _) => Consent::Refused,
+        // The question was put away.
+        _ => Consent::Nobody,
+    }
+}
+
+/// Returns the words for an outcome that is none of the wanted ones.
+pub(super) fn failure(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Refused(refusal) => why(*refusal).to_owned(),
+        Outcome::Open { .. } | Outcome::Renewed { .. } | Outcome::Stopped | Outcome::Ask { .. } => {
+            "that question was about something else".to_owned()
+        }
+    }
+}
+
+/// Returns the words for a refusal.
+pub(super) fn why(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::NoTarget => "no saved target has this name; list_targets lists them",
+        Refusal::NotOffered => {
+            "this target is not offered to agents. Only a person can offer it: agent = \"ask\" (or true) for it in \
+             brow-tui's config, or Agents in its form (e in the dashboard)"
+        }
+        Refusal::ByPerson => "the person refused; do not ask again in this session",
+        Refusal::Unanswered => "nobody answered within 60 seconds, which counts as a refusal",
+        Refusal::Nobody => {
+            "a person has to agree, and nobody could be asked: have the person open the dashboard (brow-tui), and call again"
+        }
+        Refusal::Busy => "a question of this session is still open; wait for its answer",
+        Refusal::NotOwn => "this session has opened no forward of this number; list_forwards lists them, with own",
+        Refusal::TooMany => "this session has 16 forwards, the most that it may; stop one first",
+        Refusal::NoQuestion => "this question is no longer open; call again without an answer",
+    }
+}

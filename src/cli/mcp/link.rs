@@ -1,0 +1,185 @@
+//! The session with an instance: a dashboard, else one in the background, which is started where there is none.
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex as Cell, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::cli::{Globals, detach};
+use crate::instance::{self, Board, Orders, View, Views};
+use brow_model::agent::{AgentOrder, Outcome};
+use brow_model::instance::Role;
+
+/// The longest wait for the outcome of an order. A person has a minute to answer.
+const OUTCOME_TIMEOUT: Duration = Duration::from_secs(90);
+/// The longest wait for another process that starts an instance.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// The interval between two looks meanwhile.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// The words for an instance that has ended.
+const ENDED: &str = "the brow-tui instance that served this session has ended, and its forwards with it; call again";
+
+/// The state, and whether there is a session that tells it.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    view: View,
+    alive: bool,
+}
+
+/// The session with an instance; a new one is begun where the last has ended.
+pub(super) struct Link {
+    globals: Globals,
+    seen: watch::Sender<Seen>,
+    session: Mutex<Session>,
+}
+
+/// The end that takes orders, and the number of the last one.
+#[derive(Default)]
+struct Session {
+    orders: Option<Orders>,
+    last: u64,
+}
+
+impl Link {
+    pub(super) fn new(globals: Globals) -> Self {
+        Self { globals, seen: watch::Sender::default(), session: Mutex::default() }
+    }
+
+    pub(super) fn globals(&self) -> &Globals {
+        &self.globals
+    }
+
+    /// Returns the state of the instance.
+    ///
+    /// # Errors
+    /// The reason why there is no session.
+    pub(super) async fn board(&self, client: &str) -> Result<Board, String> {
+        self.begin(&mut *self.session.lock().await, client).await?;
+        Ok(self.seen.borrow().view.board.clone())
+    }
+
+    /// Waits until the state is such, and returns it.
+    ///
+    /// # Errors
+    /// Where the instance has ended.
+    pub(super) async fn wait(&self, is_such: impl Fn(&Board) -> bool) -> Result<Board, String> {
+        let mut seen = self.seen.subscribe();
+        let seen = seen.wait_for(|seen| !seen.alive || is_such(&seen.view.board)).await.map_err(|_| ENDED)?;
+        if seen.alive { Ok(seen.view.board.clone()) } else { Err(ENDED.to_owned()) }
+    }
+
+    /// Gives an order, and waits for its outcome.
+    ///
+    /// # Errors
+    /// The reason why there is none.
+    pub(super) async fn order(&self, client: &str, order: AgentOrder) -> Result<Outcome, String> {
+        let number = {
+            let mut session = self.session.lock().await;
+            self.begin(&mut session, client).await?;
+            session.last += 1;
+            let number = session.last;
+            let Some(orders) = &mut session.orders else { return Err(ENDED.to_owned()) };
+            orders.send(number, order).await.map_err(|_| ENDED)?;
+            number
+        };
+        let outcome =
+            |view: &View| view.outcomes.iter().find(|(of, _)| *of == number).map(|(_, outcome)| outcome.clone());
+        let mut seen = self.seen.subscribe();
+        let known = timeout(OUTCOME_TIMEOUT, seen.wait_for(|seen| !seen.alive || outcome(&seen.view).is_some()));
+        let seen = known.await.map_err(|_| "brow-tui did not answer in time")?.map_err(|_| ENDED)?;
+        outcome(&seen.view).ok_or_else(|| ENDED.to_owned())
+    }
+
+    /// Begins a session unless there is one.
+    async fn begin(&self, session: &mut Session, client: &str) -> Result<(), String> {
+        if session.orders.is_some() && self.seen.borrow().alive {
+            return Ok(());
+        }
+        let (view, views, orders) = self.find(client).await?;
+        self.seen.send_replace(Seen { view, alive: true });
+        session.orders = Some(orders);
+        tokio::spawn(follow(views, self.seen.clone()));
+        Ok(())
+    }
+
+    /// Finds an instance that serves agents, or starts one.
+    async fn find(&self, client: &str) -> Result<(View, Views, Orders), String> {
+        let dir = &self.globals.runtime;
+        let say = |error: io::Error| format!("brow-tui could not be reached: {error}");
+        if let Some(session) = begin_with(dir, client).await.map_err(say)? {
+            return Ok(session);
+        }
+        // One of many that come at once starts it.
+        let end = Instant::now() + START_TIMEOUT;
+        let _starting = loop {
+            match instance::lock_start(dir) {
+                Ok(lock) => break lock,
+                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < end => {
+                    sleep(LOOK_INTERVAL).await;
+                }
+                Err(error) => return Err(say(error)),
+            }
+        };
+        if let Some(session) = begin_with(dir, client).await.map_err(say)? {
+            return Ok(session);
+        }
+        start_host(&self.globals).await?;
+        begin_with(dir, client).await.map_err(say)?.ok_or_else(|| "brow-tui could not be started".to_owned())
+    }
+}
+
+/// Passes the state on until the instance ends.
+async fn follow(mut views: Views, seen: watch::Sender<Seen>) {
+    while let Ok(view) = views.next().await {
+        seen.send_replace(Seen { view, alive: true });
+    }
+    seen.send_replace(Seen::default());
+}
+
+/// Begins a session with an instance that serves agents, a dashboard first; `None` where none does.
+async fn begin_with(dir: &Path, client: &str) -> io::Result<Option<(View, Views, Orders)>> {
+    let census = instance::all(dir).await;
+    let of = |role: Role| census.reports.iter().filter(move |(_, report)| report.role == role && !report.leaving);
+    for (name, _) in of(Role::Dashboard) {
+        // One of an earlier version, or with too many sessions.
+        if let Ok(session) = instance::begin_agent(dir, name, client).await {
+            return Ok(Some(session));
+        }
+    }
+    for (name, _) in of(Role::Agents) {
+        match instance::begin_agent(dir, name, client).await {
+            Ok(session) => return Ok(Some(session)),
+            // It ends just now.
+            Err(error) if error.kind() != ErrorKind::Other => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// Starts an instance in the background, and waits until it can be reached.
+async fn start_host(globals: &Globals) -> Result<(), String> {
+    let say = |error: io::Error| format!("brow-tui could not be started: {error}");
+    let mut command = detach::same_program(globals).map_err(say)?;
+    command.args(["mcp", "--host"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().map_err(say)?;
+    let said = Arc::new(Cell::new(String::new()));
+    let note = |line: &str| {
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.extend([line, "\n"]);
+    };
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (ready, _) = tokio::join!(detach::pass_on(out, |_| {}), detach::pass_on(err, note));
+    if ready {
+        // From here on it goes its own way.
+        std::mem::forget(child);
+        return Ok(());
+    }
+    let said = said.lock().unwrap_or_else(PoisonError::into_inner).trim().to_owned();
+    Err(format!("brow-tui could not be started: {said}"))
+}
