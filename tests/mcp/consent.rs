@@ -1,0 +1,109 @@
+//! A person at the dashboard is asked, and decides.
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::agent::{Agent, World};
+use crate::common::kube::until;
+use crate::common::{Screen, Start};
+
+const QUESTION: &str = "Let an agent connect to";
+
+fn agent(world: &World) -> Agent {
+    let mut agent = Agent::start(world);
+    agent.initialize("2025-11-25", &json!({ "elicitation": {} }));
+    agent
+}
+
+fn dashboard(world: &World) -> Screen {
+    let mut screen = Start::new(&world.home).kubeconfig(&world.kubeconfig).size(120, 30).run();
+    screen.wait_for("live-page");
+    until("agents find it", || world.sockets() == 1);
+    screen
+}
+
+#[test]
+fn a_person_refuses_allows_once_or_for_the_session() {
+    let world = World::new();
+    let mut screen = dashboard(&world);
+    let redis = || json!({ "target": "redis", "ttl": "5m" });
+
+    // Refused, and not asked again.
+    let mut first = agent(&world);
+    let id = first.begin("connect", &redis());
+    let shown = screen.wait_for(QUESTION);
+    assert!(shown.contains("robot") && shown.contains("for 5m") && shown.contains("Allow for this session"), "{shown}");
+    let impatient = first.refusal("connect", &redis());
+    assert!(impatient.contains("still open"), "{impatient}");
+    screen.press("\r");
+    assert!(first.failure(id).contains("the person refused"));
+    screen.wait_gone(QUESTION);
+    assert!(first.refusal("connect", &redis()).contains("the person refused"));
+    assert_eq!((first.end(), world.pods()), (0, 0));
+
+    // Allowed once: the next time is asked about. Who has gone is not waited for.
+    let mut second = agent(&world);
+    let id = second.begin("connect", &redis());
+    screen.wait_for(QUESTION);
+    screen.press("\x1b[C\r");
+    let forward = second.result(id)["forwards"][0]["forward"].clone();
+    screen.press("4");
+    screen.wait("its mark in the row and the details", |text| {
+        text.contains("redis agent") && text.contains("agent robot")
+    });
+    second.call("stop", &json!({ "forward": forward }));
+    screen.wait_gone("redis agent");
+    until("its pod went along", || world.pods() == 0);
+    second.begin("connect", &redis());
+    screen.wait_for(QUESTION);
+    assert_eq!(second.end(), 0);
+    screen.wait_gone(QUESTION);
+
+    // Allowed for the session.
+    let mut third = agent(&world);
+    let id = third.begin("connect", &redis());
+    screen.wait_for(QUESTION);
+    screen.press("\x1b[C\x1b[C\r");
+    let forward = third.result(id)["forwards"][0]["forward"].clone();
+    third.call("stop", &json!({ "forward": forward }));
+    third.call("connect", &redis());
+    screen.wait_for("redis agent");
+    assert_eq!(third.end(), 0);
+    screen.wait_gone("redis agent");
+    until("nothing is open", || world.pods() == 0);
+
+    screen.signal(Signal::TERM);
+    assert!(screen.wait_end().success());
+    world.assert_nothing_is_left();
+    let of_agents = world.audit().into_iter().filter(|line| line["agent"].is_string());
+    let actions: Vec<_> = of_agents.map(|line| line["action"].as_str().unwrap().to_owned()).collect();
+    let wanted = ["agent-refused", "agent-connect", "agent-stop", "agent-connect", "agent-stop", "agent-connect"];
+    assert_eq!(actions, wanted);
+}
+
+#[test]
+fn production_is_asked_about_each_time() {
+    let world = World::new();
+    let mut screen = dashboard(&world);
+    let mut agent = agent(&world);
+    let id = agent.begin("connect", &json!({ "target": "live-page" }));
+    let shown = screen.wait_for(QUESTION);
+    assert!(shown.contains("production") && !shown.contains("Allow for this session"), "{shown}");
+    screen.press("\x1b[C\r");
+    let forward = agent.result(id)["forwards"][0].clone();
+    let id = agent.begin("renew", &json!({ "forward": forward["forward"] }));
+    screen.wait_for("Let an agent keep live-page");
+    screen.press("\r");
+    assert!(agent.failure(id).contains("the person refused"));
+
+    // What is allowed without asking is not asked about.
+    agent.call("connect", &json!({ "target": "page" }));
+    screen.press("4");
+    screen.wait_for("page agent");
+    agent.end();
+    screen.wait_gone("page agent");
+    until("nothing is open", || world.pods() == 0);
+    screen.signal(Signal::TERM);
+    assert!(screen.wait_end().success());
+    world.assert_nothing_is_left();
+}

@@ -1,0 +1,115 @@
+//! Clients that mean harm, or are broken: nothing changes, and the errors are clear.
+
+use serde_json::{Value, json};
+
+use crate::agent::{Agent, World};
+use crate::common::kube::until;
+
+#[test]
+fn a_hostile_client_changes_nothing_and_gets_clear_errors() {
+    let world = World::new();
+    let config = world.home.read_config();
+    let mut agent = Agent::start(&world);
+    // Before anything has begun.
+    agent.notify("notifications/cancelled");
+    agent.send(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+    agent.initialize("2025-11-25", &json!({}));
+    let huge = "x".repeat(900_000);
+    for (line, code, words) in [
+        ("no JSON", -32700, "not JSON"),
+        ("[1, 2]", -32600, "no valid message"),
+        ("{}", -32600, "no valid message"),
+        (r#"{"jsonrpc":"1.0","id":"x","method":"ping"}"#, -32600, "no valid message"),
+        (r#"{"jsonrpc":"2.0","id":"x","method":7}"#, -32600, "no valid message"),
+        (&"y".repeat(3 << 20), -32600, "longer than 1 MiB"),
+        (&"[".repeat(100_000), -32700, "not JSON"),
+    ] {
+        agent.send(line.as_bytes());
+        let error = agent.message(words, |message| !message["error"].is_null())["error"].take();
+        assert_eq!(error["code"], code, "{error}");
+        assert!(error["message"].as_str().unwrap().contains(words), "{error}");
+    }
+    agent.send(b"\xff\xfe{");
+    agent.message("it is not UTF-8", |message| message["error"]["code"] == -32700);
+    for (method, params, code) in [
+        ("fly", json!({}), -32601),
+        ("tools/call", json!({ "name": "run_command", "arguments": { "command": "id" } }), -32602),
+        ("tools/call", json!({ "name": "\u{1b}[2J".repeat(9) + &huge, "arguments": {} }), -32602),
+        ("resources/read", json!({ "uri": "file:///etc/passwd" }), -32002),
+        ("prompts/get", json!({ "name": "x" }), -32601),
+    ] {
+        let answer = agent.ask(method, params);
+        assert_eq!(answer["error"]["code"], code, "{method}: {answer}");
+        let words = answer["error"]["message"].as_str().unwrap();
+        assert!(words.len() < 200 && !words.contains('\u{1b}'), "{words:?}");
+    }
+    for (tool, arguments) in [
+        ("connect", json!({ "target": ["page"] })),
+        ("connect", json!({ "target": "page", "namespace": "kube-system" })),
+        ("connect", json!({ "target": "page", "ttl": "-1s" })),
+        ("connect", json!({ "target": huge })),
+        ("connect", json!({ "target": "10.0.0.1:22" })),
+        ("connect", json!({ "target": "secret" })),
+        ("stop", json!({ "forward": u64::MAX })),
+        ("renew", json!({ "forward": {} })),
+        ("list_targets", json!({ "all": true })),
+    ] {
+        let words = agent.refusal(tool, &arguments);
+        assert!(words.len() < 400, "{words}");
+    }
+    assert_eq!(agent.call("list_forwards", &json!({}))["forwards"], json!([]));
+    assert_eq!((world.pods(), world.home.read_config()), (0, config));
+    assert!(world.audit().is_empty(), "{:?}", world.audit());
+    assert_eq!(agent.end(), 0);
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn a_flood_is_answered_or_refused_to_its_end() {
+    let world = World::new();
+    let mut agent = Agent::start(&world);
+    agent.initialize("2025-11-25", &json!({}));
+    let ids: Vec<u64> =
+        (0..1_000).map(|_| agent.begin("connect", &json!({ "target": "page", "on_demand": true }))).collect();
+    let mut opened = Vec::new();
+    for id in ids {
+        let answer = agent.answer(id);
+        match answer["error"]["code"].as_i64() {
+            None => opened.push(answer["result"]["structuredContent"]["forwards"][0]["forward"].clone()),
+            Some(code) => assert_eq!(code, -32000, "{answer}"),
+        }
+    }
+    opened.dedup();
+    assert_eq!(opened.len(), 1, "the same forward each time");
+    assert_eq!(agent.call("list_forwards", &json!({}))["forwards"].as_array().unwrap().len(), 1);
+    assert_eq!(agent.end(), 0);
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn many_sessions_at_once_share_one_instance_and_too_many_are_refused() {
+    let world = World::new();
+    let mut agents: Vec<Agent> = (0..20).map(|_| Agent::start(&world)).collect();
+    for agent in &mut agents {
+        agent.initialize("2025-11-25", &json!({}));
+    }
+    let ids: Vec<u64> = agents.iter_mut().map(|agent| agent.begin("list_targets", &json!({}))).collect();
+    let answers: Vec<Value> = agents.iter_mut().zip(&ids).map(|(agent, id)| agent.answer(*id)).collect();
+    assert_eq!(world.sockets(), 1);
+    let refused: Vec<_> = answers.iter().filter(|answer| answer["result"]["isError"] == true).collect();
+    assert_eq!(refused.len(), 4);
+    for answer in refused {
+        let words = answer["result"]["content"][0]["text"].as_str().unwrap();
+        assert!(words.contains("16 sessions"), "{words}");
+    }
+    let served = answers.iter().position(|answer| answer["result"]["isError"] == false).unwrap();
+    agents[served].call("connect", &json!({ "target": "page" }));
+    // Its end is not the end of the others.
+    assert_eq!(agents.remove(served).end(), 0);
+    until("its pod went along", || world.pods() == 0);
+    assert_eq!(world.sockets(), 1);
+    for agent in agents {
+        assert_eq!(agent.end(), 0);
+    }
+    world.assert_nothing_is_left();
+}
