@@ -10,8 +10,8 @@ use kube_tunnel::{LeaseOptions, Protocol, Route, Tunnels};
 use crate::forward::Forward;
 use crate::{cluster, pod};
 
-/// Runs in the child: `serve KUBECONFIG SERVER PORT[=ADDRESS|!]...`. A port of the pod is reached directly, an address
-/// by its relay, and a port with `!` by our own. Prints `PORT ADDRESS` for each, and ends with its standard input.
+/// Runs in the child: `serve KUBECONFIG SERVER PORT[=ADDRESS|!|^]...`. A port of the pod is reached directly, an address
+/// by its relay, a port with `!` by our own, and with `^` by that through the pod proxy. Prints `PORT ADDRESS` for each, and ends with its standard input.
 pub async fn serve(arguments: &[String]) {
     let mut config = cluster::config(&arguments[0], "brow-admin").await;
     config.cluster_url = format!("https://{}", arguments[1]).parse().expect("a URL");
@@ -21,9 +21,14 @@ pub async fn serve(arguments: &[String]) {
     let options = most.map_or_else(LeaseOptions::default, |tunnels| LeaseOptions { tunnels });
     let mut forwards = Vec::new();
     for argument in &arguments[2..] {
-        if let Some(port) = argument.strip_suffix('!') {
+        if let Some(port) = argument.strip_suffix(['!', '^']) {
             let route = Route { namespace: pod::NAMESPACE.into(), pod: pod::POD.into(), port: pod::RELAY };
-            let forward = Forward::by_ours(&tunnels, route, pod::secret(), &format!("127.0.0.1:{port}")).await;
+            let target = format!("127.0.0.1:{port}");
+            let forward = if argument.ends_with('!') {
+                Forward::by_ours(&tunnels, route, pod::secret(), &target).await
+            } else {
+                Forward::by_pod_proxy(&tunnels, route, pod::secret(), &target).await
+            };
             println!("{port} {}", forward.address);
             forwards.push(forward);
             continue;
@@ -58,9 +63,18 @@ impl Forwarder {
 
     /// Ours, by our own relay in the pod.
     pub fn by_relay(kubeconfig: &str, server: SocketAddr, ports: &[u16]) -> Self {
+        Self::by_relay_with('!', kubeconfig, server, ports)
+    }
+
+    /// Ours, by our own relay through the pod proxy.
+    pub fn by_pod_proxy(kubeconfig: &str, server: SocketAddr, ports: &[u16]) -> Self {
+        Self::by_relay_with('^', kubeconfig, server, ports)
+    }
+
+    fn by_relay_with(mark: char, kubeconfig: &str, server: SocketAddr, ports: &[u16]) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("our own path"));
         command.arg("serve").arg(kubeconfig).arg(server.to_string());
-        command.args(ports.iter().map(|port| format!("{port}!")));
+        command.args(ports.iter().map(|port| format!("{port}{mark}")));
         Self::read(&mut command)
     }
 

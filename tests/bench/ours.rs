@@ -15,12 +15,20 @@ use crate::pod::{DOWN, ECHO, PLAIN, PLAIN_DOWN, UP, WEB};
 
 /// Runs the wanted cases and prints a line for each.
 pub async fn run(kubeconfig: &str, api: SocketAddr, wanted: impl Fn(&str) -> bool) {
-    if !wanted("ours") {
-        return;
+    if wanted("ours") {
+        println!("by brow-tui's own relay:");
+        by(Forwarder::by_relay, kubeconfig, api).await;
     }
-    println!("by brow-tui's own relay:");
+    if wanted("pod-proxy") {
+        println!("by brow-tui's own relay, through the pod proxy:");
+        by(Forwarder::by_pod_proxy, kubeconfig, api).await;
+    }
+}
+
+/// Runs them by one carrier.
+async fn by(carrier: fn(&str, SocketAddr, &[u16]) -> Forwarder, kubeconfig: &str, api: SocketAddr) {
     let kubectl = Forwarder::kubectl(kubeconfig, api, &PORTS);
-    let ours = Forwarder::by_relay(kubeconfig, api, &PORTS);
+    let ours = carrier(kubeconfig, api, &PORTS);
     let to_both = (&kubectl, &ours);
     settle().await;
     let (theirs, own) =
@@ -38,7 +46,7 @@ pub async fn run(kubeconfig: &str, api: SocketAddr, wanted: impl Fn(&str) -> boo
     with_cpu(to_both, UP, GIGABYTES, up, asked, ("CPU seconds per GB up", "")).await;
     at_once(&kubectl, &ours).await;
     drop((kubectl, ours));
-    distance(kubeconfig, api, Forwarder::by_relay, "≤ 1.05").await;
+    distance(kubeconfig, api, carrier, "≤ 1.05").await;
 }
 
 /// 1,000 round trips of 32 bytes one after another, in ms.

@@ -90,6 +90,19 @@ impl Forward {
         Self::with(tunnels, route, ahead, LeaseOptions { tunnels: 1 }).await
     }
 
+    /// The same through the pod proxy.
+    pub async fn by_pod_proxy(tunnels: &Tunnels, route: Route, secret: Secret, target: &str) -> Self {
+        let lease = tunnels.lease(route.clone(), LeaseOptions { tunnels: 1 });
+        let mut stream =
+            ask_relay(&lease, &secret, RelayRequest::Listen, async { Ok(()) }).await.expect("a relay that answers");
+        let port = relay::listen::<_, Error>(&mut stream).await.expect("a pod that runs it");
+        let proxied = Route { port, ..route.clone() };
+        let stream = tunnels.pod_proxy(&proxied, relay::UPGRADE).await.expect("an API server that reaches the pod");
+        let mux = Mux::start(stream, &secret.key()).await.expect("a relay that runs");
+        let ahead = Ahead::Ours(Arc::new(mux), target.parse().expect("an address"));
+        Self::with(tunnels, route, ahead, LeaseOptions { tunnels: 1 }).await
+    }
+
     async fn with(tunnels: &Tunnels, route: Route, ahead: Ahead, options: LeaseOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
