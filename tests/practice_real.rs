@@ -301,11 +301,24 @@ async fn relays_run_our_program_on_both() {
         };
         let mut stream = tokio::time::timeout(TIMEOUT, starting).await.expect("a relay");
         relay::load::<_, kube_tunnel::Error>(&mut stream).await.unwrap();
-        let relay = Mux::start(stream, &secret.key()).await.unwrap();
-        let asked = async |address: String| tokio::time::timeout(TIMEOUT, asked(&relay, &address)).await.unwrap();
-        assert_eq!(asked(format!("{host}:7")).await, "question", "{host}");
-        assert_eq!(asked(format!("{host}:81")).await, "TargetRefused", "{host}");
-        assert_eq!(asked("no-such-host.invalid:7".to_owned()).await, "TargetUnresolved", "{host}");
+        let forwarded = Mux::start(stream, &secret.key()).await.unwrap();
+        // Past the node, once it listens.
+        let port = relay::POD_PROXY_PORT;
+        let route = Route { namespace: place.namespace.clone(), pod: "ours".into(), port };
+        let tunnels = Tunnels::new(place.client.clone(), None);
+        let refused = tunnels.pod_proxy(&route, relay::UPGRADE).await.err().expect("nobody listens");
+        let kube_tunnel::Error::NoUpgrade { status: 500, text } = refused else { panic!("{refused}") };
+        assert!(text.ends_with(":10250: connect: connection refused"), "{text}");
+        let mut stream = ask_relay(&lease, &secret, RelayRequest::Listen, async { Ok(()) }).await.unwrap();
+        assert_eq!(relay::listen::<_, kube_tunnel::Error>(&mut stream).await.unwrap(), port);
+        let proxied = tunnels.pod_proxy(&route, relay::UPGRADE).await.unwrap();
+        let proxied = Mux::start(proxied, &secret.key()).await.unwrap();
+        for relay in [&forwarded, &proxied] {
+            let asked = async |address: String| tokio::time::timeout(TIMEOUT, asked(relay, &address)).await.unwrap();
+            assert_eq!(asked(format!("{host}:7")).await, "question", "{host}");
+            assert_eq!(asked(format!("{host}:81")).await, "TargetRefused", "{host}");
+            assert_eq!(asked("no-such-host.invalid:7".to_owned()).await, "TargetUnresolved", "{host}");
+        }
     }
     practice.end().await.unwrap();
 }

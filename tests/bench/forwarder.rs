@@ -10,8 +10,9 @@ use kube_tunnel::{LeaseOptions, Protocol, Route, Tunnels};
 use crate::forward::Forward;
 use crate::{cluster, pod};
 
-/// Runs in the child: `serve KUBECONFIG SERVER PORT[=ADDRESS|!|^]...`. A port of the pod is reached directly, an address
-/// by its relay, a port with `!` by our own, and with `^` by that through the pod proxy. Prints `PORT ADDRESS` for each, and ends with its standard input.
+/// Runs in the child: `serve KUBECONFIG SERVER PORT[=ADDRESS|!|^]...`. A port of the pod is reached directly, an
+/// address by its relay, a port with `!` by our own, and with `^` by that through the pod proxy. Prints `PORT ADDRESS`
+/// for each, and ends with its standard input.
 pub async fn serve(arguments: &[String]) {
     let mut config = cluster::config(&arguments[0], "brow-admin").await;
     config.cluster_url = format!("https://{}", arguments[1]).parse().expect("a URL");

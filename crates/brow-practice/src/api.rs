@@ -18,7 +18,7 @@ use super::store::Key;
 use super::users::{Access, User, open};
 use super::watch::{self, Form};
 use super::world::World;
-use super::{forward, list, log, pods, workloads};
+use super::{forward, list, log, pods, proxy, workloads};
 
 /// The longest body (`apiserver/pkg/server/config.go`, `MaxRequestBodyBytes`).
 const MAX_BODY: usize = 3 << 20;
@@ -177,6 +177,9 @@ impl Call {
         match (self.kind.plural, self.sub.as_str(), verb) {
             ("pods", "portforward", "create" | "get") => {
                 forward::answer(world, self.kind, self.key(), request, self.text("ports"))
+            }
+            ("pods", "proxy", "create" | "get") => {
+                proxy::answer(world, self.kind, &self.namespace, &self.name, request)
             }
             ("pods", "log", "get") => log::answer(world, self.kind, &self.key(), &self.query),
             (_, "", "list") => {

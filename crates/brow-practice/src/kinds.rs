@@ -118,6 +118,7 @@ fn resources(group: &str) -> Value {
             };
             all.push(sub("log", "Pod", &["get"]));
             all.push(sub("portforward", "PodPortForwardOptions", &["create", "get"]));
+            all.push(sub("proxy", "PodProxyOptions", &["create", "get"]));
         }
     }
     for (_, plural, kind) in REVIEWS.iter().filter(|(of, ..)| *of == group) {

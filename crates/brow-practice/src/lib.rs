@@ -14,6 +14,7 @@ mod list;
 mod log;
 mod pods;
 mod program;
+mod proxy;
 mod redis;
 mod relay;
 mod response;

@@ -68,6 +68,11 @@ pub(super) async fn serve(wire: DuplexStream, world: &Arc<World>, run: &RunningP
         return diagnose(wire, world, address).await;
     }
     // As if the program were kept already.
+    if line.starts_with('^') {
+        run.listen();
+        wire.write_all(format!("{}\n", brow_relay::upgrade::PORT).as_bytes()).await?;
+        return wire.shutdown().await;
+    }
     wire.write_all(b"run\n").await?;
     program::run(wire, world, &secret).await
 }

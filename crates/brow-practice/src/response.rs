@@ -120,6 +120,12 @@ impl Refusal {
         Self::new(415, "UnsupportedMediaType", message, json!({}))
     }
 
+    /// 500: nobody listens where the API server connects to itself.
+    pub(super) fn unreached(ip: &str, port: &str) -> Self {
+        let message = format!("error dialing backend: dial tcp {ip}:{port}: connect: connection refused");
+        Self::new(500, "", message, Value::Null)
+    }
+
     pub(super) fn bad(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message, Value::Null)
     }

@@ -1,7 +1,7 @@
 //! The state that all parts of the running practice cluster share.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -60,6 +60,8 @@ pub(super) struct RunningPod {
     secret: Arc<Mutex<Option<String>>>,
     /// Ports that its relay opened, each for one address and for whoever begins with a word.
     lanes: Arc<Mutex<HashMap<u16, (String, String)>>>,
+    /// True once its relay listens for the API server.
+    listens: Arc<AtomicBool>,
 }
 
 /// The ports that are given to who asks for none (`net.ipv4.ip_local_port_range`).
@@ -73,6 +75,15 @@ impl RunningPod {
 
     pub(super) fn take_secret(&self, secret: String) {
         *lock(&self.secret) = Some(secret);
+    }
+
+    /// Has its relay listen for the API server.
+    pub(super) fn listen(&self) {
+        self.listens.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn listens(&self) -> bool {
+        self.listens.load(Ordering::Relaxed)
     }
 
     /// Opens a port for an address, and for whoever begins with a word.

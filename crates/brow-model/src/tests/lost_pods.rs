@@ -6,6 +6,7 @@ use crate::tests::demand::{only, rests, second, select, tell};
 use crate::tests::renew::forwarded;
 use crate::tests::*;
 use crate::types::forward::{Forward, ForwardState};
+use crate::types::route::Via;
 
 /// A connection comes to the forward that rests.
 fn connection(model: &mut Model) -> Vec<Effect> {
@@ -198,4 +199,22 @@ fn a_target_can_have_it_otherwise() {
         let state = if pod_is_asked_for { ForwardState::Resting } else { ForwardState::Broken };
         assert_eq!(only(&model).state(), state, "{level}");
     }
+}
+
+#[test]
+fn the_reason_against_the_pod_proxy_is_shown_until_it_works_and_told_once() {
+    let (mut model, _) = forwarded();
+    let via = only(&model).via().unwrap().clone();
+    let told = |model: &Model| model.screen.log.entries.iter().filter(|it| it.message == Message::NoPodProxy).count();
+    for news in [true, false] {
+        tell(&mut model, ForwardEvent::NotByPodProxy { via: via.clone(), why: "forbidden".to_owned(), news });
+        assert_eq!((only(&model).no_pod_proxy.as_deref(), told(&model)), (Some("forbidden"), 1));
+    }
+    // That is no fault.
+    assert_eq!(only(&model).fault, None);
+    let former = Via { uid: "former".to_owned(), ..via.clone() };
+    tell(&mut model, ForwardEvent::ByPodProxy(former));
+    assert!(only(&model).no_pod_proxy.is_some(), "news of a former pod");
+    tell(&mut model, ForwardEvent::ByPodProxy(via));
+    assert_eq!(only(&model).no_pod_proxy, None);
 }

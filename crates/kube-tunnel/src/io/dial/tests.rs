@@ -67,7 +67,11 @@ async fn serve(mut socket: TcpStream, script: Script, log: Arc<Mutex<Vec<String>
     };
     let method = head.split(' ').next().unwrap();
     let (upgrade, subprotocol) = (field("upgrade"), field("sec-websocket-protocol"));
-    let protocol = if upgrade == "SPDY/3.1" { "spdy" } else { subprotocol };
+    let protocol = match upgrade {
+        "SPDY/3.1" => "spdy",
+        "websocket" => subprotocol,
+        other => other,
+    };
     let asks = format!("{method} {protocol}");
     lock(&log).push(asks.clone());
     let answer = match script(&asks) {
@@ -153,5 +157,24 @@ async fn what_works_while_a_gateway_has_a_bad_moment_is_not_remembered() {
         let result = dialer.dial(&route(), false).await;
         assert_eq!(result.ok().map(|dialed| dialed.protocol), Some(Protocol::SpdyOverWebSocket));
         assert_eq!(dialer.settled(), remembered);
+    }
+}
+
+#[tokio::test]
+async fn a_pod_is_reached_past_its_node_by_either_verb_and_a_refusal_says_whose_it_is() {
+    let to_pod = async |script: Script| {
+        let gate = Gate::new(script).await;
+        let result = dialer_of(&gate, None).pod_proxy(&route(), "brow").await;
+        (result.map(drop), gate.asked())
+    };
+    let (result, asked) = to_pod(|_| PASS).await;
+    assert!(result.is_ok() && asked == ["GET brow"], "{result:?} {asked:?}");
+    let (result, asked) = to_pod(|asks| if asks == "POST brow" { PASS } else { "403" }).await;
+    assert!(result.is_ok() && asked == ["GET brow", "POST brow"], "{result:?} {asked:?}");
+    let (result, asked) = to_pod(|_| "403").await;
+    assert!(matches!(result, Err(Error::Forbidden { .. })) && asked == ["GET brow", "POST brow"], "{result:?}");
+    for script in [(|_| "403 gateway") as Script, |_| "500", |_| "502 gateway", |_| "426 gateway"] {
+        let (result, asked) = to_pod(script).await;
+        assert!(matches!(result, Err(Error::NoUpgrade { .. })) && asked == ["GET brow"], "{result:?} {asked:?}");
     }
 }
