@@ -1,12 +1,13 @@
 //! The session with an instance: a dashboard, else one in the background, which is started where there is none.
 
+use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex as Cell, PoisonError};
+use std::sync::{Arc, Mutex as Cell, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cli::{Globals, detach};
@@ -30,10 +31,14 @@ struct Seen {
     alive: bool,
 }
 
+/// Orders whose outcome is waited for, by their numbers.
+type Waiting = Arc<Cell<HashMap<u64, oneshot::Sender<Outcome>>>>;
+
 /// The session with an instance; a new one is begun where the last has ended.
 pub(super) struct Link {
     globals: Globals,
     seen: watch::Sender<Seen>,
+    waiting: Waiting,
     session: Mutex<Session>,
 }
 
@@ -46,7 +51,7 @@ struct Session {
 
 impl Link {
     pub(super) fn new(globals: Globals) -> Self {
-        Self { globals, seen: watch::Sender::default(), session: Mutex::default() }
+        Self { globals, seen: watch::Sender::default(), waiting: Waiting::default(), session: Mutex::default() }
     }
 
     pub(super) fn globals(&self) -> &Globals {
@@ -77,21 +82,18 @@ impl Link {
     /// # Errors
     /// The reason why there is none.
     pub(super) async fn order(&self, client: &str, order: AgentOrder) -> Result<Outcome, String> {
-        let number = {
+        let (sender, outcome) = oneshot::channel();
+        {
             let mut session = self.session.lock().await;
             self.begin(&mut session, client).await?;
             session.last += 1;
             let number = session.last;
             let Some(orders) = &mut session.orders else { return Err(ENDED.to_owned()) };
+            lock(&self.waiting).insert(number, sender);
             orders.send(number, order).await.map_err(|_| ENDED)?;
-            number
-        };
-        let outcome =
-            |view: &View| view.outcomes.iter().find(|(of, _)| *of == number).map(|(_, outcome)| outcome.clone());
-        let mut seen = self.seen.subscribe();
-        let known = timeout(OUTCOME_TIMEOUT, seen.wait_for(|seen| !seen.alive || outcome(&seen.view).is_some()));
-        let seen = known.await.map_err(|_| "brow-tui did not answer in time")?.map_err(|_| ENDED)?;
-        outcome(&seen.view).ok_or_else(|| ENDED.to_owned())
+        }
+        let known = timeout(OUTCOME_TIMEOUT, outcome).await;
+        known.map_err(|_| "brow-tui did not answer in time")?.map_err(|_| ENDED.to_owned())
     }
 
     /// Begins a session unless there is one.
@@ -102,7 +104,7 @@ impl Link {
         let (view, views, orders) = self.find(client).await?;
         self.seen.send_replace(Seen { view, alive: true });
         session.orders = Some(orders);
-        tokio::spawn(follow(views, self.seen.clone()));
+        tokio::spawn(follow(views, self.seen.clone(), Arc::clone(&self.waiting)));
         Ok(())
     }
 
@@ -132,12 +134,24 @@ impl Link {
     }
 }
 
-/// Passes the state on until the instance ends.
-async fn follow(mut views: Views, seen: watch::Sender<Seen>) {
+/// Passes the state on, and outcomes to whoever waits for them, until the instance ends.
+async fn follow(mut views: Views, seen: watch::Sender<Seen>, waiting: Waiting) {
     while let Ok(view) = views.next().await {
+        let outcomes = view.outcomes.clone();
         seen.send_replace(Seen { view, alive: true });
+        for (number, outcome) in outcomes {
+            if let Some(waits) = lock(&waiting).remove(&number) {
+                // Whoever has given up wants no outcome.
+                let _given_up = waits.send(outcome);
+            }
+        }
     }
     seen.send_replace(Seen::default());
+    lock(&waiting).clear();
+}
+
+fn lock<T>(cell: &Cell<T>) -> MutexGuard<'_, T> {
+    cell.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Begins a session with an instance that serves agents, a dashboard first; `None` where none does.
@@ -170,8 +184,7 @@ async fn start_host(globals: &Globals) -> Result<(), String> {
     let mut child = command.spawn().map_err(say)?;
     let said = Arc::new(Cell::new(String::new()));
     let note = |line: &str| {
-        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.extend([line, "\n"]);
+        lock(&said).extend([line, "\n"]);
     };
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (ready, _) = tokio::join!(detach::pass_on(out, |_| {}), detach::pass_on(err, note));
@@ -180,6 +193,6 @@ async fn start_host(globals: &Globals) -> Result<(), String> {
         std::mem::forget(child);
         return Ok(());
     }
-    let said = said.lock().unwrap_or_else(PoisonError::into_inner).trim().to_owned();
+    let said = lock(&said).trim().to_owned();
     Err(format!("brow-tui could not be started: {said}"))
 }
