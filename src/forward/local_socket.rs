@@ -1,11 +1,12 @@
 //! A Unix socket that a forward listens on: its path, and its file from creation to removal.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::process::geteuid;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -13,6 +14,11 @@ use tokio::net::{TcpStream, UnixListener, UnixStream};
 
 use super::connections::Origin;
 use brow_model::fault::{Fault, What};
+
+/// How often the lock of a directory is tried, and the pause in between: an instance holds it for far less than these
+/// 100 ms.
+const LOCK_TRIES: usize = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// A socket that listens. Its file is removed with this.
 #[derive(Debug)]
@@ -95,8 +101,14 @@ fn listen(path: &Path) -> io::Result<LocalSocket> {
     }
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     check(dir)?;
-    // Another instance that takes the same path waits, where the file system has locks.
-    let _locked = File::open(dir).and_then(|dir| dir.lock().map(|()| dir));
+    // One instance at a time, where the file system has locks. Whoever holds this one for longer is none of ours.
+    let lock = File::open(dir)?;
+    for _ in 0..LOCK_TRIES {
+        if !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
     make_way(path)?;
     make_way(&making)?;
     let listener = UnixListener::bind(&making)?;

@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn the_title_changes_by_the_minute() {
-        let text = Text::new(Language::En);
+        let keys = [("renew".to_owned(), "t".to_owned())];
+        let text = Text::new(Language::En).with_keys(keys.into());
         for (secs, shown) in [
             (59, "<1m db · brow-tui"),
             (60, "1m db · brow-tui"),
@@ -138,7 +139,7 @@ mod tests {
         ] {
             assert_eq!(text.title(Some(("db", TimeDelta::seconds(secs))), false), shown);
         }
-        assert!(text.title(Some(("db", TimeDelta::seconds(200))), true).contains("{key.renew} renews"));
+        assert!(text.title(Some(("db", TimeDelta::seconds(200))), true).contains("t renews"));
         assert_eq!(text.title(None, false), "brow-tui");
     }
 

@@ -9,7 +9,7 @@ fn written(screen: &Screen, text: &str) -> usize {
 }
 
 #[test]
-fn row_title_log_and_notification_name_the_key_that_renews_it() {
+fn row_title_log_and_notification_say_that_it_ends() {
     let home = Home::new("");
     // A fifth of that is eight seconds.
     let kitty = [("KITTY_WINDOW_ID", "1")];

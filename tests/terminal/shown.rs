@@ -233,7 +233,7 @@ fn connect_shows_what_it_waits_for_until_there_is_something_to_print() {
     let mut screen = Start::new(&home).arg("--practice").arg("connect").arg("redis").size(60, 10).run();
     screen.wait_for("redis → 127.0.0.1:");
     let written = String::from_utf8_lossy(screen.raw()).into_owned();
-    assert!(written.contains("redis ◌ connecting · 0s"), "{written:?}");
+    assert!(written.contains("redis ◌ connecting · "), "{written:?}");
     let text = screen.text();
     assert_eq!(
         text.lines().filter(|line| !line.trim().is_empty()).count(),

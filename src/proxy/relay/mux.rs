@@ -55,7 +55,10 @@ pub(super) struct State {
     driver: Waker,
     /// True while a stream waits for room.
     crowded: bool,
+    /// The time at which it last said something, or took what it had not taken for a while.
     alive: Instant,
+    /// True if it does not take more at the moment.
+    stalled: bool,
     /// True once the other side has ended the stream.
     hung_up: bool,
 }
@@ -77,6 +80,7 @@ impl Mux {
             driver: Waker::noop().clone(),
             crowded: false,
             alive: Instant::now(),
+            stalled: false,
             hung_up: false,
         };
         let (shared, ended) = (Arc::new(Shared(Mutex::new(state))), CancellationToken::new());
@@ -152,11 +156,16 @@ impl State {
             match std::pin::Pin::new(&mut *self.carrier).poll_write(&mut cx, self.connection.output()) {
                 Poll::Ready(Ok(count)) => {
                     self.connection.sent(count);
-                    // A ping that waits behind a slow upload cannot be answered yet.
-                    self.alive = Instant::now();
+                    if std::mem::take(&mut self.stalled) {
+                        // A ping that waits behind a slow upload cannot be answered yet.
+                        self.alive = Instant::now();
+                    }
                 }
                 Poll::Ready(Err(error)) => self.die(Error::from_io(error)),
-                Poll::Pending => break,
+                Poll::Pending => {
+                    self.stalled = true;
+                    break;
+                }
             }
         }
         // What TLS has taken may not have left yet; the driver tries again.

@@ -127,6 +127,26 @@ fn the_pause_after_failures_doubles_up_to_a_minute_until_something_changes() {
 }
 
 #[test]
+fn a_pause_keeps_nobody_from_a_pod_that_is_there_or_coming() {
+    let failed = || {
+        let mut model = expired();
+        let [request] = requests(&connection(&mut model)).try_into().unwrap();
+        let result = Err(Fault::new(What::Quota, "mysql", "exceeded quota"));
+        model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
+        assert_eq!(rests(&connection(&mut model)), [Some(What::Quota)]);
+        (model, request)
+    };
+    for phase in [Phase::Pending, Phase::Ready] {
+        let (mut model, request) = failed();
+        let theirs = pod(&request, 7, phase);
+        model.forwards.iter_mut().for_each(|forward| forward.spec.on_demand = true);
+        applied(&mut model, theirs);
+        let effects = connection(&mut model);
+        assert!(rests(&effects).is_empty() && requests(&effects).is_empty(), "{phase:?}: {effects:?}");
+    }
+}
+
+#[test]
 fn a_cluster_that_is_down_fails_the_connection_in_time() {
     let mut model = expired();
     let fault = Fault::new(What::Unreachable, "dev", "");

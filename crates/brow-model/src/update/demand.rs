@@ -21,11 +21,18 @@ impl Model {
     /// Handles a connection to a forward that rests.
     pub(crate) fn on_wanted(&mut self, id: ForwardId, round: u64, out: &mut Vec<Effect>) {
         let Some(forward) = self.forwards.all().get(&id).filter(|forward| forward.is_resting()) else { return };
-        match forward.demand {
-            Some(demand) if demand.round == round && demand.not_before > self.now => self.refuse_at_once(id, out),
-            Some(demand) if demand.round == round => self.wake(id, demand, out),
-            Some(_) | None => {}
+        let Some(demand) = forward.demand.filter(|demand| demand.round == round) else { return };
+        if demand.not_before > self.now && self.needs_new_pod(forward) {
+            self.refuse_at_once(id, out);
+        } else {
+            self.wake(id, demand, out);
         }
+    }
+
+    /// Returns true if a forward can only go through a pod that is not asked for yet.
+    fn needs_new_pod(&self, forward: &Forward) -> bool {
+        let at = &forward.spec.selector;
+        !forward.is_direct() && self.ready_pod(at).is_none() && !self.pod_coming(at)
     }
 
     /// Fails the connections to a forward that rests as the last attempt failed.

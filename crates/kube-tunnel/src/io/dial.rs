@@ -150,10 +150,15 @@ impl Dialer {
     pub(crate) async fn pod_proxy(&self, route: &Route, token: &'static str) -> Result<TokioIo<Upgraded>, Error> {
         check(route)?;
         let first = self.logins.current().await;
-        let (mut login, mut method) = (first.clone(), &Method::GET);
+        let (mut login, mut forbidden) = (first.clone(), None);
         loop {
+            let method = if forbidden.is_none() { &Method::GET } else { &Method::POST };
             match pod_proxy(&login.client, method, route, token).await {
-                Err(Error::Forbidden { .. }) if *method == Method::GET => method = &Method::POST,
+                Err(error @ Error::Forbidden { .. }) => match forbidden {
+                    // The right to get is the one that is named in the documents.
+                    Some(first) => return Err(first),
+                    None => forbidden = Some(error),
+                },
                 Err(refused @ Error::Unauthorized { .. }) if login.generation == first.generation => {
                     login = self.renewed(&login).await.ok_or(refused)?;
                 }

@@ -177,6 +177,31 @@ async fn a_half_closed_connection_waits_ten_minutes_for_its_answer() {
     relay.await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_relay_that_is_silent_is_given_up_though_it_is_written_to() {
+    let (near, mut far) = tokio::io::duplex(1 << 16);
+    let relay = tokio::spawn(async move {
+        let limits = Limits { streams: 8, window: 1_024, most: 1_024, extra: 0 };
+        let mut relay = Connection::new(Side::Relay, &[7; KEY], [2; KEY], limits);
+        while !relay.is_up() {
+            let count = far.read(relay.space()).await.unwrap();
+            relay.received(count);
+            while relay.next().unwrap().is_some() {}
+            let count = relay.output().len();
+            far.write_all(relay.output()).await.unwrap();
+            relay.sent(count);
+        }
+        // It is frozen: the system takes what is sent to it, and nothing comes.
+        sleep_until(Instant::now() + PAUSE).await;
+        drop(far);
+    });
+    let mux = Mux::start(near, &[7; KEY]).await.unwrap();
+    let began = Instant::now();
+    mux.ended().await;
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    relay.abort();
+}
+
 #[tokio::test]
 async fn a_connection_that_is_ended_here_is_reset_at_the_target() {
     let (near, far) = tokio::io::duplex(1 << 16);
