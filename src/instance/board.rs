@@ -1,5 +1,7 @@
 //! The state of an instance as agents see it, in words.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use rmcp::schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,9 @@ pub struct Board {
     pub clusters: Vec<ClusterRow>,
     pub pods: Vec<PodRow>,
     pub forwards: Vec<ForwardRow>,
+    /// The forwards that each session was given.
+    #[serde(skip)]
+    given: BTreeMap<u64, Vec<u64>>,
 }
 
 /// A saved target that is offered to agents.
@@ -84,7 +89,7 @@ pub struct ForwardRow {
     pub target: String,
     /// The kubeconfig context.
     pub cluster: String,
-    /// The local address to connect to; without one the path of the socket.
+    /// The local address to connect to; without one the path of the socket. Empty where the session may not use it.
     pub address: String,
     /// The local port, unless it listens on a socket alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,7 +140,11 @@ impl Board {
         let own = model.forwards.all().values().map(|forward| own_row(model, text, forward));
         let elsewhere = model.instances.forwards().iter().map(|(id, other)| other_row(*id, other));
         let pods = model.pods.all().values().filter(|pod| model.is_ours(pod) && !model.is_duplicate(pod));
+        let ids = || model.forwards.all().keys().chain(model.instances.forwards().keys()).map(|id| id.0);
+        let given =
+            model.agents.all().iter().map(|(session, at)| (session.0, ids().filter(|id| at.was_given(*id)).collect()));
         Self {
+            given: given.collect(),
             targets: offered.into_iter().map(|target| target_row(model, target)).collect(),
             not_offered: others.into_iter().map(|target| target.name.clone()).collect(),
             clusters: model.clusters.all().iter().map(|cluster| cluster_row(model, text, cluster)).collect(),
@@ -147,8 +156,16 @@ impl Board {
     /// Returns the board as a session sees it.
     pub(super) fn seen_by(&self, session: SessionId) -> Self {
         let mut board = self.clone();
+        let free: Vec<u64> =
+            self.targets.iter().filter(|target| !target.asks).flat_map(|target| target.forwards.clone()).collect();
+        let given = self.given.get(&session.0);
         for forward in &mut board.forwards {
             forward.own = forward.session == Some(session.0);
+            let is_given = given.is_some_and(|given| given.contains(&forward.forward));
+            if !(forward.own || is_given || free.contains(&forward.forward)) {
+                // Whoever wants it asks for its target.
+                (forward.address, forward.port, forward.socket) = (String::new(), None, None);
+            }
         }
         board
     }

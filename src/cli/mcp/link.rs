@@ -158,11 +158,16 @@ fn lock<T>(cell: &Cell<T>) -> MutexGuard<'_, T> {
 async fn begin_with(dir: &Path, client: &str) -> io::Result<Option<(View, Views, Orders)>> {
     let census = instance::all(dir).await;
     let of = |role: Role| census.reports.iter().filter(move |(_, report)| report.role == role && !report.leaving);
+    let mut refused = None;
     for (name, _) in of(Role::Dashboard) {
-        // One of an earlier version, or with too many sessions.
-        if let Ok(session) = instance::begin_agent(dir, name, client).await {
-            return Ok(Some(session));
+        match instance::begin_agent(dir, name, client).await {
+            Ok(session) => return Ok(Some(session)),
+            Err(error) => refused = Some(error),
         }
+    }
+    // A person who has a dashboard is asked there or not at all.
+    if let Some(error) = refused {
+        return Err(error);
     }
     for (name, _) in of(Role::Agents) {
         match instance::begin_agent(dir, name, client).await {

@@ -34,7 +34,7 @@ const FORWARDS: &str = "brow://forwards";
 /// The longest wait for a forward to work.
 const CONNECT_TIMEOUT: Duration = Duration::from_mins(2);
 /// The longest wait for the answer of a person.
-const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(55);
 
 const INSTRUCTIONS: &str = "\
 brow-tui reaches destinations inside Kubernetes. Call list_targets for those that you may use, and connect with the name of \

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use rmcp::RoleServer;
-use rmcp::model::{ClientRequest, GetMeta as _, JsonRpcMessage, RequestId};
+use rmcp::model::{ClientNotification, ClientRequest, GetMeta as _, JsonRpcMessage, RequestId};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde_json::{Value, json};
@@ -38,6 +38,8 @@ pub(super) struct Stdio {
     ended: CancellationToken,
     /// True once a session has begun: before, notifications mean nothing.
     begun: bool,
+    /// An answer that waits for room to be written.
+    refusal: Option<String>,
     /// The requests that are not answered yet.
     open: Arc<Mutex<HashSet<RequestId>>>,
 }
@@ -66,7 +68,7 @@ impl Stdio {
                 }
             }
         });
-        Self { lines, out, ended, begun: false, open: Arc::default() }
+        Self { lines, out, ended, begun: false, refusal: None, open: Arc::default() }
     }
 
     /// Returns a token that is cancelled at the end of the input.
@@ -74,16 +76,16 @@ impl Stdio {
         self.ended.clone()
     }
 
-    /// Answers what is no message, or one too many.
-    async fn fail(&self, id: &Value, code: i64, message: &str) -> Option<()> {
+    /// Answers what is no message, or one too many, with the next [`Stdio::receive`].
+    fn fail(&mut self, id: &Value, code: i64, message: &str) {
         let error = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } });
-        self.out.send(error.to_string()).await.ok()
+        self.refusal = Some(error.to_string());
     }
 
     /// Takes a message in; `None` where it is answered already, or means nothing.
-    async fn take(&mut self, line: &[u8]) -> Option<RxJsonRpcMessage<RoleServer>> {
+    fn take(&mut self, line: &[u8]) -> Option<RxJsonRpcMessage<RoleServer>> {
         let Ok(value) = serde_json::from_slice::<Value>(line) else {
-            self.fail(&Value::Null, PARSE_ERROR, "this line is not JSON").await?;
+            self.fail(&Value::Null, PARSE_ERROR, "this line is not JSON");
             return None;
         };
         let id = value.get("id").filter(|id| id.is_string() || id.is_number()).cloned().unwrap_or_default();
@@ -94,7 +96,7 @@ impl Stdio {
             Err(_) if has_method && id.is_null() => return None,
             Err(error) => {
                 let why = format!("this is no valid message of the protocol: {error}");
-                self.fail(&id, INVALID_REQUEST, &why).await?;
+                self.fail(&id, INVALID_REQUEST, &why);
                 return None;
             }
         };
@@ -116,11 +118,19 @@ impl Stdio {
                     }
                 };
                 if let Some((code, why)) = refused {
-                    self.fail(&id, code, why).await?;
+                    self.fail(&id, code, why);
                     return None;
                 }
             }
             _ if !self.begun => return None,
+            JsonRpcMessage::Notification(note) => {
+                // It gets no answer any more.
+                if let ClientNotification::CancelledNotification(cancelled) = &note.notification
+                    && let Some(id) = &cancelled.params.request_id
+                {
+                    self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+                }
+            }
             _ => {}
         }
         Some(message)
@@ -150,16 +160,24 @@ impl Transport<RoleServer> for Stdio {
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        // Whoever drops this future between two waits loses nothing: a line that was read is a message or a refusal.
         loop {
+            if self.refusal.is_some() {
+                let room = self.out.reserve().await.ok()?;
+                if let Some(line) = self.refusal.take() {
+                    room.send(line);
+                }
+                continue;
+            }
             match self.lines.recv().await? {
                 Some(line) if line.trim_ascii().is_empty() => {}
                 Some(line) => {
-                    if let Some(message) = self.take(&line).await {
+                    if let Some(message) = self.take(&line) {
                         return Some(message);
                     }
                 }
                 None => {
-                    self.fail(&Value::Null, INVALID_REQUEST, "this line is longer than 1 MiB").await?;
+                    self.fail(&Value::Null, INVALID_REQUEST, "this line is longer than 1 MiB");
                 }
             }
         }

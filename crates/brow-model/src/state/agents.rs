@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::{DateTime, Utc};
 
-use crate::types::agent::{AgentWish, Outcome, SessionId};
+use crate::types::agent::{AgentPlace, AgentWish, Outcome, SessionId};
 
 /// The outcomes that a session keeps. It waits for fewer at a time.
 const MAX_OUTCOMES: usize = 64;
@@ -20,12 +20,14 @@ pub struct Agents {
 pub struct AgentSession {
     /// The name that the agent's program gives itself.
     pub(crate) client: String,
-    /// The targets that a person has allowed for as long as it lasts.
-    pub(crate) allowed: BTreeSet<String>,
+    /// The targets that a person has allowed for as long as it lasts, as they were then.
+    pub(crate) allowed: BTreeSet<AgentPlace>,
     /// The targets that a person has refused.
     pub(crate) refused: BTreeSet<String>,
     /// The question that is open.
     pub(crate) question: Option<AgentQuestion>,
+    /// The forwards that it was given.
+    given: BTreeSet<u64>,
     /// The outcomes of its last orders, by their numbers.
     outcomes: VecDeque<(u64, Outcome)>,
 }
@@ -76,7 +78,15 @@ impl AgentSession {
         &self.outcomes
     }
 
+    /// Returns true if it was given the address of a forward.
+    pub fn was_given(&self, forward: u64) -> bool {
+        self.given.contains(&forward)
+    }
+
     pub(crate) fn note(&mut self, number: u64, outcome: Outcome) {
+        if let Outcome::Open { forwards } = &outcome {
+            self.given.extend(forwards);
+        }
         if self.outcomes.len() == MAX_OUTCOMES {
             self.outcomes.pop_front();
         }

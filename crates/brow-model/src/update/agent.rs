@@ -9,7 +9,7 @@ use crate::screen::dialog::{Dialog, Question};
 use crate::state::Model;
 use crate::state::agents::AgentQuestion;
 use crate::types::agent::{
-    AgentMark, AgentOrder, AgentWish, Consent, Deed, MAX_AGENT_FORWARDS, Outcome, Refusal, SessionId,
+    AgentMark, AgentOrder, AgentPlace, AgentWish, Consent, Deed, MAX_AGENT_FORWARDS, Outcome, Refusal, SessionId,
 };
 use crate::types::forward::{Forward, ForwardId};
 use crate::types::forward_settings::AgentAccess;
@@ -80,13 +80,14 @@ impl Model {
             target: target.name.clone(),
             cluster: target.cluster.clone(),
             production,
+            place: place_of(&target),
             ttl: ttl.unwrap_or(Ttl::QUARTER).min(self.config.settings().max_ttl),
             deed,
         };
         if at.refused.contains(&target.name) {
             return Some(Outcome::Refused(Refusal::ByPerson));
         }
-        let needs_no_answer = access == AgentAccess::Allowed || at.allowed.contains(&target.name);
+        let needs_no_answer = access == AgentAccess::Allowed || at.allowed.contains(&wish.place);
         let is_open = |at: &Forward| at.spec.target == target.name && is_of(at, session) && !at.has_failed();
         let open = self.forwards.ids(is_open);
         if matches!(deed, Deed::Connect { .. }) && !open.is_empty() {
@@ -155,20 +156,26 @@ impl Model {
         let Some(AgentQuestion { wish, number: asked, .. }) = self.agents.take_question(session, question) else {
             return false;
         };
+        // What was asked about may have been edited since.
+        let target = self.target(&wish.target).cloned();
+        let is_same = target.as_ref().is_some_and(|target| {
+            let production = self.is_production(&target.cluster);
+            place_of(target) == wish.place && target.forward.agent.is_some() && production == wish.production
+        });
         let refusal = match consent {
+            Consent::Once | Consent::Session if !is_same => Some(Refusal::NoQuestion),
             Consent::Refused => Some(Refusal::ByPerson),
             Consent::Nobody => Some(Refusal::Nobody),
             Consent::Once | Consent::Session => None,
         };
         if let Some(at) = self.agents.get_mut(wish.session) {
-            let names = match consent {
-                Consent::Refused => Some(&mut at.refused),
-                Consent::Session => Some(&mut at.allowed),
-                Consent::Once | Consent::Nobody => None,
-            };
-            names.map(|names| names.insert(wish.target.clone()));
+            match consent {
+                Consent::Refused => drop(at.refused.insert(wish.target.clone())),
+                Consent::Session if is_same => drop(at.allowed.insert(wish.place.clone())),
+                Consent::Session | Consent::Once | Consent::Nobody => {}
+            }
         }
-        let outcome = match (refusal, self.target(&wish.target).cloned()) {
+        let outcome = match (refusal, target) {
             (Some(refusal), _) => self.refuse(&wish, refusal, out),
             (None, Some(target)) => self.grant(&wish, &target, out),
             (None, None) => Outcome::Refused(Refusal::NoTarget),
@@ -271,6 +278,11 @@ impl Model {
         self.screen.dialogs.retain(|dialog| !asks(dialog));
         self.screen.unarranged = true;
     }
+}
+
+/// Returns where a target leads.
+fn place_of(target: &Target) -> AgentPlace {
+    (target.name.clone(), target.cluster.clone(), target.namespace.clone(), target.address.to_string())
 }
 
 /// Returns true if a forward was opened by an agent in a session.

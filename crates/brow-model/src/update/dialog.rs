@@ -176,6 +176,8 @@ impl Model {
                 self.answer_question(question, 1, out);
                 return None;
             }
+            // It may appear at any time: keys that were meant for a list give no consent.
+            Input::Do(Command::Up | Command::Down) if matches!(question, Question::Agent(_)) => button,
             Input::Do(Command::Right | Command::Next | Command::Down) => step(1),
             Input::Do(Command::Left | Command::Previous | Command::Up) => step(-1),
             Input::Do(_) | Input::Type(_) | Input::Item(_) | Input::Wheel(_) => button,
