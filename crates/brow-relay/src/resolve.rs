@@ -55,7 +55,7 @@ impl Resolver {
             let (out, waker) = (self.out.clone(), Arc::clone(&self.waker));
             let look = move || {
                 let found = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
-                // Should the loop be gone, so is the process.
+                // The loop may be gone: its connection has ended.
                 let _ = out.send((id, found));
                 let _ = waker.wake();
             };
