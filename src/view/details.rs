@@ -322,7 +322,7 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
     if let Some(tunnel) = &forward.tunnel {
         let rtt = tunnel.rtt.map(|rtt| format!(" ({})", scene.text().rtt(rtt))).unwrap_or_default();
         facts.push(fact("view.tunnel", format!("{}{rtt}", tunnel.protocol).into()));
-        facts.extend(forward.no_pod_proxy.as_ref().map(|why| fact("view.no-pod-proxy", why.into())));
+        facts.extend(forward.no_pod_proxy().map(|why| fact("view.no-pod-proxy", why.into())));
         facts.extend(tunnel.first_byte.map(|time| fact("view.first-byte", scene.text().rtt(time).into())));
     }
     facts.push(fact("view.open-for", scene.text().age(scene.model.now - forward.since).into()));

@@ -130,6 +130,27 @@ fn a_forward_moves_to_another_pod_or_says_that_there_is_none() {
 }
 
 #[test]
+fn why_there_is_no_pod_proxy_is_of_one_pod_and_one_opening() {
+    let (mut model, request, id) = forwarded();
+    let one = created(&mut model, &request, 1);
+    applied(&mut model, ready(&one));
+    let fails = |model: &mut Model| {
+        let via = model.forwards.all()[&id].via().cloned().unwrap();
+        tell(model, id, ForwardEvent::NotByPodProxy { via, why: "refused".into(), news: false });
+        assert_eq!(model.forwards.all()[&id].no_pod_proxy(), Some("refused"));
+    };
+    fails(&mut model);
+    model.restart_forward(id, None, &mut Vec::new());
+    assert_eq!(model.forwards.all()[&id].no_pod_proxy(), None, "opened anew");
+    fails(&mut model);
+    applied(&mut model, pod(&request, 2, Phase::Ready));
+    on_dev(&mut model, ClusterEvent::Gone { key: one.key.clone(), uid: one.uid });
+    let forward = &model.forwards.all()[&id];
+    assert!(forward.via().is_some_and(|via| via.pod != one.key));
+    assert_eq!(forward.no_pod_proxy(), None, "another pod");
+}
+
+#[test]
 fn somebody_elses_pod_is_not_used() {
     let (mut model, request, id) = forwarded();
     let theirs = ProxyPod { uid: "forged".into(), ..pod(&request, 5, Phase::Ready) };

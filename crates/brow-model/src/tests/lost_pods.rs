@@ -228,7 +228,7 @@ fn the_reason_against_the_pod_proxy_is_shown_until_it_works_and_told_once() {
     let told = |model: &Model| model.screen.log.entries.iter().filter(|it| it.message == Message::NoPodProxy).count();
     for news in [true, false] {
         tell(&mut model, ForwardEvent::NotByPodProxy { via: via.clone(), why: "forbidden".to_owned(), news });
-        assert_eq!((only(&model).no_pod_proxy.as_deref(), told(&model)), (Some("forbidden"), 1));
+        assert_eq!((only(&model).no_pod_proxy(), told(&model)), (Some("forbidden"), 1));
     }
     // That is no fault.
     assert_eq!(only(&model).fault, None);

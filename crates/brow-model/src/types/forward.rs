@@ -91,8 +91,8 @@ pub struct Forward {
     pub told: Option<HealthReport>,
     /// True if it opened at start, so that there is nobody to ask about it.
     pub autostarted: bool,
-    /// The reason why connections do not go through the pod proxy, once that was tried.
-    pub no_pod_proxy: Option<String>,
+    /// The reason why connections do not go through the pod proxy, once that was tried with this pod.
+    pub no_pod_proxy: Option<(Via, String)>,
     /// The agent that opened it, if one did.
     pub agent: Option<AgentMark>,
     /// True if the system does not tell whose a connection is, so that all local users may connect.
@@ -196,6 +196,12 @@ impl Forward {
     /// Returns the pod it goes through now.
     pub fn via(&self) -> Option<&Via> {
         self.route.via()
+    }
+
+    /// Returns the reason why connections to its current pod do not go through the pod proxy.
+    pub fn no_pod_proxy(&self) -> Option<&str> {
+        let (_, why) = self.no_pod_proxy.as_ref().filter(|(via, _)| self.via() == Some(via))?;
+        Some(why)
     }
 
     /// Returns whether nothing is behind its listener until somebody connects.

@@ -71,7 +71,7 @@ impl Model {
             ForwardEvent::ByPodProxy(via) | ForwardEvent::NotByPodProxy { via, .. } if forward.via() != Some(&via) => {}
             ForwardEvent::ByPodProxy(_) => forward.no_pod_proxy = None,
             ForwardEvent::NotByPodProxy { via, why, news } => {
-                forward.no_pod_proxy = Some(why.clone());
+                forward.no_pod_proxy = Some((via.clone(), why.clone()));
                 if news {
                     self.note(Level::Info, Message::NoPodProxy, via.pod.name, why);
                 }

@@ -31,7 +31,7 @@ impl Model {
         forward.spec.port = port.unwrap_or(forward.spec.port);
         forward.bound.clear();
         forward.socket = None;
-        forward.fault = None;
+        (forward.fault, forward.no_pod_proxy) = (None, None);
         forward.traffic = Traffic::default();
         forward.health = None;
         let via = via.map(|via| forward.relayed(via));
