@@ -28,6 +28,9 @@ use socket2::SockRef;
 /// This machine's own address in the private network of the test cluster.
 const PRIVATE: &str = "10.99.0.1";
 
+/// The program's log, in its home.
+const LOG: &str = "log";
+
 /// A server on the private network, and a forward to it.
 struct Stage {
     server: TcpListener,
@@ -35,7 +38,7 @@ struct Stage {
     local: String,
     /// Deleted with its pods when it is dropped.
     space: Namespace,
-    _home: Home,
+    home: Home,
 }
 
 impl Stage {
@@ -62,9 +65,10 @@ impl Stage {
             format!("[[target]]\nname = \"db\"\ncluster = \"story\"\naddress = \"{to}\"\nrelay = \"auto\"\n{config}");
         let home = Home::new(&config);
         let shell = Shell { home: &home, kubeconfig: Some(kubeconfig(&home, &space)) };
-        let mut running = shell.spawn(&["connect", "db", "--on-quit", "delete", "--verbose"]);
+        let logs = ["--log", LOG, "--log-levels", "debug"];
+        let mut running = shell.spawn(&[&["connect", "db", "--on-quit", "delete", "--verbose"], &logs[..]].concat());
         let local = address(&running.line());
-        Self { server, running, local, space, _home: home }
+        Self { server, running, local, space, home }
     }
 
     /// A connection through the forward: the client's end, and the server's.
@@ -79,6 +83,12 @@ impl Stage {
         let client = TcpStream::connect(&self.local).unwrap();
         client.set_read_timeout(Some(TIMEOUT)).unwrap();
         client
+    }
+
+    /// Returns how often the program has logged this at the end of a module's name.
+    fn logged(&self, words: &str) -> usize {
+        let log = std::fs::read_to_string(self.home.path().join(LOG)).unwrap();
+        log.matches(&format!(": {words}")).count()
     }
 
     /// Ends the program and returns its messages.
@@ -147,7 +157,7 @@ fn ends_and_failures_are_the_targets_own() {
     drop(client);
     sees_a_reset(&mut server);
     // Nobody is there any more.
-    let Stage { server, mut running, local, space: _space, _home } = stage;
+    let Stage { server, mut running, local, space: _space, home: _home } = stage;
     drop(server);
     let mut client = TcpStream::connect(&local).unwrap();
     client.set_read_timeout(Some(TIMEOUT)).unwrap();

@@ -5,7 +5,7 @@ use std::mem::{Discriminant, discriminant};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::dialer::{ClusterTunnels, ask_relay, lock};
 use super::pod_lease::{RELAY_START_TIMEOUT, Relays};
@@ -16,8 +16,14 @@ use brow_model::route::Via;
 use brow_model::sanitize;
 use kube_tunnel::{Backoff, Error, Lease, Tunnels};
 
-/// The timeout of an attempt: where something swallows it, port-forward is as good as ever.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The timeout of an attempt, once there is a login: where something swallows it, port-forward is as good as ever.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest wait for our relay by port-forward: it may listen already while its node is stuck.
+const START_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The time within which the API server knows of a pod's end.
+const POD_NEWS_TIME: Duration = Duration::from_secs(2);
 
 /// A connection that ends sooner counts as a failure.
 const SHORT: Duration = Duration::from_secs(10);
@@ -45,10 +51,11 @@ impl PodProxies {
         read(lock(&self.0).entry(key).or_insert_with(unknown))
     }
 
-    fn worked(&self, via: &Via) {
+    /// A connection lasted: the next failure is news.
+    fn lasted(&self, via: &Via) {
         self.at(via, |known| {
-            known.works = true;
             known.backoff.reset();
+            known.told = None;
         });
     }
 
@@ -66,6 +73,14 @@ impl PodProxies {
     }
 }
 
+/// The reason why there is no connection to one pod's relay through the pod proxy.
+enum Failure {
+    /// It holds for the namespace.
+    Proxy(Error),
+    /// It is of this pod or of its node, as far as is known.
+    Pod(Error),
+}
+
 /// Keeps a connection to one pod's relay through the pod proxy.
 pub(super) struct Keeper {
     pub clusters: Arc<ClusterTunnels>,
@@ -78,57 +93,85 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Tries to connect until it is dropped, and connects again when the connection is lost. The first attempt in a
-    /// namespace waits until connections are served by port-forward.
+    /// Tries to connect until it is dropped, and connects again when the connection is lost. Before the first attempt in
+    /// a namespace, connections get the time to be served by port-forward.
     pub(super) async fn keep(self) {
         let proxies = &self.clusters.pod_proxies;
+        let mut backoff = RETRY_BACKOFF;
         loop {
             let (rests_until, told) = proxies.at(&self.via, |known| (known.rests_until, known.told.clone()));
             if let Some((_, why)) = told.filter(|_| rests_until > Instant::now()) {
-                self.relays.not_proxied();
-                self.events.send(ForwardEvent::NotByPodProxy { via: self.via.clone(), why, news: false }).await;
-                sleep_until(rests_until).await;
+                self.goes_without(why, false).await;
+                self.clusters.pause(&self.via, rests_until.saturating_duration_since(Instant::now())).await;
             }
             if !proxies.at(&self.via, |known| known.works) {
-                self.relays.started().await;
+                self.has_started().await;
             }
-            let error = match self.connect().await {
+            let failure = match self.connect().await {
                 Ok(mux) => {
-                    proxies.worked(&self.via);
+                    proxies.at(&self.via, |known| known.works = true);
+                    let mux = self.relays.go_proxied(mux);
                     self.events.send(ForwardEvent::ByPodProxy(self.via.clone())).await;
                     let since = Instant::now();
-                    self.relays.keep_proxied(mux).await;
+                    mux.ended().await;
+                    self.relays.not_proxied();
                     if since.elapsed() >= SHORT {
+                        proxies.lasted(&self.via);
+                        backoff.reset();
                         continue;
                     }
-                    Error::TunnelLost { text: "the connection ended at once".to_owned() }
+                    self.judge(Error::TunnelLost { text: "the connection ended at once".to_owned() }).await
                 }
-                Err(error) => error,
+                Err(failure) => failure,
             };
-            let (why, news) = proxies.failed(&self.via, &error);
-            self.relays.not_proxied();
-            self.events.send(ForwardEvent::NotByPodProxy { via: self.via.clone(), why, news }).await;
+            match failure {
+                Failure::Proxy(error) => {
+                    let (why, news) = proxies.failed(&self.via, &error);
+                    self.goes_without(why, news).await;
+                }
+                Failure::Pod(error) => {
+                    self.goes_without(sanitize::line(&error.to_string()).into_owned(), false).await;
+                    self.clusters.pause(&self.via, backoff.next_pause()).await;
+                }
+            }
         }
+    }
+
+    /// Has connections go by port-forward, and reports why.
+    async fn goes_without(&self, why: String, news: bool) {
+        self.relays.not_proxied();
+        self.events.send(ForwardEvent::NotByPodProxy { via: self.via.clone(), why, news }).await;
+    }
+
+    /// Waits a while until our relay runs and connections are served by port-forward. Returns whether they are.
+    async fn has_started(&self) -> bool {
+        timeout(START_TIMEOUT, self.relays.started()).await.is_ok()
     }
 
     /// Connects, after the relay was asked to listen if nobody does.
-    async fn connect(&self) -> Result<Mux, Error> {
-        match self.attempt().await {
-            Err(Error::NoUpgrade { status: 500.., .. }) => {}
-            other => return other,
+    async fn connect(&self) -> Result<Mux, Failure> {
+        let nobody = match self.attempt().await {
+            Ok(mux) => return Ok(mux),
+            Err(error @ Error::NoUpgrade { status: 500.., .. }) => error,
+            Err(error) => return Err(self.judge(error).await),
+        };
+        if !self.has_started().await {
+            return Err(Failure::Pod(nobody));
         }
-        self.relays.started().await;
         let listening = async {
-            // It was given the secret when it was started.
-            let mut stream = ask_relay(&self.lease, &self.secret, RelayRequest::Listen, async { Ok(()) }).await?;
+            let mut stream = ask_relay(&self.lease, &self.secret, RelayRequest::Listen, not_ours()).await?;
             relay::listen(&mut stream).await.map_err(refusal)
         };
         let late = |_| Error::Pod { text: "the pod's program does not listen".to_owned() };
-        timeout(RELAY_START_TIMEOUT, listening).await.map_err(late)??;
-        self.attempt().await
+        timeout(RELAY_START_TIMEOUT, listening).await.map_err(late).flatten().map_err(Failure::Pod)?;
+        match self.attempt().await {
+            Ok(mux) => Ok(mux),
+            Err(error) => Err(self.judge(error).await),
+        }
     }
 
     async fn attempt(&self) -> Result<Mux, Error> {
+        self.clusters.renew_login(&self.via).await;
         let route = kube_tunnel::Route {
             namespace: self.via.pod.namespace.clone(),
             pod: self.via.pod.name.clone(),
@@ -141,6 +184,26 @@ impl Keeper {
         let late = |_| Error::Unreachable { text: format!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs()) };
         timeout(ATTEMPT_TIMEOUT, connecting).await.map_err(late)?
     }
+
+    /// Finds out whether the pod is to blame for an error: pods expire, are evicted and deleted.
+    async fn judge(&self, error: Error) -> Failure {
+        let of_proxy = match &error {
+            Error::Forbidden { .. } => true,
+            Error::NoUpgrade { status, .. } if *status < 500 => *status != 404,
+            _ => {
+                // Connections wait for nothing meanwhile.
+                self.relays.not_proxied();
+                sleep(POD_NEWS_TIME).await;
+                self.clusters.runs(&self.via).await
+            }
+        };
+        if of_proxy { Failure::Proxy(error) } else { Failure::Pod(error) }
+    }
+}
+
+/// Refuses to send a secret: our relay was given it when it was started, so one that is new is another pod's.
+async fn not_ours() -> Result<(), Error> {
+    Err(Error::PodGone { text: "another pod has its name now".to_owned() })
 }
 
 fn refusal(refusal: RelayError<Error>) -> Error {
@@ -149,3 +212,6 @@ fn refusal(refusal: RelayError<Error>) -> Error {
         other => Error::Pod { text: other.to_string() },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use crate::cluster::{Clusters, node_fault};
 use crate::events::EventSender;
 use crate::forward::{self, Dialer, Lane, LaneEnd, LaneParser, ReachError};
 use crate::proxy::relay::{self, Mux, RelayError, RelayRequest, Secret};
-use crate::proxy::uid_of;
+use crate::proxy::{self, uid_of};
 use brow_model::address::Address;
 use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, What};
@@ -73,6 +73,24 @@ impl ClusterTunnels {
         let made = || Tunnels::following(Arc::new(following), forced);
         // Another may have been faster.
         Ok(lock(&self.tunnels).entry(key).or_insert_with(made).clone())
+    }
+}
+
+impl ClusterTunnels {
+    /// Waits until the cluster's login is renewed, if it has to be. Where that fails, the one of before has to do.
+    pub(super) async fn renew_login(&self, via: &Via) {
+        let _renewed = timeout(LOGIN_TIMEOUT, self.clusters.login(&via.pod.cluster)).await;
+    }
+
+    /// Waits before a retry; ends early if the cluster's server answers again.
+    pub(super) async fn pause(&self, via: &Via, time: Duration) {
+        self.clusters.pause(&via.pod.cluster, time).await;
+    }
+
+    /// Returns whether the API server knows the pod to run.
+    pub(super) async fn runs(&self, via: &Via) -> bool {
+        // Where it does not answer, that is not known.
+        proxy::runs(&self.clusters, &via.pod, &via.uid).await.unwrap_or(false)
     }
 }
 
@@ -273,16 +291,21 @@ impl Dialer for ForwardDialer {
         let lease = PodLease::new(tunnels.lease(route, LeaseOptions::default()), ours, self.carrier);
         if ours && self.carrier != Carrier::PortForward {
             lease.try_pod_proxy(|relays| {
+                let (events, cluster) = (self.events.clone(), via.pod.cluster.clone());
                 let keeper = Keeper {
                     clusters: Arc::clone(&self.tunnels),
                     tunnels,
                     lease: Arc::clone(&lease.tunnels),
-                    relays,
+                    relays: Arc::clone(&relays),
                     via: via.clone(),
                     secret: self.secret(via),
                     events: self.events.clone(),
                 };
-                keeper.keep()
+                async move {
+                    events.contain(&cluster, keeper.keep(), ForwardEvent::ConnectionFailed).await;
+                    // Connections wait for it no more.
+                    relays.not_proxied();
+                }
             });
         }
         Ok(lease)
@@ -301,7 +324,7 @@ impl Dialer for ForwardDialer {
     async fn open(&self, lease: &PodLease, via: &Via) -> Result<PodStream, kube_tunnel::Error> {
         let Some(address) = &via.to else { return lease.tunnels.open().await.map(PodStream::Own) };
         // If our own relay is gone or full, socat is still there.
-        if let Some(stream) = lease.relay().await.and_then(|relay| relay.open(address).ok()) {
+        if let Some(stream) = lease.open_relayed(address).await {
             return Ok(PodStream::Relayed(stream));
         }
         self.request(&lease.tunnels, via, RelayRequest::Connect(address)).await.map(PodStream::Own)
@@ -321,7 +344,7 @@ impl Dialer for ForwardDialer {
 
     async fn reach(&self, lease: &PodLease, via: &Via) -> Result<Option<Duration>, ReachError> {
         let Some(asked) = &via.to else { return Ok(None) };
-        if let Some(mut stream) = lease.relay().await.and_then(|relay| relay.open(asked).ok()) {
+        if let Some(mut stream) = lease.open_relayed(asked).await {
             let connected = stream.connected().await;
             return connected.map(Some).map_err(|error| match stream.failure().get() {
                 Some((what, words)) => ReachError::Target(Fault::new(*what, asked.to_string(), words)),

@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::forward;
 use crate::proxy::relay::{Mux, RelayStream};
+use brow_model::address::Address;
 use brow_model::settings::Carrier;
 use kube_tunnel::{self, Counters, Error, Lease, Stats, Stream, Summary};
 
@@ -65,15 +66,14 @@ impl Relays {
     pub(super) async fn started(&self) {
         let mut ours = self.ours.subscribe();
         // The sender is there as long as `self`.
-        let _ = ours.wait_for(|ours| matches!(ours, Ours::Up(_))).await;
+        let _ = ours.wait_for(|ours| matches!(ours, Ours::Up(mux) if mux.is_alive())).await;
     }
 
-    /// Has connections go through the pod proxy until the connection by it is gone.
-    pub(super) async fn keep_proxied(&self, mux: Mux) {
+    /// Has connections go through the pod proxy.
+    pub(super) fn go_proxied(&self, mux: Mux) -> Arc<Mux> {
         let mux = Arc::new(mux);
         self.proxied.send_replace(Proxied::Up(Arc::clone(&mux)));
-        mux.ended().await;
-        self.not_proxied();
+        mux
     }
 
     /// Has connections go by port-forward.
@@ -110,7 +110,13 @@ impl Relays {
     /// socat.
     async fn forwarded(&self) -> Option<Arc<Mux>> {
         let mut ours = self.ours.subscribe();
-        let settled = timeout(RELAY_START_TIMEOUT, ours.wait_for(|ours| !matches!(ours, Ours::Coming))).await;
+        // One that is gone is started again.
+        let known = |ours: &Ours| match ours {
+            Ours::Up(mux) => mux.is_alive(),
+            Ours::Coming => false,
+            Ours::Without => true,
+        };
+        let settled = timeout(RELAY_START_TIMEOUT, ours.wait_for(known)).await;
         match settled.ok()?.ok()?.clone() {
             Ours::Up(mux) => Some(mux),
             Ours::Coming | Ours::Without => None,
@@ -147,6 +153,16 @@ impl PodLease {
         tokio::select! {
             forwarded = self.relays.forwarded() => forwarded,
             Some(mux) = self.relays.until_proxied() => Some(mux),
+        }
+    }
+
+    /// Opens a stream to an address through our relay, by the other carrier if the best one's has no room. `None` means
+    /// that connections go by socat.
+    pub(super) async fn open_relayed(&self, address: &Address) -> Option<RelayStream> {
+        let best = self.relay().await?;
+        match best.open(address) {
+            Ok(stream) => Some(stream),
+            Err(_) => self.relays.forwarded().await?.open(address).ok(),
         }
     }
 
@@ -253,5 +269,67 @@ impl AsyncWrite for PodStream {
             Self::Own(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Relayed(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brow_relay::{Connection, Event, KEY, Limits, Side};
+    use kube_tunnel::{LeaseOptions, Route, Tunnels};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    /// A relay that takes so many connections.
+    async fn serve(mut wire: DuplexStream, streams: u32) {
+        let limits = Limits { streams, window: 1_024, most: 1_024, extra: 0 };
+        let mut relay = Connection::new(Side::Relay, &[7; KEY], [2; KEY], limits);
+        loop {
+            while let Some(event) = relay.next().unwrap() {
+                if let Event::Open { id, .. } = event {
+                    relay.connected(id, Duration::ZERO);
+                }
+            }
+            let count = relay.output().len();
+            wire.write_all(relay.output()).await.unwrap();
+            relay.sent(count);
+            match wire.read(relay.space()).await.unwrap() {
+                0 => return,
+                count => relay.received(count),
+            }
+        }
+    }
+
+    async fn start(streams: u32) -> (Mux, JoinHandle<()>) {
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let relay = tokio::spawn(serve(far, streams));
+        (Mux::start(near, &[7; KEY]).await.unwrap(), relay)
+    }
+
+    #[tokio::test]
+    async fn connections_go_by_the_other_carrier_where_one_is_full_or_gone() {
+        let client = kube::Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        let route = Route { namespace: "team".into(), pod: "p".into(), port: 1 };
+        let tunnels = Tunnels::new(client, None).lease(route, LeaseOptions::default());
+        let lease = Arc::new(PodLease::new(tunnels, true, Carrier::Auto));
+        let to: Address = "10.0.0.1:80".parse().unwrap();
+        let ((full, proxied), (roomy, forwarded)) = (start(0).await, start(8).await);
+        let full = lease.relays.go_proxied(full);
+        let keeping = tokio::spawn({
+            let lease = Arc::clone(&lease);
+            async move { lease.keep(roomy).await }
+        });
+        let mut stream = lease.open_relayed(&to).await.unwrap();
+        stream.connected().await.unwrap();
+        // Of the two that are gone neither is used: what comes next is.
+        for relay in [proxied, forwarded] {
+            relay.abort();
+        }
+        full.ended().await;
+        keeping.await.unwrap();
+        let (next, _relay) = start(8).await;
+        let (opened, ()) = tokio::join!(lease.open_relayed(&to), async { drop(lease.relays.go_proxied(next)) });
+        opened.unwrap().connected().await.unwrap();
     }
 }

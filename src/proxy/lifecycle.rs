@@ -169,9 +169,21 @@ async fn find_stored(api: &Api<Pod>, pod: &Pod) -> Option<Pod> {
 /// # Errors
 /// The server's refusal, or that it does not answer.
 pub async fn uid_of(clusters: &Clusters, key: &PodKey) -> Result<Option<String>, Fault> {
+    find_uid(clusters, key, "").await
+}
+
+/// Returns whether the pod with this uid runs, and is not being deleted.
+///
+/// # Errors
+/// As [`uid_of`].
+pub async fn runs(clusters: &Clusters, key: &PodKey, uid: &str) -> Result<bool, Fault> {
+    Ok(find_uid(clusters, key, ",status.phase=Running").await?.is_some_and(|found| found == uid))
+}
+
+async fn find_uid(clusters: &Clusters, key: &PodKey, more: &str) -> Result<Option<String>, Fault> {
     let client = clusters.client(&key.cluster).await?;
     let api: Api<Pod> = Api::namespaced(client, &key.namespace);
-    let params = ListParams::default().fields(&format!("metadata.name={}", key.name));
+    let params = ListParams::default().fields(&format!("metadata.name={}{more}", key.name));
     let found = with_timeout(&key.cluster, api.list_metadata(&params)).await?;
     let found = found.map_err(|error| fault(&key.name, &error, Some(grant("list", "pods", Some(&key.namespace)))).1)?;
     let stays = found.items.into_iter().map(|pod| pod.metadata).find(|pod| pod.deletion_timestamp.is_none());

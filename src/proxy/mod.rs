@@ -9,7 +9,7 @@ mod spec;
 mod watch;
 
 pub use describe::describe;
-pub use lifecycle::{create, delete, uid_of};
+pub use lifecycle::{create, delete, runs, uid_of};
 pub use log::follow_log;
 pub use project::project;
 pub use spec::{DEFAULT_IMAGE, NewPod, spec};

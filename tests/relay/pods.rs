@@ -78,7 +78,7 @@ fn a_relay_that_is_killed_comes_back_and_one_that_cannot_leaves_it_to_socat() {
     let spoil = "for f in /relay/*; do rm $f; echo 'exit 0' >$f; chmod 700 $f; done; ";
     assert_eq!(in_pod(&stage.space, &format!("{spoil}{KILL}")), "killed\n");
     sees_a_reset(&mut client);
-    let Stage { server: listener, mut running, local, space: _space, _home } = stage;
+    let Stage { server: listener, mut running, local, space: _space, home: _home } = stage;
     let socat = |local: &str| {
         let mut client = TcpStream::connect(local).unwrap();
         client.set_read_timeout(Some(TIMEOUT)).unwrap();

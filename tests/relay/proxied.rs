@@ -8,6 +8,9 @@ use super::pods::in_pod;
 use super::*;
 use crate::common::kube::until;
 
+/// The program's word that new connections go through the pod proxy from here on.
+const BY_POD_PROXY: &str = "through the pod proxy to ";
+
 /// The connections that the API server has made to the relay's port.
 fn carried(space: &Namespace) -> usize {
     let sockets = in_pod(space, "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null");
@@ -59,7 +62,7 @@ fn connections_move_to_the_pod_proxy_and_outlive_the_ways_that_break() {
     // The first goes by port-forward, and stays there.
     let (mut early, mut served) = stage.connect();
     is_open(&mut early, &mut served);
-    until("the pod proxy carries", || carried(&stage.space) == 1);
+    until("the pod proxy carries", || stage.logged(BY_POD_PROXY) == 1);
     let (mut late, mut other) = stage.connect();
     is_open(&mut late, &mut other);
     kill(&stage.space, false);
@@ -70,7 +73,7 @@ fn connections_move_to_the_pod_proxy_and_outlive_the_ways_that_break() {
     kill(&stage.space, true);
     sees_a_reset(&mut late);
     stage.converses();
-    until("the pod proxy is back", || carried(&stage.space) == 1);
+    until("the pod proxy is back", || stage.logged(BY_POD_PROXY) == 2);
     stage.converses();
     let said = stage.end();
     assert!(!said.contains("socat"), "{said}");
@@ -97,6 +100,7 @@ fn without_the_right_or_the_wish_port_forward_serves_and_the_reason_is_told_once
         for _ in 0..3 {
             stage.converses();
         }
+        until("it was tried where it may be", || told == 0 || stage.logged("not through the pod proxy to ") > 0);
         // Nothing listens there.
         let listening = in_pod(&stage.space, "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null");
         assert!(!listening.lines().any(|line| local_port(line).is_some()), "{config}: {listening}");
@@ -124,7 +128,7 @@ fn a_gateway_that_strips_upgrades_leaves_it_to_port_forward() {
     assert_eq!(carried(&stage.space), 0);
     // Later it is tried again.
     gateway.behavior.strips.store(false, Ordering::Relaxed);
-    until("the pod proxy carries", || carried(&stage.space) == 1);
+    until("the pod proxy carries", || stage.logged(BY_POD_PROXY) == 1);
     stage.converses();
     let said = stage.end();
     assert!(said.contains("426"), "{said}");
@@ -135,7 +139,7 @@ fn a_gateway_that_strips_upgrades_leaves_it_to_port_forward() {
 fn a_node_that_is_stuck_stops_no_connection_of_the_pod_proxy() {
     let gateway = Gateway::new();
     let stage = behind(&gateway, "proxied-stuck");
-    until("the pod proxy carries", || carried(&stage.space) == 1);
+    until("the pod proxy carries", || stage.logged(BY_POD_PROXY) == 1);
     let (mut client, mut server) = stage.connect();
     is_open(&mut client, &mut server);
     gateway.behavior.stuck_nodes.store(true, Ordering::Relaxed);
