@@ -232,7 +232,8 @@ async fn five_hundred_connections_at_once() {
         client.await.expect("answered");
     }
     until("all ended", || forward.handle.counts().open == 0).await;
-    let counts = Counts { open: 0, total: 500, failed: 0, refused: 0, up: 5_000_000, down: 5_000_000 };
+    let counts =
+        Counts { open: 0, total: 500, failed: 0, refused: 0, up: 5_000_000, down: 5_000_000, ..Counts::default() };
     assert_eq!(forward.handle.counts(), counts);
 }
 

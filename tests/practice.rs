@@ -60,7 +60,7 @@ impl Bare {
 /// Shows all targets again.
 fn show_all(screen: &mut Screen) {
     screen.press("2\x1b");
-    screen.wait("all targets", |text| text.contains("Targets 12 "));
+    screen.wait("all targets", |text| text.contains("Targets 13 "));
 }
 
 fn quit(mut screen: Screen) {
@@ -343,6 +343,11 @@ fn nothing_of_the_users_is_read_or_written() {
     assert!(fs::read_dir(bare.temp.path()).unwrap().next().is_none(), "nothing is left elsewhere");
 }
 
+/// A DNS query for the address of page.practice.internal, and the last four bytes of the answer.
+const BY_UDP: &str = r"exec 3<>/dev/udp/$BROW_HOST_DNS/$BROW_PORT_DNS
+printf '\0\7\1\0\0\1\0\0\0\0\0\0\4page\10practice\10internal\0\0\1\0\1' >&3
+dd bs=512 count=1 <&3 2>/dev/null | tail -c 4 | od -An -tu1";
+
 /// In a network of its own that has loopback and nothing else, the clients that people use reach its three servers.
 #[test]
 fn real_clients_reach_its_servers_where_there_is_no_network() {
@@ -363,15 +368,21 @@ fn real_clients_reach_its_servers_where_there_is_no_network() {
     }
     let bare = Bare::new();
     let script = "curl -s http://$BROW_ADDR_HELLO_PAGE/index.html; redis-cli -p $BROW_PORT_REDIS set ship brow; \
-                  redis-cli -p $BROW_PORT_REDIS get ship; echo hello | socat -t 5 - TCP:$BROW_ADDR_ECHO";
+                  redis-cli -p $BROW_PORT_REDIS get ship; echo hello | socat -t 5 - TCP:$BROW_ADDR_ECHO; \
+                  bash -c \"$BY_UDP\"";
     let program = env!("CARGO_BIN_EXE_brow-tui");
-    let targets = ["--practice", "connect", "hello-page", "redis", "echo", "--quiet", "--exec", "sh", "-c", script];
+    let targets =
+        ["--practice", "connect", "hello-page", "redis", "echo", "dns", "--quiet", "--exec", "sh", "-c", script];
     let mut command = alone(&[&[program], &targets[..]].concat());
-    command.env("HOME", bare.home.path()).env("TMPDIR", bare.temp.path()).env_remove("KUBECONFIG");
+    command
+        .env("HOME", bare.home.path())
+        .env("TMPDIR", bare.temp.path())
+        .env_remove("KUBECONFIG")
+        .env("BY_UDP", BY_UDP);
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // The lines of the forwards come first.
-    assert!(said.ends_with("hello from the vpc\nOK\nbrow\nhello\n"), "{said}");
+    assert!(said.ends_with("hello from the vpc\nOK\nbrow\nhello\n  10   0   0   1\n"), "{said}");
     bare.assert_untouched();
 }

@@ -47,7 +47,8 @@ pub(super) enum Command {
     Add {
         /// Its name
         name: String,
-        /// Host and port as the cluster sees them (10.0.0.1:3306), or kind/name:port (service/web:http)
+        /// Host and port as the cluster sees them (10.0.0.1:3306, 10.0.0.1:53/udp), or kind/name:port
+        /// (service/web:http)
         #[arg(value_name = "WHERE")]
         place: String,
         #[command(flatten)]

@@ -1,6 +1,6 @@
 //! The dialer of forwards: tunnels by cluster, and the conversations with relays.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::carrier::{Keeper, PodProxies};
 use super::pod_lease::{PodLease, PodStream, RELAY_START_TIMEOUT};
 use crate::cluster::{Clusters, node_fault};
 use crate::events::EventSender;
-use crate::forward::{self, Dialer, Lane, LaneEnd, LaneParser, ReachError};
+use crate::forward::{self, Deliver, Dialer, Flow, Lane, LaneEnd, LaneParser, ReachError};
 use crate::proxy::relay::{self, Mux, RelayError, RelayRequest, Secret};
 use crate::proxy::{self, uid_of};
 use brow_model::address::Address;
@@ -45,8 +45,8 @@ pub struct ClusterTunnels {
     clusters: Clusters,
     installation: Installation,
     tunnels: Mutex<BTreeMap<(String, Option<Protocol>), Tunnels>>,
-    /// The pods that cannot run our own relay, by uid.
-    without: Mutex<BTreeSet<String>>,
+    /// The pods that cannot run our own relay, by uid, and why.
+    without: Mutex<BTreeMap<String, String>>,
     pub(super) pod_proxies: PodProxies,
 }
 
@@ -174,13 +174,16 @@ impl ForwardDialer {
         lease.go_without();
         match refusal {
             // Once for all forwards through the pod.
-            RelayError::Unable(words) if lock(&self.tunnels.without).insert(via.uid.clone()) => {
+            RelayError::Unable(words) => {
                 let words = sanitize::line(&words).into_owned();
-                self.events.send(ForwardEvent::WithoutRelay(via.clone(), words)).await;
+                let known = lock(&self.tunnels.without).insert(via.uid.clone(), words.clone()).is_some();
+                if !known && via.to.as_ref().is_some_and(|address| !address.is_udp()) {
+                    self.events.send(ForwardEvent::WithoutRelay(via.clone(), words)).await;
+                }
                 None
             }
             // Another setting made the pod.
-            RelayError::Unable(_) | RelayError::Off | RelayError::Silent => None,
+            RelayError::Off | RelayError::Silent => None,
             RelayError::WrongSecret | RelayError::Full | RelayError::Unconfirmed(_) | RelayError::Io(_) => {
                 Some(LaneEnd::Unavailable)
             }
@@ -330,8 +333,20 @@ impl Dialer for ForwardDialer {
         self.request(&lease.tunnels, via, RelayRequest::Connect(address)).await.map(PodStream::Own)
     }
 
+    async fn open_flow(&self, lease: &PodLease, via: &Via, deliver: Deliver) -> Result<Arc<dyn Flow>, ReachError> {
+        let why = || lock(&self.tunnels.without).get(&via.uid).cloned().unwrap_or_default();
+        lease
+            .open_flow(via, deliver)
+            .await
+            .unwrap_or_else(|| Err(ReachError::Target(Fault::new(What::NoUdp, &via.pod.name, why()))))
+    }
+
     async fn lane(&self, lease: &PodLease, via: &Via, lane: &Lane) -> LaneEnd {
         let Some(address) = &via.to else { return LaneEnd::Unsupported };
+        if address.is_udp() {
+            // socat carries none: nothing is left to do without the relay.
+            return self.keep_relay(lease, via).await.unwrap_or(LaneEnd::Unsupported);
+        }
         if self.relay == Relay::Auto
             && let Some(end) = self.keep_relay(lease, via).await
         {

@@ -7,15 +7,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::forward;
+use crate::forward::{self, Deliver, Flow, Incoming, ReachError};
 use crate::proxy::relay::{Mux, RelayStream};
 use brow_model::address::Address;
+use brow_model::fault::Fault;
+use brow_model::route::Via;
 use brow_model::settings::Carrier;
 use kube_tunnel::{self, Counters, Error, Lease, Stats, Stream, Summary};
 
@@ -174,6 +177,17 @@ impl PodLease {
         self.relays.ours.send_replace(Ours::Coming);
     }
 
+    /// Opens a flow of datagrams through our relay to the address of `via`. `None` means that there is no such relay.
+    pub(super) async fn open_flow(&self, via: &Via, deliver: Deliver) -> Option<Result<Arc<dyn Flow>, ReachError>> {
+        let address = via.to.as_ref().filter(|address| address.is_udp())?;
+        let relay = self.relay().await?;
+        let deliver = Box::new(move |incoming: Result<&[u8], u32>| {
+            deliver(incoming.map_or_else(Incoming::Dropped, Incoming::Datagram));
+        });
+        let flow = |stream| Arc::new(RelayFlow { stream, address: address.to_string() }) as Arc<dyn Flow>;
+        Some(relay.open_flow(address, deliver).map(flow).map_err(ReachError::Tunnel))
+    }
+
     /// Has connections go by socat.
     pub(super) fn go_without(&self) {
         self.relays.ours.send_replace(Ours::Without);
@@ -186,6 +200,28 @@ pub enum PodStream {
     Own(Stream),
     /// Through our relay.
     Relayed(RelayStream),
+}
+
+/// A flow of datagrams through our relay.
+struct RelayFlow {
+    stream: RelayStream,
+    address: String,
+}
+
+impl Flow for RelayFlow {
+    fn send(&self, datagram: &[u8]) -> bool {
+        self.stream.send_datagram(datagram)
+    }
+
+    fn ended(&self) -> BoxFuture<'_, ReachError> {
+        Box::pin(async {
+            let error = self.stream.ended().await;
+            match self.stream.failure().get() {
+                Some((what, words)) => ReachError::Target(Fault::new(*what, &self.address, words)),
+                None => ReachError::Tunnel(error),
+            }
+        })
+    }
 }
 
 impl forward::Lease for PodLease {

@@ -19,16 +19,16 @@ use kube_tunnel::contain::contain;
 use kube_tunnel::{self, Error};
 
 /// The longest wait of a connection for a pod that is being created. Pulling an image takes its time.
-const POD_TIMEOUT: Duration = Duration::from_mins(2);
+pub(super) const POD_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The longest wait of a connection for another pod, once its own is found to be gone.
-const FAILOVER_TIMEOUT: Duration = Duration::from_secs(3);
+pub(super) const FAILOVER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The number of pods that are tried for a connection.
 const MAX_ATTEMPTS: usize = 4;
 
 /// The reason why a connection did not end in order.
-enum End {
+pub(super) enum End {
     /// Something failed.
     Failed(Fault),
     /// It failed with others for the same reason, which one of them reports.
@@ -52,6 +52,11 @@ pub(super) async fn serve<D: Dialer>(forward: &Forward<D>, local: TcpStream, lis
     let Err(end) = end else { return };
     // An error must not look like an orderly end: closing sends RST. Failing to set it only makes it look like one.
     let _ = SockRef::from(&*local).set_linger(Some(Duration::ZERO));
+    report(forward, end);
+}
+
+/// Counts and reports a connection's failure.
+pub(super) fn report<D: Dialer>(forward: &Forward<D>, end: End) {
     match end {
         End::Failed(fault) => {
             forward.meter.fail();
@@ -207,7 +212,7 @@ async fn open<D: Dialer>(forward: &Forward<D>, mut excluded: Excluded<D::Lease>)
 
 /// Waits for the upstream of new connections, other than `except`. Returns `None` after `limit`. The wait for a pod on
 /// demand has no limit here: the model ends it.
-async fn wait_for_upstream<D: Dialer>(
+pub(super) async fn wait_for_upstream<D: Dialer>(
     forward: &Forward<D>,
     except: Option<&Arc<Upstream<D::Lease>>>,
     limit: Duration,
@@ -273,11 +278,16 @@ enum WaitedFor {
     Round(u64),
 }
 
-fn no_pod<D: Dialer>(forward: &Forward<D>) -> End {
+pub(super) fn no_pod<D: Dialer>(forward: &Forward<D>) -> End {
     End::Failed(Fault::new(What::NoPod, &forward.target, ""))
 }
 
-fn failure<D: Dialer>(forward: &Forward<D>, upstream: &Upstream<D::Lease>, error: &Error, relayed: bool) -> End {
+pub(super) fn failure<D: Dialer>(
+    forward: &Forward<D>,
+    upstream: &Upstream<D::Lease>,
+    error: &Error,
+    relayed: bool,
+) -> End {
     // If it was the tunnel's fault, that is seen at once.
     forward.wake.notify_one();
     let fault = match error {

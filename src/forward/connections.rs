@@ -10,10 +10,11 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::dialer::Dialer;
+use super::meter::{DatagramMeter, Meter};
 use super::{Forward, port_owner};
 use brow_model::connection::{Connection, ConnectionId, ConnectionState, Program};
 use brow_model::event::ForwardEvent;
-use kube_tunnel::{Counters, PeerUser, peer_user};
+use kube_tunnel::{Counters, PeerUser, peer_user, udp_peer_user};
 
 /// The open connections; at most [`super::MAX_CONNECTIONS`].
 #[derive(Debug, Default)]
@@ -29,6 +30,8 @@ pub(super) struct Connections {
 pub(super) enum Origin {
     /// The address `theirs`, to our `ours`.
     Port { ours: SocketAddr, theirs: SocketAddr },
+    /// The address `theirs`, by datagrams to our `ours`.
+    Flow { ours: SocketAddr, theirs: SocketAddr },
     /// A process, through a Unix socket.
     Socket { uid: u32, pid: Option<u32> },
 }
@@ -40,6 +43,8 @@ pub(super) struct OpenConnection {
     since: DateTime<Utc>,
     /// Its own bytes, which count in the forward's too.
     pub counters: Arc<Counters>,
+    /// Its datagrams, if it is a flow.
+    pub datagrams: Option<Arc<DatagramMeter>>,
     /// Cancelled to end it.
     pub token: CancellationToken,
     has_stream: AtomicBool,
@@ -73,11 +78,13 @@ impl Connections {
     }
 
     /// Lists a connection until the guard is dropped. It is to end when `token` is cancelled.
-    pub(super) fn list(self: &Arc<Self>, origin: Origin, counters: &Arc<Counters>, token: CancellationToken) -> Listed {
+    pub(super) fn list(self: &Arc<Self>, origin: Origin, meter: &Meter, token: CancellationToken) -> Listed {
+        let is_flow = matches!(origin, Origin::Flow { .. });
         let connection = Arc::new(OpenConnection {
             origin,
             since: Utc::now(),
-            counters: Arc::new(Counters::part_of(Arc::clone(counters))),
+            counters: Arc::new(Counters::part_of(Arc::clone(&meter.counters))),
+            datagrams: is_flow.then(|| Arc::new(DatagramMeter::part_of(Arc::clone(&meter.datagrams)))),
             token,
             has_stream: AtomicBool::new(false),
             program: OnceLock::new(),
@@ -102,7 +109,7 @@ impl Connections {
         let shown = |(id, connection): (u64, Arc<OpenConnection>)| Connection {
             id: ConnectionId(id),
             from: match connection.origin {
-                Origin::Port { theirs, .. } => Some(theirs),
+                Origin::Port { theirs, .. } | Origin::Flow { theirs, .. } => Some(theirs),
                 Origin::Socket { .. } => None,
             },
             program: connection.program.get().cloned().flatten(),
@@ -114,6 +121,7 @@ impl Connections {
             } else {
                 ConnectionState::Waiting
             },
+            datagrams: connection.datagrams.as_ref().map(|datagrams| datagrams.totals()),
         };
         open.into_iter().map(shown).collect()
     }
@@ -123,15 +131,18 @@ impl Connections {
 fn find_programs<'a>(connections: impl Iterator<Item = &'a OpenConnection>) {
     let mut sockets: Vec<(&OpenConnection, u64)> = Vec::new();
     for connection in connections {
-        match connection.origin {
-            Origin::Port { ours, theirs } => match peer_user(ours, theirs) {
-                PeerUser::Known { inode: inode @ 1.., .. } => sockets.push((connection, inode.into())),
-                PeerUser::Known { inode: 0, .. } | PeerUser::Unknown | PeerUser::Unsupported => {
-                    connection.program.get_or_init(|| None);
-                }
-            },
+        let user = match connection.origin {
+            Origin::Port { ours, theirs } => peer_user(ours, theirs),
+            Origin::Flow { ours, theirs } => udp_peer_user(ours, theirs),
             Origin::Socket { pid, .. } => {
                 connection.program.get_or_init(|| pid.map(port_owner::program));
+                continue;
+            }
+        };
+        match user {
+            PeerUser::Known { inode: inode @ 1.., .. } => sockets.push((connection, inode.into())),
+            PeerUser::Known { inode: 0, .. } | PeerUser::Unknown | PeerUser::Unsupported => {
+                connection.program.get_or_init(|| None);
             }
         }
     }

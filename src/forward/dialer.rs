@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -45,6 +46,19 @@ pub trait Dialer: Send + Sync + 'static {
         lease: &Self::Lease,
         via: &Via,
     ) -> impl Future<Output = Result<<Self::Lease as Lease>::Stream, Error>> + Send;
+
+    /// Opens a flow of datagrams through the relay to its target. What comes back is given to `deliver`.
+    ///
+    /// # Errors
+    /// The relay carries none, or cannot be asked.
+    fn open_flow(
+        &self,
+        _: &Self::Lease,
+        via: &Via,
+        _: Deliver,
+    ) -> impl Future<Output = Result<Arc<dyn Flow>, ReachError>> + Send {
+        std::future::ready(Err(ReachError::Target(Fault::new(What::NoUdp, &via.pod.name, ""))))
+    }
 
     /// Opens a lane through a relay and keeps it until it ends; see [`super::keep_lane`].
     fn lane(&self, lease: &Self::Lease, via: &Via, lane: &Lane) -> impl Future<Output = LaneEnd> + Send;
@@ -88,6 +102,27 @@ pub enum ReachError {
 
 /// The failure of a target and its words, once it has failed.
 pub type TargetFailure = Arc<OnceLock<(What, String)>>;
+
+/// A flow of datagrams between a local client and the target. Dropping it ends it.
+pub trait Flow: Send + Sync {
+    /// Sends a datagram to the target; `false` if it was dropped.
+    fn send(&self, datagram: &[u8]) -> bool;
+
+    /// Waits until the flow is over by itself, and returns the reason. Cancel safe.
+    fn ended(&self) -> BoxFuture<'_, ReachError>;
+}
+
+/// An event of a flow.
+#[derive(Debug, Clone, Copy)]
+pub enum Incoming<'a> {
+    /// A datagram of the target.
+    Datagram(&'a [u8]),
+    /// So many datagrams were dropped in the pod.
+    Dropped(u32),
+}
+
+/// Takes the events of a flow; it must not block.
+pub type Deliver = Box<dyn Fn(Incoming<'_>) + Send + Sync>;
 
 /// Tunnels to one pod: [`kube_tunnel::Lease`], or a stand-in for it in tests.
 pub trait Lease: Send + Sync + 'static {

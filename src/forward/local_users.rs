@@ -2,7 +2,7 @@
 //! access to the cluster of whoever runs the program.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::connections::Origin;
 use super::dialer::Dialer;
 use brow_model::event::ForwardEvent;
 use brow_model::forward_settings::LocalUsers;
-use kube_tunnel::{PeerUser, peer_user};
+use kube_tunnel::{PeerUser, peer_user, udp_peer_user};
 
 /// The most users that are reported; a container may have thousands.
 const MAX_REPORTED: usize = 32;
@@ -49,14 +49,21 @@ impl Gate {
         if users == LocalUsers::All {
             return Ok(());
         }
-        let user = match origin {
-            Origin::Socket { uid, .. } => Some(uid),
-            Origin::Port { ours, theirs } => match peer_user(ours, theirs) {
-                PeerUser::Unsupported => return Ok(()),
-                PeerUser::Unknown if is_from_elsewhere(ours.ip(), theirs.ip()) => return Ok(()),
-                PeerUser::Unknown => None,
-                PeerUser::Known { uid, .. } => Some(uid),
-            },
+        let (found, ours, theirs) = match origin {
+            Origin::Socket { uid, .. } if users.admits(Some(uid), self.me) => return Ok(()),
+            Origin::Socket { uid, .. } => return Err(Some(uid)),
+            Origin::Port { ours, theirs } => (peer_user(ours, theirs), ours, theirs),
+            Origin::Flow { ours, theirs } => {
+                // A socket on all addresses answers a program of this machine from the address that it is reached by.
+                let from = if ours.ip().is_unspecified() { SocketAddr::new(theirs.ip(), ours.port()) } else { ours };
+                (udp_peer_user(from, theirs), ours, theirs)
+            }
+        };
+        let user = match found {
+            PeerUser::Unsupported => return Ok(()),
+            PeerUser::Unknown if is_from_elsewhere(ours.ip(), theirs.ip()) => return Ok(()),
+            PeerUser::Unknown => None,
+            PeerUser::Known { uid, .. } => Some(uid),
         };
         if users.admits(user, self.me) { Ok(()) } else { Err(user) }
     }
@@ -77,9 +84,17 @@ fn is_from_elsewhere(ours: IpAddr, theirs: IpAddr) -> bool {
 /// Returns true if an accepted connection may use the forward. One that may not is counted, and is
 /// reset when it is dropped.
 pub(super) fn admit<D: Dialer>(forward: &Arc<Forward<D>>, local: &TcpStream, origin: Origin) -> bool {
+    let admitted = admit_origin(forward, origin);
+    if !admitted {
+        // Failing to set it only makes the reset an orderly end.
+        let _ = SockRef::from(local).set_linger(Some(Duration::ZERO));
+    }
+    admitted
+}
+
+/// Returns true if whoever is at the other end may use the forward. A refusal is counted; a user's first is reported.
+pub(super) fn admit_origin<D: Dialer>(forward: &Arc<Forward<D>>, origin: Origin) -> bool {
     let Err(user) = forward.gate.check(origin) else { return true };
-    // Failing to set it only makes the reset an orderly end.
-    let _ = SockRef::from(local).set_linger(Some(Duration::ZERO));
     forward.meter.refuse();
     if forward.gate.is_news(user) {
         let forward = Arc::clone(forward);
@@ -107,8 +122,6 @@ async fn name_of(uid: u32) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use super::*;
 
     fn gate(users: LocalUsers) -> Gate {
@@ -139,6 +152,26 @@ mod tests {
         let wide: SocketAddr = "192.0.2.1:80".parse().unwrap();
         assert_eq!(check(LocalUsers::Me, wide, far), Ok(()), "another machine");
         assert_eq!(check(LocalUsers::Me, wide, SocketAddr::new(wide.ip(), 5_000)), Err(None), "this machine");
+    }
+
+    #[test]
+    fn datagrams_of_this_user_are_let_in_and_those_of_nobody_are_not() {
+        use std::net::UdpSocket;
+        if !kube_tunnel::tells_udp_peer_users() {
+            eprintln!("SKIPPED: this system does not tell whose datagrams are");
+            return;
+        }
+        let [listener, program] = ["127.0.0.1:0", "0.0.0.0:0"].map(|at| UdpSocket::bind(at).unwrap());
+        let ours = listener.local_addr().unwrap();
+        let theirs = SocketAddr::new(ours.ip(), program.local_addr().unwrap().port());
+        let check = |ours, theirs| gate(LocalUsers::Me).check(Origin::Flow { ours, theirs });
+        let everywhere: SocketAddr = ([0, 0, 0, 0], ours.port()).into();
+        assert_eq!((check(ours, theirs), check(everywhere, theirs)), (Ok(()), Ok(())));
+        drop(program);
+        assert_eq!((check(ours, theirs), check(everywhere, theirs)), (Err(None), Err(None)));
+        // 192.0.2.0/24 is for documentation: no host has it.
+        let far: SocketAddr = "192.0.2.7:5000".parse().unwrap();
+        assert_eq!((check(ours, far), check(everywhere, far)), (Err(None), Ok(())));
     }
 
     #[test]

@@ -3,14 +3,54 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use brow_model::traffic::Counts;
+use brow_model::traffic::{Counts, Datagrams};
 use kube_tunnel::Counters;
+
+/// Datagrams, of a flow or of all flows of a forward.
+#[derive(Debug, Default)]
+pub(super) struct DatagramMeter {
+    up: AtomicU64,
+    down: AtomicU64,
+    dropped: AtomicU64,
+    /// The meter of the forward, where they count, too.
+    whole: Option<Arc<Self>>,
+}
+
+impl DatagramMeter {
+    pub(super) fn part_of(whole: Arc<Self>) -> Self {
+        Self { whole: Some(whole), ..Self::default() }
+    }
+
+    fn add(&self, count: u64, of: fn(&Self) -> &AtomicU64) {
+        for meter in std::iter::once(self).chain(self.whole.as_deref()) {
+            of(meter).fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn sent(&self) {
+        self.add(1, |meter| &meter.up);
+    }
+
+    pub(super) fn received(&self) {
+        self.add(1, |meter| &meter.down);
+    }
+
+    pub(super) fn dropped(&self, count: u64) {
+        self.add(count, |meter| &meter.dropped);
+    }
+
+    pub(super) fn totals(&self) -> Datagrams {
+        let [up, down, dropped] = [&self.up, &self.down, &self.dropped].map(|count| count.load(Ordering::Relaxed));
+        Datagrams { up, down, dropped }
+    }
+}
 
 /// Running totals since the forward was opened.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     /// Bytes, counted where they are moved.
     pub counters: Arc<Counters>,
+    pub datagrams: Arc<DatagramMeter>,
     open: AtomicU64,
     total: AtomicU64,
     failed: AtomicU64,
@@ -27,6 +67,7 @@ impl Meter {
             refused: self.refused.load(Ordering::Relaxed),
             up: self.counters.up.load(Ordering::Relaxed),
             down: self.counters.down.load(Ordering::Relaxed),
+            datagrams: self.datagrams.totals(),
         }
     }
 

@@ -4,9 +4,11 @@
 //! and completes only when all of them have ended. Its [`Handle`] changes the pod, closes the forward, and reads its
 //! counters. Pods and tunnels are behind [`Dialer`], so that the tests need no cluster.
 
+mod bind;
 mod connection;
 mod connections;
 mod dialer;
+mod flows;
 mod lane;
 mod listener;
 mod local_socket;
@@ -39,7 +41,7 @@ use brow_model::traffic::{Counts, TunnelInfo};
 use kube_tunnel::contain::contain;
 
 use connections::Connections;
-pub use dialer::{Dialer, Lease, ReachError, TargetFailure};
+pub use dialer::{Deliver, Dialer, Flow, Incoming, Lease, ReachError, TargetFailure};
 pub use lane::{Lane, LaneEnd, LaneParser, keep as keep_lane};
 use listener::Listener;
 use local_users::Gate;
@@ -330,11 +332,14 @@ impl<D: Dialer> Forward<D> {
         for listener in listeners {
             match listener {
                 Listener::Port(listener) => locals.extend(listener.local_addr()),
+                Listener::Datagrams(socket) => locals.extend(socket.local_addr()),
                 Listener::Socket(socket) => self.report(ForwardEvent::BoundSocket(socket.path())).await,
             }
         }
         self.report(ForwardEvent::Bound(locals)).await;
-        if !kube_tunnel::tells_peer_users() {
+        let udp = listeners.iter().any(|listener| matches!(listener, Listener::Datagrams(_)));
+        let told = if udp { kube_tunnel::tells_udp_peer_users() } else { kube_tunnel::tells_peer_users() };
+        if !told {
             self.report(ForwardEvent::UsersUntold).await;
         }
     }

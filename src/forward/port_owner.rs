@@ -11,6 +11,7 @@ use tokio::time::timeout;
 /// The timeout of `lsof`, which can hang on a dead network file system.
 const LSOF_TIMEOUT: Duration = Duration::from_secs(3);
 
+use brow_model::address::Transport;
 use brow_model::connection::Program;
 
 /// Returns the programs that have sockets open, by the sockets' inodes, as far as this user may see them.
@@ -33,22 +34,25 @@ pub(super) fn program(pid: u32) -> Program {
 
 /// Finds the process that listens on `port` of one of `bind` (or of all addresses). `None` if it cannot be found: only
 /// root sees the sockets of other users' processes.
-pub(super) async fn find(port: u16, bind: &[IpAddr]) -> Option<Program> {
+pub(super) async fn find(port: u16, bind: &[IpAddr], transport: Transport) -> Option<Program> {
     #[cfg(target_os = "linux")]
     {
         let bind = bind.to_vec();
         // Reads some files for every process: not on a thread that moves bytes.
-        let found = tokio::task::spawn_blocking(move || proc::port_owner(port, &bind)).await;
+        let found = tokio::task::spawn_blocking(move || proc::port_owner(port, &bind, transport)).await;
         if let Ok(Some(port_owner)) = found {
             return Some(port_owner);
         }
     }
-    lsof(port, bind).await
+    lsof(port, bind, transport).await
 }
 
-async fn lsof(port: u16, bind: &[IpAddr]) -> Option<Program> {
+async fn lsof(port: u16, bind: &[IpAddr], transport: Transport) -> Option<Program> {
     let mut command = Command::new("lsof");
-    command.args(["-nP", &format!("-iTCP:{port}"), "-sTCP:LISTEN", "-Fpcn"]);
+    match transport {
+        Transport::Tcp => command.args(["-nP", &format!("-iTCP:{port}"), "-sTCP:LISTEN", "-Fpcn"]),
+        Transport::Udp => command.args(["-nP", &format!("-iUDP:{port}"), "-Fpcn"]),
+    };
     command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let output = timeout(LSOF_TIMEOUT, command.output()).await.ok()?.ok()?;
     from_lsof(&String::from_utf8_lossy(&output.stdout), bind)
@@ -88,20 +92,24 @@ fn printable(name: &str) -> String {
 
 #[cfg(target_os = "linux")]
 mod proc {
-    //! `/proc/net/tcp` and `tcp6` give a socket's inode (proc(5)), `/proc/<pid>/fd` who has it open.
+    //! `/proc/net/tcp`, `tcp6`, `udp` and `udp6` give a socket's inode (proc(5)), `/proc/<pid>/fd` who has it open.
 
     use std::collections::{HashMap, HashSet};
     use std::fs;
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-    use super::{Program, program};
+    use super::{Program, Transport, program};
 
     /// `TCP_LISTEN` in the kernel's `include/net/tcp_states.h`.
     const LISTEN: &str = "0A";
 
-    pub(super) fn port_owner(port: u16, bind: &[IpAddr]) -> Option<Program> {
+    pub(super) fn port_owner(port: u16, bind: &[IpAddr], transport: Transport) -> Option<Program> {
+        let tables = match transport {
+            Transport::Tcp => ["/proc/self/net/tcp", "/proc/self/net/tcp6"],
+            Transport::Udp => ["/proc/self/net/udp", "/proc/self/net/udp6"],
+        };
         let mut sockets = Vec::new();
-        for table in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
+        for table in tables {
             let text = fs::read_to_string(table).unwrap_or_default();
             sockets.extend(text.lines().skip(1).filter_map(socket).filter(|socket| socket.port == port));
         }
@@ -205,10 +213,10 @@ mod proc {
         fn this_process_is_found_on_the_address_that_it_holds() {
             let held = TcpListener::bind("127.0.0.1:0").expect("a port");
             let local = held.local_addr().expect("an address");
-            let port_owner = port_owner(local.port(), &[local.ip()]).expect("a holder");
+            let port_owner = port_owner(local.port(), &[local.ip()], Transport::Tcp).expect("a holder");
             assert_eq!(port_owner.pid, std::process::id());
             assert!(!port_owner.name.is_empty());
-            assert_eq!(super::port_owner(local.port(), &[IpAddr::from([127, 0, 0, 77])]), None);
+            assert_eq!(super::port_owner(local.port(), &[IpAddr::from([127, 0, 0, 77])], Transport::Tcp), None);
         }
     }
 }

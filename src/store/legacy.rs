@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use brow_model::address::{Address, Host, is_url};
+use brow_model::address::{Address, Host, Transport, is_url};
 use brow_model::event::StoreEvent;
 use brow_model::fault::{Fault, What};
 use brow_model::forward_settings::ForwardSettings;
@@ -73,7 +73,7 @@ fn target(name: &str, entry: &Value) -> Result<Target, String> {
         name: trimmed.to_owned(),
         cluster: cluster.to_owned(),
         namespace: None,
-        address: Destination::Address(Address { host, port }),
+        address: Destination::Address(Address { host, port, transport: Transport::Tcp }),
         local_port: self::port(entry, "local_port")?.unwrap_or_default(),
         ttl: ttl(entry)?,
         tags: tags.into_iter().collect(),

@@ -1,16 +1,16 @@
 //! The strip's details: all that is known of the selected row, with the whole of its fault.
 
+mod traffic;
+
 use std::borrow::Cow;
-use std::time::Duration;
 
 use chrono::TimeDelta;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
 use super::Scene;
-use super::cell::spark;
 use super::panes::{clusters, forwards, pods};
-use super::typeset::{line_width, width, wrap};
+use super::typeset::{line_width, wrap};
 use brow_model::cluster::{Cluster, Scope};
 use brow_model::fault::Fault;
 use brow_model::focus::Pane;
@@ -19,7 +19,6 @@ use brow_model::forward_settings::LocalUsers;
 use brow_model::instance::RemoteForward;
 use brow_model::proxy::ProxyPod;
 use brow_model::target::Target;
-use brow_model::traffic::{Series, Traffic};
 
 /// A line of styled words.
 pub(super) type Line<'a> = Vec<Span<'a>>;
@@ -57,7 +56,7 @@ pub(super) fn lines(scene: Scene<'_>, room: u16, tall: u16) -> Vec<Line<'_>> {
         }
         Pane::Forwards => model.screen.forwards.selected().and_then(|id| {
             let own = model.forwards.all().get(id).map(|forward| {
-                let trend = trend(scene, &forward.traffic, room);
+                let trend = traffic::trend(scene, &forward.traffic, room);
                 Facts { trend, ..of_forward(scene, forward, room >= 100 || tall >= 5) }
             });
             own.or_else(|| model.instances.forwards().get(id).map(|other| of_other(scene, other)))
@@ -95,54 +94,6 @@ fn set<'a>(scene: Scene<'a>, facts: Facts<'a>, room: u16, tall: u16) -> Vec<Line
         lines.insert(last.min(lines.len()), facts.trend);
     }
     lines
-}
-
-/// The last minutes of a forward in one line: bytes, connections and first bytes, each with its maximum. What did not
-/// happen is left out.
-fn trend<'a>(scene: Scene<'a>, traffic: &Traffic, room: u16) -> Line<'a> {
-    let (theme, text) = (scene.theme(), scene.text());
-    // A forward that is new has no more to show than the table's minute.
-    let young = traffic.bytes.newest_first(Series::SPAN).count() <= Series::MINUTE;
-    let seconds = if young { Series::MINUTE } else { Series::SPAN };
-    let max = |series: &Series| series.max(seconds);
-    let all = [
-        ("view.trend-bytes", &traffic.bytes, text.rate(max(&traffic.bytes))),
-        ("view.trend-open", &traffic.connections, max(&traffic.connections).to_string()),
-        ("view.first-byte", &traffic.first_bytes, text.rtt(Duration::from_micros(max(&traffic.first_bytes)))),
-    ];
-    let happened = all.into_iter().filter(|(_, series, _)| max(series) > 0);
-    let mut shown: Vec<_> = happened.map(|(key, series, top)| (scene.get(key), series, top)).collect();
-    // Two columns are for the sign that there is more.
-    let Some((cells, sign)) = trend_cells(&mut shown, scene.get("view.trend-max"), room.saturating_sub(2)) else {
-        return Vec::new();
-    };
-    let mut line = Vec::new();
-    for (label, series, top) in shown {
-        line.extend((!line.is_empty()).then(|| Span::raw("   ")));
-        line.extend([
-            Span::styled(label, theme.dim),
-            Span::styled(format!(" {} ", spark(series, seconds, cells)), theme.info),
-            Span::styled(format!("{sign}{top}"), theme.text),
-        ]);
-    }
-    line
-}
-
-/// Returns the columns that each series gets, and what its maximum is called: by its word where there is room for it.
-/// Series for which there is no room are dropped.
-fn trend_cells<'a>(shown: &mut Vec<(&str, &Series, String)>, word: &'a str, room: u16) -> Option<(usize, &'a str)> {
-    loop {
-        for (sign, least) in [(word, 10), ("≤", 6)] {
-            let words = shown.iter().map(|(label, _, top)| usize::from(width(label) + width(sign) + width(top)) + 2);
-            let used = words.sum::<usize>() + 3 * shown.len().saturating_sub(1);
-            let cells = usize::from(room).saturating_sub(used).checked_div(shown.len())?;
-            if cells >= least {
-                // Of steps, so that a longer number does not move everything.
-                return Some((if cells >= 10 { (cells - cells % 5).min(30) } else { cells }, sign));
-            }
-        }
-        shown.pop();
-    }
 }
 
 /// A fault's words: what, the words of whoever refused, what to do. Where they don't all fit into `tall` lines, what to
@@ -294,24 +245,8 @@ fn meter(part: f64) -> String {
 fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Facts<'a> {
     let theme = scene.theme();
     let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
-    let (traffic, counts) = (&forward.traffic, forward.traffic.counts);
-    let moved = |bytes, rate| {
-        let text = scene.text();
-        let total = if exactly { text.bytes_exactly(bytes) } else { text.bytes(bytes) };
-        format!("{total} ({})", text.rate(rate))
-    };
-    let mut facts: Vec<_> = agent(scene, forward).into_iter().collect();
-    facts.extend([
-        fact("view.connections", format!("{}/{}", counts.open, counts.total).into()),
-        fact("view.up", moved(counts.up, traffic.up_rate).into()),
-        fact("view.down", moved(counts.down, traffic.down_rate).into()),
-    ]);
-    if counts.failed > 0 {
-        facts.push((scene.get("view.failed"), Span::styled(counts.failed.to_string(), theme.bad)));
-    }
-    if counts.refused > 0 {
-        facts.push((scene.get("view.refused"), Span::styled(counts.refused.to_string(), theme.warn)));
-    }
+    let mut facts: Vec<_> =
+        agent(scene, forward).into_iter().chain(traffic::carried(scene, forward, exactly)).collect();
     if let Some(via) = forward.via() {
         facts.push(fact("view.pod", format!("{}:{}", via.pod, via.port).into()));
     }

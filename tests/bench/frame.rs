@@ -123,7 +123,15 @@ fn forward(model: &Model, n: u16) -> Forward {
     forward.route = Route::Through(pod.via(), Tunnel::Up);
     for second in 0..60 {
         forward.traffic.sample(
-            Counts { open: 3, total: second, failed: 0, refused: 0, up: second * second, down: second * 9_999 },
+            Counts {
+                open: 3,
+                total: second,
+                failed: 0,
+                refused: 0,
+                up: second * second,
+                down: second * 9_999,
+                ..Counts::default()
+            },
             None,
         );
     }
@@ -180,7 +188,7 @@ fn event(criterion: &mut Criterion) {
     criterion.bench_function("event: a second passes, 1,000 pods and 20 forwards", |bencher| {
         bencher.iter(|| {
             let now = model.now + TimeDelta::seconds(1);
-            let counts = Counts { open: 3, total: 60, failed: 0, refused: 0, up: 60, down: 60 };
+            let counts = Counts { open: 3, total: 60, failed: 0, refused: 0, up: 60, down: 60, ..Counts::default() };
             let samples = model
                 .forwards
                 .all()

@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "each story uses its part")]
 #![allow(clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+mod flow;
 mod servers;
 
 use std::collections::HashMap;
@@ -19,14 +20,13 @@ use brow_model::forward::{ForwardId, ForwardSpec};
 use brow_model::forward_settings::LocalUsers;
 use brow_model::proxy::{PodKey, PodSelector};
 use brow_model::route::Via;
-use brow_tui::forward::{self, Dialer, Handle, Lane, LaneEnd, Lease, ReachError};
+use brow_tui::forward::{self, Deliver, Dialer, Flow, Handle, Lane, LaneEnd, Lease, ReachError};
 use bytes::Bytes;
 use kube_tunnel::contain::is_contained;
 use kube_tunnel::{Counters, Error, Protocol, Stats, Summary};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +58,7 @@ pub struct World {
     pub lane: AtomicU16,
     /// The place at which the forward's own task panics.
     pub panics: Mutex<Option<&'static str>>,
+    pub ending: Notify,
     /// Streams opened at it.
     pub laned: AtomicUsize,
 }
@@ -125,6 +126,10 @@ impl Dialer for FakeDialer {
             stream.write_all(b"10.0.0.1:3306\n").await.map_err(Error::from_io)?;
         }
         Ok(stream)
+    }
+
+    async fn open_flow(&self, lease: &FakeLease, _: &Via, deliver: Deliver) -> Result<Arc<dyn Flow>, ReachError> {
+        flow::open(&self.world, &lease.pod, deliver).await
     }
 
     async fn lane(&self, _: &FakeLease, _: &Via, lane: &Lane) -> LaneEnd {

@@ -6,6 +6,7 @@
 //! wrong.
 
 mod api;
+mod datagrams;
 mod files;
 mod forward;
 mod kinds;

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brow_relay::{Connection, Event, KEY, Limits, Reason, Side};
+use brow_relay::{Connection, Event, KEY, Kind, Limits, Reason, Side};
 use bytes::{Buf as _, Bytes};
 use tokio::io::{self, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::datagrams::{self, Server};
 use super::relay::{Reached, reach};
-use super::servers::DialError;
+use super::servers::{DialError, address_of, find_datagrams};
 use super::world::{Lines, World};
 
 /// The real program's, with less memory to keep in mind.
@@ -43,6 +44,7 @@ struct Program<'a> {
     world: &'a Arc<World>,
     relay: Connection,
     targets: HashMap<u32, Target>,
+    flows: HashMap<u32, Server>,
     tell: mpsc::Sender<(u32, Told)>,
 }
 
@@ -50,7 +52,7 @@ struct Program<'a> {
 pub(super) async fn run(mut wire: Lines, world: &Arc<World>, secret: &str) -> io::Result<()> {
     let relay = Connection::new(Side::Relay, &key(secret), rand::random(), LIMITS);
     let (tell, mut told) = mpsc::channel(64);
-    let mut program = Program { world, relay, targets: HashMap::new(), tell };
+    let mut program = Program { world, relay, targets: HashMap::new(), flows: HashMap::new(), tell };
     loop {
         while program.step()? {}
         program.send();
@@ -82,7 +84,24 @@ impl Program<'_> {
     fn step(&mut self) -> io::Result<bool> {
         let Some(event) = self.relay.next().map_err(io::Error::other)? else { return Ok(false) };
         match event {
-            Event::Open { id, host, port } => {
+            Event::Open { id, kind: Kind::Udp, host, port } => match find_datagrams(host, port) {
+                Ok(server) => {
+                    self.flows.extend(server.map(|server| (id, server)));
+                    self.relay.connected(id, Duration::ZERO);
+                }
+                Err(error) => {
+                    let (reason, words) = refusal(error);
+                    self.relay.reset(id, reason, words);
+                }
+            },
+            Event::Datagram { id, bytes } => {
+                let server = self.flows.get(&id);
+                let answer = server.and_then(|server| datagrams::answer(*server, bytes, address_of));
+                if answer.is_some_and(|answer| !self.relay.send_datagram(id, &answer)) {
+                    self.relay.dropped(id, 1);
+                }
+            }
+            Event::Open { id, kind: Kind::Tcp, host, port } => {
                 let (to, from) = mpsc::unbounded_channel();
                 let (more, address) = (Arc::new(Notify::new()), format!("{host}:{port}"));
                 more.notify_one();
@@ -95,8 +114,16 @@ impl Program<'_> {
                 self.pass(id, bytes);
             }
             Event::End { id } => self.pass(id, Bytes::new()),
-            Event::Reset { id, .. } => drop(self.targets.remove(&id)),
-            Event::Up | Event::Credit { .. } | Event::Connected { .. } | Event::Pong { .. } | Event::Handled => {}
+            Event::Reset { id, .. } => {
+                self.targets.remove(&id);
+                self.flows.remove(&id);
+            }
+            Event::Up
+            | Event::Credit { .. }
+            | Event::Connected { .. }
+            | Event::Dropped { .. }
+            | Event::Pong { .. }
+            | Event::Handled => {}
         }
         Ok(true)
     }
@@ -144,6 +171,14 @@ impl Program<'_> {
     }
 }
 
+fn refusal(error: DialError) -> (Reason, &'static str) {
+    match error {
+        DialError::Refused => (Reason::Refused, "Connection refused"),
+        DialError::NoRoute => (Reason::Unreachable, "No route to host"),
+        DialError::Unresolved => (Reason::Unresolved, "Name does not resolve"),
+    }
+}
+
 /// Connects to a stream's target, and passes bytes both ways until both have ended.
 async fn serve(
     world: Arc<World>,
@@ -162,9 +197,10 @@ async fn serve(
             }
             return;
         }
-        Reached::Not(DialError::Refused) => Told::Failed(Reason::Refused, "Connection refused"),
-        Reached::Not(DialError::NoRoute) => Told::Failed(Reason::Unreachable, "No route to host"),
-        Reached::Not(DialError::Unresolved) => Told::Failed(Reason::Unresolved, "Name does not resolve"),
+        Reached::Not(error) => {
+            let (reason, words) = refusal(error);
+            Told::Failed(reason, words)
+        }
         Reached::Silent => Told::Failed(Reason::TimedOut, "no answer within 10 s"),
     };
     // Without a program nobody asks.

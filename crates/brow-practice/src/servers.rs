@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::io::{self, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::time::sleep;
 
+use super::datagrams;
 use super::redis;
 use super::relay;
 use super::store::Key;
@@ -122,6 +123,23 @@ pub(super) fn connect_lane(world: &Arc<World>, address: String, entry: String) -
 pub(super) fn relay_hash(pod: &Value) -> &str {
     let env = pod["spec"]["containers"][0]["env"].as_array();
     env.and_then(|env| env.iter().find(|one| one["name"] == "HASH")).map_or("", |hash| words(&hash["value"]))
+}
+
+/// Returns the address of a name in the private network.
+pub(super) fn address_of(name: &str) -> Option<&'static str> {
+    NETWORK.iter().find(|(_, names, _)| names.contains(&name)).map(|(address, ..)| *address)
+}
+
+/// Finds a server of datagrams in the private network; `None`: one that never answers.
+pub(super) fn find_datagrams(host: &str, port: u16) -> Result<Option<datagrams::Server>, DialError> {
+    if host == SILENT {
+        return Ok(None);
+    }
+    let address = address_of(host).unwrap_or(host);
+    if NETWORK.iter().any(|(known, ..)| *known == address) {
+        return datagrams::listens(address, port).map(Some).ok_or(DialError::Refused);
+    }
+    Err(if host.parse::<IpAddr>().is_ok() { DialError::NoRoute } else { DialError::Unresolved })
 }
 
 /// Connects to an address of the private network, or of a service of the cluster.

@@ -1,10 +1,10 @@
 //! Bytes on their way in and out.
 
-use crate::frame::{DATA, HEAD, Violation};
+use crate::frame::{DATAGRAM, HEAD, Violation};
 use crate::seal::{LENGTH, TAG};
 
 /// The longest record, without its length.
-const RECORD: usize = HEAD + DATA + TAG;
+const RECORD: usize = HEAD + DATAGRAM + TAG;
 
 /// Bytes that have come and are not read yet.
 pub(crate) struct Input {

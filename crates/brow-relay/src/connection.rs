@@ -1,15 +1,17 @@
 //! The protocol's state, for both sides. It does no I/O: bytes are put in and taken out, and events say what they mean.
 
+mod receive;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::buffer::{Input, Output};
 use crate::event::{Event, Limits, Side};
-use crate::frame::{DATA, DATA_TYPE, Frame, HEAD, Reason, Violation};
+use crate::frame::{DATA, DATA_TYPE, DATAGRAM, Frame, HEAD, Kind, Reason, Violation};
 use crate::seal::{KEY, Sealing, keys};
 
 /// The beginning of a greeting, in front of the random value: a mark, and the version of the protocol.
-const MARK: [u8; 5] = *b"brow\x01";
+const MARK: [u8; 5] = *b"brow\x02";
 
 /// The length of that beginning.
 const GREETING: usize = MARK.len() + KEY;
@@ -22,6 +24,7 @@ const FULL: usize = ROOM + 1024 * 1024;
 
 /// One stream. It is forgotten when both sides have ended it, or either has reset it.
 struct Stream {
+    kind: Kind,
     /// Bytes that may be sent.
     credit: u32,
     /// Bytes that the other side may send.
@@ -142,14 +145,14 @@ impl Connection {
     }
 
     /// Asks for a new stream and returns its id; `None` where the other side takes no more, now or ever.
-    pub fn open(&mut self, host: &str, port: u16) -> Option<u32> {
+    pub fn open(&mut self, kind: Kind, host: &str, port: u16) -> Option<u32> {
         let state = &mut self.state;
         let count = u32::try_from(state.streams.len()).ok()?;
         let up = matches!(state.phase, Phase::Keyed { up: true, .. });
         let id = state.last.checked_add(1).filter(|_| up && count < state.streams_there)?;
         state.last = id;
-        state.enter(id, false);
-        state.emit(&Frame::Open { id, port, host });
+        state.enter(id, kind, false);
+        state.emit(&Frame::Open { id, kind, port, host });
         Some(id)
     }
 
@@ -192,6 +195,23 @@ impl Connection {
             stream.credit = stream.credit.saturating_sub(u32::try_from(*count).unwrap_or(u32::MAX));
         }
         filled
+    }
+
+    /// Sends a datagram of a flow; `false` if it is dropped: much is waiting, it is too long, or the flow is over.
+    pub fn send_datagram(&mut self, id: u32, bytes: &[u8]) -> bool {
+        let is_flow = self.state.streams.get(&id).is_some_and(|stream| stream.kind == Kind::Udp);
+        let goes = is_flow && bytes.len() <= DATAGRAM && self.has_room();
+        if goes {
+            self.state.emit(&Frame::Datagram { id, bytes });
+        }
+        goes
+    }
+
+    /// Says that so many datagrams of a flow were dropped here.
+    pub fn dropped(&mut self, id: u32, count: u32) {
+        if self.state.streams.contains_key(&id) {
+            self.state.emit(&Frame::Dropped { id, count });
+        }
     }
 
     /// Says that no more bytes of a stream are sent.
@@ -279,10 +299,12 @@ impl State {
         Ok(())
     }
 
-    fn enter(&mut self, id: u32, connected: bool) {
-        let (credit, window) = (self.window_there, self.limits.window);
+    fn enter(&mut self, id: u32, kind: Kind, connected: bool) {
+        let size = self.limits.window;
+        // A flow has no bytes beside its datagrams, which nobody waits for.
+        let (credit, window) = if kind == Kind::Tcp { (self.window_there, size) } else { (0, 0) };
         let stream =
-            Stream { credit, window, size: window, consumed: 0, connected, ended_here: false, ended_there: false };
+            Stream { kind, credit, window, size, consumed: 0, connected, ended_here: false, ended_there: false };
         self.streams.insert(id, stream);
     }
 
@@ -291,93 +313,6 @@ impl State {
         let gone = self.streams.remove(&id);
         self.extra += gone.as_ref().map_or(0, |stream| stream.size - self.limits.window);
         gone.is_some()
-    }
-
-    /// Takes in a frame from the other side.
-    fn take<'a>(&mut self, frame: Frame<'a>) -> Result<Event<'a>, Violation> {
-        let Phase::Keyed { up, .. } = &mut self.phase else { return Ok(Event::Handled) };
-        let first = !std::mem::replace(up, true);
-        if first != matches!(frame, Frame::Hello { .. }) {
-            return Err(Violation("a hello that is not the first frame, or a first frame that is none"));
-        }
-        match frame {
-            Frame::Hello { streams, window } => {
-                (self.streams_there, self.window_there) = (streams, window);
-                Ok(Event::Up)
-            }
-            Frame::Ping { token } => {
-                self.emit(&Frame::Pong { token });
-                Ok(Event::Handled)
-            }
-            Frame::Pong { token } => Ok(Event::Pong { token }),
-            Frame::Open { id, port, host } => self.asked(id, host, port),
-            Frame::Connected { id, .. }
-            | Frame::Data { id, .. }
-            | Frame::Credit { id, .. }
-            | Frame::End { id }
-            | Frame::Reset { id, .. } => {
-                if id > self.last {
-                    return Err(Violation("a frame of a stream that was never opened"));
-                }
-                // One that was reset here may still be spoken of there.
-                if self.streams.contains_key(&id) { self.of_stream(frame) } else { Ok(Event::Handled) }
-            }
-        }
-    }
-
-    fn asked<'a>(&mut self, id: u32, host: &'a str, port: u16) -> Result<Event<'a>, Violation> {
-        if self.side == Side::Client || id <= self.last {
-            return Err(Violation("a stream that may not be opened"));
-        }
-        self.last = id;
-        if self.streams.len() >= self.limits.streams as usize {
-            self.emit(&Frame::Reset { id, reason: Reason::TooMany, words: "" });
-            return Ok(Event::Handled);
-        }
-        self.enter(id, true);
-        Ok(Event::Open { id, host, port })
-    }
-
-    fn of_stream<'a>(&mut self, frame: Frame<'a>) -> Result<Event<'a>, Violation> {
-        let (Frame::Connected { id, .. }
-        | Frame::Data { id, .. }
-        | Frame::Credit { id, .. }
-        | Frame::End { id }
-        | Frame::Reset { id, .. }) = frame
-        else {
-            return Ok(Event::Handled);
-        };
-        let Some(stream) = self.streams.get_mut(&id) else { return Ok(Event::Handled) };
-        match frame {
-            Frame::Connected { micros, .. } => {
-                if std::mem::replace(&mut stream.connected, true) {
-                    return Err(Violation("a stream that is connected twice"));
-                }
-                Ok(Event::Connected { id, took: Duration::from_micros(micros.into()) })
-            }
-            Frame::Credit { bytes, .. } => {
-                stream.credit = stream.credit.checked_add(bytes).ok_or(Violation("too much credit"))?;
-                Ok(Event::Credit { id })
-            }
-            Frame::Reset { reason, words, .. } => {
-                self.forget(id);
-                Ok(Event::Reset { id, reason, words })
-            }
-            _ if !stream.connected => Err(Violation("data of a stream that is not connected")),
-            _ if stream.ended_there => Err(Violation("data after the end")),
-            Frame::Data { bytes, .. } => {
-                let left = u32::try_from(bytes.len()).ok().and_then(|count| stream.window.checked_sub(count));
-                stream.window = left.ok_or(Violation("more data than was allowed"))?;
-                Ok(Event::Data { id, bytes })
-            }
-            _ => {
-                stream.ended_there = true;
-                if stream.ended_here {
-                    self.forget(id);
-                }
-                Ok(Event::End { id })
-            }
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::frame::Reason;
+use crate::frame::{Kind, Reason};
 
 /// Which end of the connection this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +32,15 @@ pub enum Event<'a> {
     /// The other side knows the key; streams may be opened.
     Up,
     /// A stream is to be connected ([`Connection::connected`](crate::Connection::connected)) or reset.
-    Open { id: u32, host: &'a str, port: u16 },
+    Open { id: u32, kind: Kind, host: &'a str, port: u16 },
     /// A stream is connected to its target, which took this long.
     Connected { id: u32, took: Duration },
     /// Bytes of a stream; tell [`Connection::consume`](crate::Connection::consume) when they are out of hand.
     Data { id: u32, bytes: &'a [u8] },
+    /// A datagram of a flow. On the relay's side it may come before the flow is connected.
+    Datagram { id: u32, bytes: &'a [u8] },
+    /// So many datagrams of a flow were dropped on the other side.
+    Dropped { id: u32, count: u32 },
     /// More of a stream may be sent.
     Credit { id: u32 },
     /// No more bytes of a stream will come.

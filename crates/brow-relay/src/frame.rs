@@ -5,6 +5,9 @@ use std::fmt;
 /// The most bytes of data in one frame.
 pub const DATA: usize = 32 * 1024;
 
+/// The longest datagram: what UDP over IPv4 carries. Its record is just within what a length of 2 bytes can say.
+pub const DATAGRAM: usize = 65_507;
+
 /// Bytes in front of the data in a frame: its type, and the stream's id.
 pub const HEAD: usize = 5;
 
@@ -19,8 +22,8 @@ pub const WORDS: usize = 200;
 pub enum Frame<'a> {
     /// The first of each side: how many streams it takes at once, and how many bytes of a new one.
     Hello { streams: u32, window: u32 },
-    /// Asks for a TCP connection.
-    Open { id: u32, port: u16, host: &'a str },
+    /// Asks for a connection, or for a flow of datagrams.
+    Open { id: u32, kind: Kind, port: u16, host: &'a str },
     /// The connection is open; connecting took so many microseconds.
     Connected { id: u32, micros: u32 },
     /// Bytes of a stream.
@@ -35,6 +38,20 @@ pub enum Frame<'a> {
     Ping { token: u64 },
     /// Answers a ping.
     Pong { token: u64 },
+    /// One datagram of a flow, whole.
+    Datagram { id: u32, bytes: &'a [u8] },
+    /// So many datagrams of a flow were dropped since the last such frame.
+    Dropped { id: u32, count: u32 },
+}
+
+/// The kind of a stream, by its protocol's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A connection.
+    Tcp = 6,
+    /// A flow: datagrams between one address here and one there.
+    Udp = 17,
 }
 
 /// The reason of a reset.
@@ -94,9 +111,8 @@ const END: u8 = 5;
 const RESET: u8 = 6;
 const PING: u8 = 7;
 const PONG: u8 = 8;
-
-/// The only kind of stream so far.
-const TCP: u8 = 6;
+const DATAGRAM_TYPE: u8 = 9;
+const DROPPED: u8 = 10;
 
 impl<'a> Frame<'a> {
     /// Appends the frame. Text that is too long is cut.
@@ -107,9 +123,9 @@ impl<'a> Frame<'a> {
                 out.extend_from_slice(&streams.to_be_bytes());
                 out.extend_from_slice(&window.to_be_bytes());
             }
-            Self::Open { id, port, host } => {
+            Self::Open { id, kind, port, host } => {
                 head(out, OPEN, *id);
-                out.push(TCP);
+                out.push(*kind as u8);
                 out.extend_from_slice(&port.to_be_bytes());
                 out.extend_from_slice(cut(host, HOST).as_bytes());
             }
@@ -139,6 +155,14 @@ impl<'a> Frame<'a> {
                 out.push(PONG);
                 out.extend_from_slice(&token.to_be_bytes());
             }
+            Self::Datagram { id, bytes } => {
+                head(out, DATAGRAM_TYPE, *id);
+                out.extend_from_slice(bytes);
+            }
+            Self::Dropped { id, count } => {
+                head(out, DROPPED, *id);
+                out.extend_from_slice(&count.to_be_bytes());
+            }
         }
     }
 
@@ -153,7 +177,7 @@ impl<'a> Frame<'a> {
             HELLO => Self::Hello { streams: rest.number()?, window: rest.number()? },
             PING => Self::Ping { token: rest.token()? },
             PONG => Self::Pong { token: rest.token()? },
-            OPEN..=RESET => rest.of_stream(kind)?,
+            OPEN..=RESET | DATAGRAM_TYPE | DROPPED => rest.of_stream(kind)?,
             _ => return Err(Violation("a frame of an unknown type")),
         };
         if rest.0.is_empty() { Ok(frame) } else { Err(Violation("a frame is too long")) }
@@ -204,15 +228,19 @@ impl<'a> Rest<'a> {
         let id = self.number()?;
         Ok(match kind {
             OPEN => {
-                if self.byte()? != TCP {
-                    return Err(Violation("a stream of an unknown kind"));
-                }
-                Frame::Open { id, port: self.array().map(u16::from_be_bytes)?, host: self.text(HOST)? }
+                let kind = match self.byte()? {
+                    6 => Kind::Tcp,
+                    17 => Kind::Udp,
+                    _ => return Err(Violation("a stream of an unknown kind")),
+                };
+                Frame::Open { id, kind, port: self.array().map(u16::from_be_bytes)?, host: self.text(HOST)? }
             }
             CONNECTED => Frame::Connected { id, micros: self.number()? },
             DATA_TYPE => Frame::Data { id, bytes: self.bytes(DATA)? },
             CREDIT => Frame::Credit { id, bytes: self.number()? },
             END => Frame::End { id },
+            DATAGRAM_TYPE => Frame::Datagram { id, bytes: self.bytes(DATAGRAM)? },
+            DROPPED => Frame::Dropped { id, count: self.number()? },
             _ => {
                 let code = usize::from(self.byte()?);
                 let reason = *Reason::ALL.get(code).ok_or(Violation("an unknown reason"))?;
@@ -249,7 +277,8 @@ mod tests {
         ) {
             for frame in [
                 Frame::Hello { streams: id, window: number },
-                Frame::Open { id, port, host: &host },
+                Frame::Open { id, kind: Kind::Tcp, port, host: &host },
+                Frame::Open { id, kind: Kind::Udp, port, host: &host },
                 Frame::Connected { id, micros: number },
                 Frame::Data { id, bytes: &bytes },
                 Frame::Credit { id, bytes: number },
@@ -257,6 +286,8 @@ mod tests {
                 Frame::Reset { id, reason: Reason::ALL[code], words: &words },
                 Frame::Ping { token },
                 Frame::Pong { token },
+                Frame::Datagram { id, bytes: &bytes },
+                Frame::Dropped { id, count: number },
             ] {
                 there_and_back(&frame);
             }
@@ -277,6 +308,15 @@ mod tests {
         for (place, reason) in Reason::ALL.into_iter().enumerate() {
             assert_eq!(place, reason as usize);
         }
+    }
+
+    #[test]
+    fn a_frame_takes_the_longest_datagram_and_no_longer_one() {
+        let mut bytes = Vec::new();
+        Frame::Datagram { id: 1, bytes: &vec![7; DATAGRAM] }.encode(&mut bytes);
+        assert!(matches!(Frame::decode(&bytes), Ok(Frame::Datagram { bytes, .. }) if bytes.len() == DATAGRAM));
+        bytes.push(7);
+        assert!(Frame::decode(&bytes).is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The protocol between brow-tui and the relay that it puts into a proxy pod: many TCP connections over one stream of
-//! bytes, encrypted and authenticated with a key that only those two know. `docs/relay-protocol.md` describes it.
+//! The protocol between brow-tui and the relay that it puts into a proxy pod: many TCP connections and
+//! flows of UDP datagrams over one stream of bytes, encrypted and authenticated with a key that only those two know.
+//! `docs/relay-protocol.md` describes it.
 //!
 //! [`Connection`] is either end of it. It does no I/O, so that both sides and the tests share it; the program
 //! `brow-relay` around it runs in the pod, the client is in brow-tui.
@@ -13,5 +14,5 @@ pub mod upgrade;
 
 pub use connection::Connection;
 pub use event::{Event, Limits, Side};
-pub use frame::{Frame, Reason, Violation};
+pub use frame::{DATAGRAM, Frame, Kind, Reason, Violation};
 pub use seal::KEY;

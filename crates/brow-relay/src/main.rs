@@ -4,6 +4,7 @@
 //! else anywhere.
 
 mod carrier;
+mod flow;
 mod listen;
 mod resolve;
 mod serve;

@@ -15,8 +15,8 @@ pub(crate) const TAG: usize = 16;
 pub(crate) const LENGTH: usize = 2;
 
 /// The purposes of the derived keys.
-const UP: &[u8] = b"brow relay 1: client to relay";
-const DOWN: &[u8] = b"brow relay 1: relay to client";
+const UP: &[u8] = b"brow relay 2: client to relay";
+const DOWN: &[u8] = b"brow relay 2: relay to client";
 
 /// One direction's key and the number of the next record.
 pub(crate) struct Sealing {

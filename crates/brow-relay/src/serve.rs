@@ -1,16 +1,19 @@
 //! The loop: the stream to brow-tui on one side, the targets on the other.
 
+mod flows;
+
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use brow_relay::{Connection, Event, KEY, Limits, Reason, Side};
+use brow_relay::{Connection, DATAGRAM, Event, KEY, Kind, Limits, Reason, Side};
 use mio::event::Event as Readiness;
 use mio::{Events, Poll, Token, Waker};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::carrier::{Carrier, Ends, Heard, broken};
+use crate::flow::Flow;
 use crate::resolve::Resolver;
 use crate::target::{Connecting, Target, reason, words};
 
@@ -30,12 +33,20 @@ const RESOLVED: Token = Token(2);
 /// The token of the stream 0, which there is not.
 const TARGETS: usize = 3;
 
+/// The UDP sockets by their streams.
+type Flows = HashMap<u32, Flow>;
+
 pub(crate) struct Relay {
     poll: Poll,
     carrier: Carrier,
     connection: Connection,
     resolver: Resolver,
     targets: HashMap<u32, Target>,
+    flows: Flows,
+    /// The flows that have dropped datagrams since that was last told.
+    lossy: Vec<u32>,
+    /// A datagram, and a byte by which one that is too long is told.
+    datagram: Box<[u8]>,
     /// The streams whose targets are not connected yet, and some that were.
     connecting: Vec<u32>,
     /// The streams whose targets have something to read, each in its turn.
@@ -57,6 +68,9 @@ impl Relay {
             connection,
             resolver,
             targets: HashMap::new(),
+            flows: HashMap::new(),
+            lossy: Vec::new(),
+            datagram: vec![0; DATAGRAM + 1].into(),
             connecting: Vec::new(),
             ready: VecDeque::new(),
             heard: Instant::now(),
@@ -107,6 +121,7 @@ impl Relay {
                 proved();
             }
             self.read_targets();
+            self.tell_losses();
         }
     }
 
@@ -134,6 +149,10 @@ impl Relay {
             RESOLVED => {}
             Token(number) => {
                 let Ok(id) = u32::try_from(number - TARGETS) else { return };
+                if let Some(flow) = self.flows.get_mut(&id) {
+                    flow.readable = true;
+                    return self.queue_flow(id);
+                }
                 let Some(target) = self.targets.get_mut(&id) else { return };
                 if !target.connected {
                     match target.look() {
@@ -189,6 +208,7 @@ impl Relay {
     fn take_answers(&mut self, now: Instant) {
         while let Some((id, answer)) = self.resolver.answer() {
             match answer {
+                Ok(addresses) if self.flows.contains_key(&id) => self.connect_flow(id, &addresses, now),
                 Ok(addresses) => {
                     if let Some(target) = self.targets.get_mut(&id) {
                         target.found(addresses);
@@ -198,6 +218,7 @@ impl Relay {
                 Err(error) => {
                     self.connection.reset(id, Reason::Unresolved, &words(&error));
                     self.targets.remove(&id);
+                    self.flows.remove(&id);
                 }
             }
         }
@@ -221,7 +242,19 @@ impl Relay {
     fn step(&mut self, now: Instant) -> io::Result<bool> {
         let Some(event) = self.connection.next().map_err(broken)? else { return Ok(false) };
         match event {
-            Event::Open { id, host, port } => {
+            Event::Open { id, kind: Kind::Udp, host, port } => {
+                self.flows.insert(id, Flow::new(now));
+                if let Ok(ip) = host.parse::<IpAddr>() {
+                    self.connect_flow(id, &[SocketAddr::new(ip, port)], now);
+                } else {
+                    self.resolver.ask(id, host, port);
+                }
+            }
+            Event::Datagram { id, bytes } => {
+                let sent = Self::send_to_flow(&mut self.flows, id, bytes);
+                self.sent_to_flow(id, sent);
+            }
+            Event::Open { id, kind: Kind::Tcp, host, port } => {
                 let mut target = Target::new(now);
                 self.connecting.push(id);
                 if let Ok(ip) = host.parse::<IpAddr>() {
@@ -247,13 +280,14 @@ impl Relay {
             }
             Event::Credit { id } => self.queue(id),
             Event::Reset { id, reason, .. } => {
+                self.flows.remove(&id);
                 if let Some(target) = self.targets.remove(&id)
                     && reason != Reason::Cancelled
                 {
                     target.abort();
                 }
             }
-            Event::Up | Event::Connected { .. } | Event::Pong { .. } | Event::Handled => {}
+            Event::Up | Event::Connected { .. } | Event::Dropped { .. } | Event::Pong { .. } | Event::Handled => {}
         }
         Ok(true)
     }
@@ -261,10 +295,15 @@ impl Relay {
     /// Reads from each target that is ready, once, while what is read can be sent.
     fn read_targets(&mut self) {
         for _ in 0..self.ready.len() {
-            if !self.connection.has_room() {
-                return;
-            }
             let Some(id) = self.ready.pop_front() else { return };
+            if self.flows.contains_key(&id) {
+                self.read_flow(id);
+                continue;
+            }
+            if !self.connection.has_room() {
+                self.ready.push_back(id);
+                continue;
+            }
             let Some(target) = self.targets.get_mut(&id) else { continue };
             target.queued = false;
             if self.connection.credit(id) == 0 {

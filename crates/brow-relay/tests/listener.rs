@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use brow_relay::upgrade::{MOST, REQUIRED, SWITCHING};
-use brow_relay::{Connection, Event, KEY, Limits, Side};
+use brow_relay::{Connection, Event, KEY, Kind, Limits, Side};
 
 const SECRET: [u8; KEY] = [7; KEY];
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -146,7 +146,7 @@ fn clients_with_the_key_are_served_side_by_side() {
     for _ in 0..3 {
         let mut client = Client::new(relay.upgraded(), SECRET);
         assert!(client.is_served());
-        let id = client.connection.open("127.0.0.1", target.local_addr().unwrap().port()).unwrap();
+        let id = client.connection.open(Kind::Tcp, "127.0.0.1", target.local_addr().unwrap().port()).unwrap();
         client.flush();
         assert!(client.until(|event| matches!(event, Event::Connected { id: of, .. } if of == id)));
         let (served, _) = target.accept().unwrap();
@@ -194,7 +194,7 @@ fn whoever_does_not_know_the_key_gets_nothing() {
     let mut first = Client::new(relay.upgraded(), SECRET);
     let mut recorded = first.connection.output().to_vec();
     assert!(first.is_served());
-    first.connection.open("127.0.0.1", 1).unwrap();
+    first.connection.open(Kind::Tcp, "127.0.0.1", 1).unwrap();
     recorded.extend_from_slice(first.connection.output());
     let mut replayed = relay.upgraded();
     replayed.write_all(&recorded).unwrap();

@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use brow_relay::{Connection, Event, KEY, Limits, Reason, Side, Violation};
+use brow_relay::{Connection, Event, KEY, Kind, Limits, Reason, Side, Violation};
 use socket2::SockRef;
 
 const SECRET: [u8; KEY] = [7; KEY];
@@ -32,6 +32,7 @@ enum Said {
     End(u32),
     Reset(u32, Reason, String),
     Pong(u64),
+    Datagram(u32, Vec<u8>),
     Gone,
 }
 
@@ -72,7 +73,8 @@ impl Relay {
                     Event::End { id } => Said::End(id),
                     Event::Reset { id, reason, words } => Said::Reset(id, reason, words.to_owned()),
                     Event::Pong { token } => Said::Pong(token),
-                    Event::Open { .. } | Event::Credit { .. } | Event::Handled => continue,
+                    Event::Datagram { id, bytes } => Said::Datagram(id, bytes.to_vec()),
+                    Event::Open { .. } | Event::Credit { .. } | Event::Dropped { .. } | Event::Handled => continue,
                 };
                 return Ok(said);
             }
@@ -95,7 +97,15 @@ impl Relay {
 
     /// Opens a stream to a port of this machine.
     fn open(&mut self, host: &str, port: u16) -> u32 {
-        let id = self.connection.open(host, port).unwrap();
+        let id = self.connection.open(Kind::Tcp, host, port).unwrap();
+        self.flush();
+        id
+    }
+
+    /// Opens a flow to a port of this machine, and sends a datagram at once.
+    fn open_flow(&mut self, host: &str, port: u16, datagram: &[u8]) -> u32 {
+        let id = self.connection.open(Kind::Udp, host, port).unwrap();
+        assert!(self.connection.send_datagram(id, datagram));
         self.flush();
         id
     }
@@ -204,6 +214,71 @@ fn names_are_resolved_and_their_addresses_tried() {
 }
 
 #[test]
+fn datagrams_keep_their_bounds_whatever_their_size() {
+    let (mut relay, target) = (Relay::up(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    target.set_read_timeout(Some(PATIENCE)).unwrap();
+    // A name is resolved first; what comes before that waits.
+    for host in ["127.0.0.1", "localhost"] {
+        let id = relay.open_flow(host, target.local_addr().unwrap().port(), b"first");
+        assert_eq!(relay.said().unwrap(), Said::Connected(id));
+        let mut space = vec![0; 70_000];
+        let (count, from) = target.recv_from(&mut space).unwrap();
+        assert_eq!(&space[..count], b"first");
+        for length in [0, 1, 1_400, 8_192, 65_507] {
+            let datagram: Vec<u8> = (0..length).map(|place| u8::try_from(place % 251).unwrap()).collect();
+            assert!(relay.connection.send_datagram(id, &datagram));
+            relay.flush();
+            let (count, _) = target.recv_from(&mut space).unwrap();
+            assert_eq!(&space[..count], datagram);
+            target.send_to(&datagram, from).unwrap();
+            assert_eq!(relay.said().unwrap(), Said::Datagram(id, datagram));
+        }
+    }
+}
+
+#[test]
+fn a_flow_whose_target_refuses_says_so() {
+    let mut relay = Relay::up();
+    let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let id = relay.open_flow("127.0.0.1", free, b"anybody");
+    assert_eq!(relay.said().unwrap(), Said::Connected(id));
+    assert_eq!(relay.said().unwrap(), Said::Reset(id, Reason::Refused, "Connection refused".into()));
+    let id = relay.open_flow("no-such-host.invalid", 53, b"anybody");
+    let said = relay.said().unwrap();
+    assert!(matches!(&said, Said::Reset(of, Reason::Unresolved, words) if *of == id && !words.is_empty()), "{said:?}");
+}
+
+#[test]
+fn a_flood_of_datagrams_holds_up_no_connection() {
+    let (mut relay, listener) = (Relay::up(), listener());
+    let target = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let flow = relay.open_flow("127.0.0.1", target.local_addr().unwrap().port(), b"");
+    assert_eq!(relay.said().unwrap(), Said::Connected(flow));
+    let (_, from) = target.recv_from(&mut []).unwrap();
+    let (id, mut server) = relay.connect(&listener);
+    // More than anything on the way keeps, and nobody reads meanwhile.
+    for _ in 0..5_000 {
+        target.send_to(&[7; 1_000], from).unwrap();
+    }
+    server.write_all(b"through").unwrap();
+    let mut datagrams = 0;
+    loop {
+        match relay.said().unwrap() {
+            Said::Datagram(of, bytes) => {
+                assert_eq!((of, bytes.len()), (flow, 1_000));
+                datagrams += 1;
+            }
+            Said::Data(of, bytes) => {
+                assert_eq!((of, bytes), (id, b"through".to_vec()));
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(datagrams < 5_000, "{datagrams}");
+}
+
+#[test]
 fn a_reader_who_stops_holds_up_nobody_else() {
     let (mut relay, listener) = (Relay::up(), listener());
     let (stuck, target) = relay.connect(&listener);
@@ -250,7 +325,7 @@ fn garbage_and_old_records_end_the_relay() {
     let mut first = Relay::start(SECRET);
     let mut recorded = first.connection.output().to_vec();
     assert_eq!(first.said().unwrap(), Said::Up);
-    first.connection.open("127.0.0.1", 1).unwrap();
+    first.connection.open(Kind::Tcp, "127.0.0.1", 1).unwrap();
     recorded.extend_from_slice(first.connection.output());
     for bytes in [recorded, vec![0; 4_096], b"GET / HTTP/1.1\r\n\r\n".repeat(9)] {
         let mut relay = Relay::start(SECRET);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use brow_relay::{Connection, Event, KEY, Limits, Reason, Side, Violation};
+use brow_relay::{Connection, DATAGRAM, Event, KEY, Kind, Limits, Reason, Side, Violation};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -56,6 +56,8 @@ struct Taken {
     unconsumed: BTreeMap<u32, usize>,
     ended: Vec<u32>,
     reset: Vec<u32>,
+    datagrams: Vec<(u32, Vec<u8>)>,
+    dropped: BTreeMap<u32, u32>,
 }
 
 fn note(taken: &mut Taken, event: Event<'_>) {
@@ -67,6 +69,8 @@ fn note(taken: &mut Taken, event: Event<'_>) {
         }
         Event::End { id } => taken.ended.push(id),
         Event::Reset { id, .. } => taken.reset.push(id),
+        Event::Datagram { id, bytes } => taken.datagrams.push((id, bytes.to_vec())),
+        Event::Dropped { id, count } => *taken.dropped.entry(id).or_default() += count,
         Event::Up | Event::Connected { .. } | Event::Credit { .. } | Event::Pong { .. } | Event::Handled => {}
     }
 }
@@ -148,7 +152,7 @@ proptest! {
             match act {
                 Act::Open => {
                     // The relay cannot.
-                    let opened = (side == 0).then(|| connection.open("10.0.0.1", 80)).flatten();
+                    let opened = (side == 0).then(|| connection.open(Kind::Tcp, "10.0.0.1", 80)).flatten();
                     prop_assert!(opened.is_none_or(|id| id > 0));
                 }
                 Act::Connect => {
@@ -191,6 +195,33 @@ proptest! {
     }
 
     #[test]
+    fn datagrams_come_whole_and_in_order_or_are_said_to_be_dropped(
+        sent in vec((0_usize..2, any::<bool>(), prop_oneof![0_usize..2_000, Just(DATAGRAM), DATAGRAM..70_000]), 0..60),
+        piece in 1_usize..100_000,
+    ) {
+        let (mut sides, mut taken) = up();
+        let ids = [(); 2].map(|()| sides[0].open(Kind::Udp, "10.0.0.1", 53).unwrap());
+        settle(&mut sides, &mut taken, usize::MAX);
+        for id in ids {
+            sides[1].connected(id, Duration::ZERO);
+        }
+        let mut expected = [Vec::new(), Vec::new()];
+        for (number, (side, second, length)) in sent.into_iter().enumerate() {
+            let (id, bytes) = (ids[usize::from(second)], vec![u8::try_from(number).unwrap(); length]);
+            let room = sides[side].has_room();
+            let went = sides[side].send_datagram(id, &bytes);
+            prop_assert_eq!(went, room && length <= DATAGRAM);
+            if went {
+                expected[side].push((id, bytes));
+            }
+        }
+        settle(&mut sides, &mut taken, piece);
+        for side in 0..2 {
+            prop_assert_eq!(&taken[1 - side].datagrams, &expected[side]);
+        }
+    }
+
+    #[test]
     fn any_bytes_in_the_place_of_a_greeting_are_a_violation_or_nothing(bytes in vec(any::<u8>(), 0..500)) {
         for mut side in [client(), relay()] {
             let heard = hear(&mut side, &bytes, note, &mut Taken::default());
@@ -202,7 +233,7 @@ proptest! {
     #[test]
     fn a_changed_bit_is_noticed(at in any::<proptest::sample::Index>(), bit in 0_u8..8) {
         let (mut sides, mut taken) = up();
-        let id = sides[0].open("10.0.0.1", 80).unwrap();
+        let id = sides[0].open(Kind::Tcp, "10.0.0.1", 80).unwrap();
         send(&mut sides[0], id, 100, 0);
         let mut bytes = spoken(&mut sides[0], usize::MAX);
         let place = at.index(bytes.len());
@@ -216,7 +247,7 @@ proptest! {
 #[test]
 fn a_window_grows_with_what_is_consumed_and_never_beyond_the_limits() {
     let (mut sides, mut taken) = up();
-    let ids: Vec<u32> = (0..8).map(|_| sides[0].open("10.0.0.1", 80).unwrap()).collect();
+    let ids: Vec<u32> = (0..8).map(|_| sides[0].open(Kind::Tcp, "10.0.0.1", 80).unwrap()).collect();
     settle(&mut sides, &mut taken, usize::MAX);
     for _ in 0..100 {
         for id in &ids {
@@ -234,12 +265,12 @@ fn a_window_grows_with_what_is_consumed_and_never_beyond_the_limits() {
     let windows: usize = ids.iter().map(|id| sides[0].credit(*id)).sum();
     assert_eq!(windows, (8 * LIMITS.window + LIMITS.extra) as usize, "all memory is of use");
     // A stream that ends returns its share of the memory to the others.
-    assert_eq!(sides[0].open("10.0.0.1", 80), None, "no more at once");
+    assert_eq!(sides[0].open(Kind::Tcp, "10.0.0.1", 80), None, "no more at once");
     for id in &ids {
         sides[0].reset(*id, Reason::Cancelled, "");
     }
     settle(&mut sides, &mut taken, usize::MAX);
-    let id = sides[0].open("10.0.0.1", 80).unwrap();
+    let id = sides[0].open(Kind::Tcp, "10.0.0.1", 80).unwrap();
     settle(&mut sides, &mut taken, usize::MAX);
     for _ in 0..10 {
         let count = send(&mut sides[0], id, usize::MAX, 0);
@@ -248,6 +279,26 @@ fn a_window_grows_with_what_is_consumed_and_never_beyond_the_limits() {
         settle(&mut sides, &mut taken, usize::MAX);
     }
     assert_eq!(sides[0].credit(id), LIMITS.most as usize);
+}
+
+#[test]
+fn datagrams_are_dropped_when_they_are_not_taken_and_hold_up_no_stream() {
+    let (mut sides, mut taken) = up();
+    let flow = sides[0].open(Kind::Udp, "10.0.0.1", 53).unwrap();
+    let stream = sides[0].open(Kind::Tcp, "10.0.0.1", 80).unwrap();
+    settle(&mut sides, &mut taken, usize::MAX);
+    let mut went = 0;
+    while sides[0].send_datagram(flow, &[7; 1_000]) {
+        went += 1;
+    }
+    assert!((1..400).contains(&went), "{went}");
+    assert!(!sides[0].send_datagram(stream, b"no flow"));
+    sides[1].dropped(flow, 3);
+    sides[1].dropped(flow, 4);
+    settle(&mut sides, &mut taken, usize::MAX);
+    assert_eq!((taken[1].datagrams.len(), taken[0].dropped[&flow]), (went, 7));
+    assert_eq!(send(&mut sides[0], stream, 100, 0), 100);
+    assert_eq!(send(&mut sides[0], flow, 100, 0), 0, "a flow has no bytes of a stream");
 }
 
 #[test]
@@ -278,7 +329,7 @@ fn a_recorded_session_is_of_no_use_to_either_side() {
         let bytes = spoken(&mut relay, usize::MAX);
         hear(&mut client, &bytes, note, &mut Taken::default()).unwrap();
         down.extend(bytes);
-        client.open("10.0.0.1", 80).unwrap();
+        client.open(Kind::Tcp, "10.0.0.1", 80).unwrap();
     }
     let mut taken = Taken::default();
     let mut another = Connection::new(Side::Relay, &[7; KEY], [3; KEY], LIMITS);
@@ -311,7 +362,7 @@ fn a_side_without_the_key_gets_no_further_than_the_greeting() {
 #[test]
 fn what_passes_shows_neither_addresses_nor_bytes() {
     let (mut sides, mut taken) = up();
-    let id = sides[0].open("host.of.the.target", 80).unwrap();
+    let id = sides[0].open(Kind::Tcp, "host.of.the.target", 80).unwrap();
     let mut passed = Vec::new();
     for round in 0..4_usize {
         if round == 1 {

@@ -146,7 +146,7 @@ pub use backoff::Backoff;
 pub use error::Error;
 pub use io::{
     dial::Route,
-    peer::{PeerUser, peer_user, tells_peer_users},
+    peer::{PeerUser, peer_user, tells_peer_users, tells_udp_peer_users, udp_peer_user},
     splice::{end_in_order, splice, splice_with_summary},
     stream::Stream,
 };

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use brow_model::address::{Address, Host};
+use brow_model::address::{Address, Host, Transport};
 use brow_model::fault::{Fault, What};
 use brow_model::workload::{Kind, Port, Workload};
 
@@ -150,7 +150,7 @@ fn at(host: &str, port: u16, workload: &Workload) -> Result<BackendSource, Fault
 /// Parses a host as Kubernetes objects write it: IPv6 without brackets.
 pub(super) fn address(host: &str, port: u16) -> Option<Address> {
     let host = host.parse().map(Host::V6).ok().or_else(|| host.parse().ok())?;
-    Some(Address { host, port })
+    Some(Address { host, port, transport: Transport::Tcp })
 }
 
 /// `http (80)`, or `80` for a port without a name.

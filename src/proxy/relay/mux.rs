@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use brow_relay::{Connection, Event, KEY, Limits, Reason, Side};
+use brow_relay::{Connection, Event, KEY, Kind, Limits, Reason, Side};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::RelayError;
-use super::stream::{RelayStream, Slot};
+use super::stream::{Deliver, RelayStream, Slot};
 use brow_model::address::Address;
 use kube_tunnel::Error;
 
@@ -104,6 +104,19 @@ impl Mux {
     /// # Errors
     /// The relay is gone, or carries as many streams as it can.
     pub fn open(&self, address: &Address) -> Result<RelayStream, Error> {
+        self.begin(Kind::Tcp, address, Slot::default())
+    }
+
+    /// Opens a flow of datagrams to an address, which may be sent at once. What comes is given to `deliver`, which must
+    /// not block.
+    ///
+    /// # Errors
+    /// The relay is gone, or carries as many streams as it can.
+    pub fn open_flow(&self, address: &Address, deliver: Deliver) -> Result<RelayStream, Error> {
+        self.begin(Kind::Udp, address, Slot::of_flow(deliver))
+    }
+
+    fn begin(&self, kind: Kind, address: &Address, slot: Slot) -> Result<RelayStream, Error> {
         let mut state = self.shared.lock();
         if let Some(error) = &state.dead {
             return Err(error.clone());
@@ -111,8 +124,8 @@ impl Mux {
         let full = || Error::Pod { text: "the pod's relay carries as many connections as it can".to_owned() };
         let host = address.host.to_string();
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let id = state.connection.open(host, address.port).ok_or_else(full)?;
-        state.slots.insert(id, Slot::default());
+        let id = state.connection.open(kind, host, address.port).ok_or_else(full)?;
+        state.slots.insert(id, slot);
         drop(state);
         Ok(RelayStream::new(Arc::clone(&self.shared), id))
     }
@@ -240,6 +253,16 @@ impl State {
                 if let Some(slot) = self.slots.get_mut(&id) {
                     let delivered = slot.deliver(bytes);
                     self.connection.consume(id, delivered);
+                }
+            }
+            Event::Datagram { id, bytes } => {
+                if let Some(slot) = self.slots.get(&id) {
+                    slot.take(Ok(bytes));
+                }
+            }
+            Event::Dropped { id, count } => {
+                if let Some(slot) = self.slots.get(&id) {
+                    slot.take(Err(count));
                 }
             }
             Event::Open { .. } | Event::Pong { .. } | Event::Handled => {}

@@ -30,6 +30,8 @@ pub(super) struct Slot {
     /// The task that reads and writes it: one for both.
     pub waker: Option<Waker>,
     incoming: BytesMut,
+    /// The taker of a flow's datagrams.
+    datagrams: Option<Deliver>,
     /// The socket that the bytes are written to, and their counters.
     local: Option<(Arc<TcpStream>, Arc<Counters>)>,
     /// The bytes that it took, and the time of the first.
@@ -38,9 +40,20 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    pub(super) fn of_flow(deliver: Deliver) -> Self {
+        Self { datagrams: Some(deliver), ..Self::default() }
+    }
+
     pub(super) fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
+        }
+    }
+
+    /// Takes what came for a flow.
+    pub(super) fn take(&self, datagram: Result<&[u8], u32>) {
+        if let Some(deliver) = &self.datagrams {
+            deliver(datagram);
         }
     }
 
@@ -84,6 +97,9 @@ impl Slot {
         Ok(wrote)
     }
 }
+
+/// Takes what comes for a flow: a datagram, or the number of those that were dropped in the pod.
+pub type Deliver = Box<dyn Fn(Result<&[u8], u32>) + Send>;
 
 /// A connection to a target. Dropping it ends it; [`RelayStream::splice`] carries a local connection over it.
 pub struct RelayStream {
@@ -152,6 +168,23 @@ impl RelayStream {
             slot.waker = Some(cx.waker().clone());
         }
         state.dead.clone().map_or(Ok(()), Err)
+    }
+
+    /// Sends a datagram of a flow; `false` if it was dropped, for want of room or because the flow is over.
+    pub fn send_datagram(&self, datagram: &[u8]) -> bool {
+        let mut state = self.shared.lock();
+        let went = state.dead.is_none() && state.connection.send_datagram(self.id, datagram);
+        state.flush();
+        went
+    }
+
+    /// Waits until a flow is over by itself. If its target is the reason, [`RelayStream::failure`] has it.
+    pub async fn ended(&self) -> Error {
+        std::future::poll_fn(|cx| {
+            let state = &mut self.shared.lock();
+            self.check(state, cx).map_or_else(Poll::Ready, |()| Poll::Pending)
+        })
+        .await
     }
 
     /// Moves bytes both ways until both sides have ended. Each end is passed on at once. If it fails, `local` is left

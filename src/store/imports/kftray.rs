@@ -4,8 +4,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Local, Parsed};
-use brow_model::address::{Address, Host};
+use super::{Local, Parsed, udp_service};
+use brow_model::address::{Address, Host, Transport};
 use brow_model::forward_settings::ForwardSettings;
 use brow_model::offer::{LeftOutReason, Offer, check};
 use brow_model::settings::PodSettings;
@@ -78,15 +78,18 @@ impl Entry {
     }
 
     fn target(&self, name: &str, cluster: &str) -> Result<Target, LeftOutReason> {
-        if some(self.protocol.as_ref()).is_some_and(|protocol| protocol.eq_ignore_ascii_case("udp")) {
-            return Err(LeftOutReason::Udp);
-        }
+        let udp = some(self.protocol.as_ref()).is_some_and(|protocol| protocol.eq_ignore_ascii_case("udp"));
         let port = |port: Option<i64>| u16::try_from(port.unwrap_or_default()).map_err(|_| LeftOutReason::Port);
         let (local_port, remote) = (port(self.local_port)?, port(self.remote_port)?);
         if remote == 0 {
             return Err(LeftOutReason::Port);
         }
         let address = match some(self.workload_type.as_ref()).unwrap_or("service") {
+            "service" if udp => {
+                let service = some(self.service.as_ref()).ok_or(LeftOutReason::Name)?;
+                udp_service("service", service, some(self.namespace.as_ref()), &remote.to_string())?
+            }
+            "pod" if udp => return Err(LeftOutReason::Udp),
             "service" => workload("service", some(self.service.as_ref()).ok_or(LeftOutReason::Name)?, remote)?,
             "pod" => workload("selector", some(self.target.as_ref()).ok_or(LeftOutReason::Name)?, remote)?,
             "proxy" => {
@@ -94,7 +97,8 @@ impl Entry {
                     some(self.remote_address.as_ref()).or(some(self.service.as_ref())).ok_or(LeftOutReason::Name)?;
                 // JSON writes an IPv6 address bare.
                 let host = host.parse().map(Host::V6).or_else(|_| host.parse()).map_err(|_| LeftOutReason::Name)?;
-                Destination::Address(Address { host, port: remote })
+                let transport = if udp { Transport::Udp } else { Transport::Tcp };
+                Destination::Address(Address { host, port: remote, transport })
             }
             _ => return Err(LeftOutReason::Kind),
         };

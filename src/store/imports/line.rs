@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use super::shell::{self, Word};
-use super::{Local, Parsed};
+use super::{Local, Parsed, udp_service};
 use brow_model::forward_settings::ForwardSettings;
 use brow_model::offer::{LeftOutReason, Offer, check};
 use brow_model::settings::PodSettings;
@@ -275,8 +275,9 @@ impl Named<'_> {
     /// The target for one port of a place; `nth`: which of its ports this is.
     fn offer(&self, place: &str, port: &str, nth: usize) -> Result<Offer, LeftOutReason> {
         let (port, protocol) = port.split_once('@').unwrap_or((port, "tcp"));
-        if !protocol.eq_ignore_ascii_case("tcp") {
-            return Err(if protocol.eq_ignore_ascii_case("udp") { LeftOutReason::Udp } else { LeftOutReason::Port });
+        let udp = protocol.eq_ignore_ascii_case("udp");
+        if !udp && !protocol.eq_ignore_ascii_case("tcp") {
+            return Err(LeftOutReason::Port);
         }
         let (local, remote) = match port.split_once(':') {
             Some((local, remote)) => (Some(local), remote),
@@ -290,9 +291,12 @@ impl Named<'_> {
             None => remote.parse().unwrap_or(0),
         };
         let (kind, object) = place.split_once('/').unwrap_or(("pod", place));
-        let text = match kind.to_ascii_lowercase().as_str() {
-            "ip" | "host" if object.contains(':') => format!("[{object}]:{remote}"),
-            "ip" | "host" => format!("{object}:{remote}"),
+        let kind = kind.to_ascii_lowercase();
+        let end = if udp { "/udp" } else { "" };
+        let text = match kind.as_str() {
+            "ip" | "host" if object.contains(':') => format!("[{object}]:{remote}{end}"),
+            "ip" | "host" => format!("{object}:{remote}{end}"),
+            _ if udp => udp_service(&kind, object, self.namespace, remote)?.to_string(),
             _ => format!("{kind}/{object}:{remote}"),
         };
         let mut address: Destination = text.parse().map_err(why)?;

@@ -18,6 +18,7 @@ use brow_model::event::StoreEvent;
 use brow_model::fault::{Fault, What};
 use brow_model::offer::{LeftOut, LeftOutReason, Offer};
 use brow_model::sanitize;
+use brow_model::workload::Destination;
 
 /// No file of targets is larger, in bytes.
 const MAX_FILE: u64 = 16 << 20;
@@ -29,6 +30,15 @@ pub struct Parsed {
     pub offers: Vec<Offer>,
     /// Entries that cannot be imported, with the reasons.
     pub left_out: Vec<LeftOut>,
+}
+
+/// Returns a service's port of UDP: its name, which a proxy pod resolves. Pods themselves are not reached by UDP.
+///
+/// # Errors
+/// [`LeftOutReason::Udp`] if it is no service of a known namespace, or its port is no number.
+fn udp_service(kind: &str, name: &str, namespace: Option<&str>, port: &str) -> Result<Destination, LeftOutReason> {
+    let namespace = namespace.filter(|_| ["service", "services", "svc"].contains(&kind)).ok_or(LeftOutReason::Udp)?;
+    format!("{name}.{namespace}.svc:{port}/udp").parse().map(Destination::Address).map_err(|_| LeftOutReason::Udp)
 }
 
 impl Parsed {

@@ -37,13 +37,13 @@ fn kftrays_json() {
             "web.shop = here shop service/web:80 @0",
             "认证 = here backend selector/app=auth,tier!=db:8080 @9001",
             "db.corp.internal.tools = here tools db.corp.internal:5432 @5432",
+            "dns.kube-system = here kube-system dns.kube-system.svc:53/udp @53",
         ]
     );
     assert_eq!(
         left_out,
         [
             "web.shop: beyond",
-            "dns.kube-system: udp",
             "web.shop: port",
             "web.shop: port",
             "we b;id: name",
@@ -63,6 +63,7 @@ fn krelays_file() {
     assert_eq!(
         offers,
         [
+            "kube-dns.kube-system = here kube-system kube-dns.kube-system.svc:53/udp @10053",
             "kube-dns.kube-system = here kube-system service/kube-dns:53 @10053",
             "nginx = here - service/nginx:80 @8080",
             "redis.cn-north-1.cache.example.com = here - redis.cn-north-1.cache.example.com:6379 @6379",
@@ -72,12 +73,10 @@ fn krelays_file() {
             "backend-6060 = here - deployment/backend:6060 @6000",
             "api.prod = here prod service/api:http @8080",
             "db.shop = here shop statefulset/db:5432 @0",
+            "10.0.0.53 = here - 10.0.0.53:53/udp @53",
         ]
     );
-    assert_eq!(
-        left_out,
-        ["4: -n kube-system svc/kube-dns 10053:53@udp: udp", "api.prod: beyond", "11: svc/nginx: form"]
-    );
+    assert_eq!(left_out, ["api.prod: beyond", "11: svc/nginx: form", "13: -n kube-system deploy/dns 53@udp: udp"]);
 }
 
 #[test]

@@ -8,20 +8,24 @@ use super::super::chrome;
 use super::super::state::{Hit, ViewState};
 use super::super::typeset::{cut_middle, put, width};
 use super::{Scene, large, middle, room};
+use brow_model::address::Transport;
 use brow_model::connection::{Connection, ConnectionState};
 use brow_model::dialog::ConnectionList;
+use brow_model::forward::Forward;
 
 /// Columns of the screen, where there is room.
 const WIDTH: u16 = 100;
 
-/// The columns: their heads, and whether their values are numbers.
-const COLUMNS: [(&str, bool); 6] = [
-    ("connection.program", false),
-    ("connection.from", false),
-    ("connection.since", true),
-    ("connection.up", true),
-    ("connection.down", true),
-    ("connection.state", false),
+/// The columns: their heads, whether their values are numbers, and whether they are of flows or of connections only.
+const COLUMNS: [(&str, bool, Option<Transport>); 8] = [
+    ("connection.program", false, None),
+    ("connection.from", false, None),
+    ("connection.since", true, None),
+    ("connection.up", true, None),
+    ("connection.down", true, None),
+    ("connection.datagrams", true, Some(Transport::Udp)),
+    ("connection.dropped", true, Some(Transport::Udp)),
+    ("connection.state", false, Some(Transport::Tcp)),
 ];
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, list: &ConnectionList) {
@@ -42,16 +46,19 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     }
     let first = state.scroll_dialog(list.cursor, body.height.into(), rows.len());
     let cells: Vec<[String; COLUMNS.len()]> = rows.iter().map(|connection| cells(scene, connection)).collect();
-    let heads = COLUMNS.map(|(key, _)| scene.get(key).to_owned());
+    let transport = if forward.is_some_and(Forward::is_udp) { Transport::Udp } else { Transport::Tcp };
+    // A column that is not shown has neither head nor width.
+    let is_shown = |of: Option<Transport>| of.is_none_or(|of| of == transport);
+    let heads = COLUMNS.map(|(key, _, of)| if is_shown(of) { scene.get(key) } else { "" }.to_owned());
     // By all rows, so that nothing moves while one scrolls.
     let mut widths = [0; COLUMNS.len()];
     for row in cells.iter().chain([&heads]) {
-        for (wide, cell) in widths.iter_mut().zip(row) {
-            *wide = width(cell).max(*wide);
+        for ((wide, cell), (_, _, of)) in widths.iter_mut().zip(row).zip(COLUMNS) {
+            *wide = if is_shown(of) { width(cell).max(*wide) } else { 0 };
         }
     }
     // The first column gives way.
-    let others: u16 = widths[1..].iter().map(|wide| wide + 2).sum();
+    let others: u16 = widths[1..].iter().filter(|wide| **wide > 0).map(|wide| wide + 2).sum();
     widths[0] = widths[0].max(24).min(inner.width.saturating_sub(others + 2));
     draw_row(frame, inner, &heads, widths, theme.dim);
     for ((at, row), y) in cells.iter().enumerate().skip(first).zip(body.y..body.bottom()) {
@@ -67,7 +74,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
 
 fn draw_row(frame: &mut Frame<'_>, line: Rect, row: &[String], widths: [u16; COLUMNS.len()], style: Style) {
     let mut x = line.x + 2;
-    for ((cell, wide), (_, is_number)) in row.iter().zip(widths).zip(COLUMNS) {
+    let shown = row.iter().zip(widths).zip(COLUMNS).filter(|((_, wide), _)| *wide > 0);
+    for ((cell, wide), (_, is_number, _)) in shown {
         let indent = if is_number { wide.saturating_sub(width(cell)) } else { 0 };
         let room = wide.min(line.right().saturating_sub(x)).saturating_sub(indent);
         put(frame.buffer_mut(), x + indent, line.y, room, &cut_middle(cell, room), style);
@@ -77,7 +85,7 @@ fn draw_row(frame: &mut Frame<'_>, line: Rect, row: &[String], widths: [u16; COL
 
 fn cells(scene: Scene<'_>, connection: &Connection) -> [String; COLUMNS.len()] {
     let text = scene.text();
-    let Connection { from, program, since, up, down, state, .. } = connection;
+    let Connection { from, program, since, up, down, state, datagrams, .. } = connection;
     let program =
         program.as_ref().map_or_else(|| "–".to_owned(), |program| format!("{} {}", program.name, program.pid));
     let from = match from {
@@ -90,5 +98,8 @@ fn cells(scene: Scene<'_>, connection: &Connection) -> [String; COLUMNS.len()] {
         ConnectionState::Open => "connection.open",
     };
     let age = text.age(scene.model.now - *since);
-    [program, from, age, text.bytes(*up), text.bytes(*down), text.get(state).to_owned()]
+    let (both, dropped) = datagrams.map_or_else(Default::default, |datagrams| {
+        (format!("{}/{}", datagrams.up, datagrams.down), datagrams.dropped.to_string())
+    });
+    [program, from, age, text.bytes(*up), text.bytes(*down), both, dropped, text.get(state).to_owned()]
 }

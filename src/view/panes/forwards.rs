@@ -132,7 +132,8 @@ fn name<'a>(scene: Scene<'a>, forward: &'a Forward) -> Cow<'a, str> {
 /// The local address of a forward; red and with a `!` if other machines can reach it.
 pub(in crate::view) fn local<'a>(scene: Scene<'a>, forward: &Forward) -> Span<'a> {
     let theme = scene.theme();
-    let address = forward.local();
+    let transport = if forward.is_udp() { "/udp" } else { "" };
+    let address = forward.local() + transport;
     if open_to_others(forward) {
         return Span::styled(format!("! {address}"), theme.bad.add_modifier(Modifier::BOLD));
     }

@@ -94,9 +94,10 @@ fn opened(model: &Model, id: u64, name: &str) -> Forward {
         "billing-postgres" | "session-redis" | "web-canary" => {
             for second in 0..60u64 {
                 let down = second * 40_000 + (second % 7) * 31_000;
-                forward
-                    .traffic
-                    .sample(Counts { open: 2, total: 19, failed: 0, refused: 0, up: second * 900, down }, None);
+                forward.traffic.sample(
+                    Counts { open: 2, total: 19, failed: 0, refused: 0, up: second * 900, down, ..Counts::default() },
+                    None,
+                );
             }
         }
         _ => {}

@@ -15,6 +15,7 @@ use brow_model::form::TargetForm;
 use brow_model::proxy::PodKey;
 use brow_model::route::Route;
 use brow_model::settings::{Colors, Language};
+use brow_model::traffic::Datagrams;
 
 fn with(dialog: Dialog) -> brow_model::Model {
     let mut model = busy();
@@ -47,6 +48,7 @@ fn connections() -> ConnectionList {
         up: u64::from(id) * 700,
         down: u64::from(id) * 4_321_000,
         state,
+        datagrams: None,
     };
     let mut rows = vec![
         connection(1, Some((4711, "psql")), 7_200, ConnectionState::Open),
@@ -68,6 +70,22 @@ fn connections_of_a_forward() {
     shots_with("connections-end-chinese", &with(Dialog::Connections(end)), &theme, &words(Language::ZhCn));
     let none = ConnectionList { rows: Some(Vec::new()), cursor: 0, ..list };
     shots("connections-none", &with(Dialog::Connections(none)));
+}
+
+#[test]
+fn flows_of_a_forward() {
+    let mut list = connections();
+    list.rows.iter_mut().flatten().nth(2).unwrap().from = "127.0.0.1:50003".parse().ok();
+    for (row, count) in list.rows.iter_mut().flatten().zip(1..) {
+        row.datagrams = Some(Datagrams { up: count * 40, down: count * 39, dropped: count % 3 });
+    }
+    let mut model = focused(busy(), Pane::Forwards);
+    let forward = model.forwards.all_mut().get_mut(&list.forward).unwrap();
+    forward.spec.address = "10.0.0.10:53/udp".parse().unwrap();
+    forward.traffic.counts.datagrams = Datagrams { up: 5_120, down: 5_118, dropped: 2 };
+    shots("flow-details", &model);
+    model.screen.dialogs.push(Dialog::Connections(list));
+    shots("flows", &model);
 }
 
 #[test]

@@ -208,6 +208,7 @@ fn forwards(model: &mut Model) {
             refused: 0,
             up: second * second * 90,
             down: second * 40_000 + (second % 7) * 31_000,
+            ..Counts::default()
         };
         let first_byte = (second % 9 == 0).then(|| Duration::from_micros(2_400 + second * 300));
         live.traffic.sample(counts, first_byte);
@@ -216,7 +217,8 @@ fn forwards(model: &mut Model) {
     let mut open = forward(3, &model.targets.all()[2], 5432, through(2, Tunnel::Lost));
     open.bound = vec!["0.0.0.0:5432".parse().unwrap()];
     open.fault = Some(Fault::new(What::Tunnel, "brow-c0ffee", "connection reset by peer").with(Remedy::Retrying));
-    open.traffic.counts = Counts { open: 0, total: 9, failed: 2, refused: 3, up: 12_345, down: 9_876_543 };
+    open.traffic.counts =
+        Counts { open: 0, total: 9, failed: 2, refused: 3, up: 12_345, down: 9_876_543, ..Counts::default() };
     *model.forwards.all_mut() = [live, waiting, open].into_iter().map(|forward| (forward.spec.id, forward)).collect();
 }
 

@@ -147,6 +147,8 @@ kinds! {
     Relay,
     /// A pod's relay has as many connections as its memory allows.
     RelayFull,
+    /// A pod does not run our own relay, and no other carries UDP. Detail: why it does not, if that is known.
+    NoUdp,
     /// A forward has no pod to go through.
     NoPod,
     /// A pod that took longer than a forward on demand waits. Detail: how long that is.

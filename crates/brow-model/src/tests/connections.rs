@@ -16,6 +16,7 @@ fn connection(id: u64) -> Connection {
         up: id,
         down: 0,
         state: ConnectionState::Open,
+        datagrams: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The address a proxy pod relays to: a host or an IP, and a port, as the cluster sees them.
+//! The address a proxy pod relays to: a host or an IP, a port and its protocol, as the cluster sees them.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -21,14 +21,24 @@ pub enum Host {
     Name(String),
 }
 
+/// The protocol that an address is reached by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    #[default]
+    Tcp,
+    /// Datagrams: written `/udp` behind the port.
+    Udp,
+}
+
 /// The host and port of a target.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Address {
     /// The host or IP.
     pub host: Host,
-    /// The TCP port, never 0.
+    /// The port, never 0.
     pub port: u16,
+    pub transport: Transport,
 }
 
 /// The error of a text that is no address.
@@ -85,8 +95,22 @@ const SCHEMES: [(&str, u16); 30] = [
     ("wss", 443),
 ];
 
+/// Takes the protocol off the end of an address.
+pub(crate) fn without_transport(text: &str) -> (&str, Transport) {
+    let text = text.trim();
+    let known = [("/udp", Transport::Udp), ("/tcp", Transport::Tcp)].into_iter().find_map(|(end, transport)| {
+        let (address, suffix) = text.split_at_checked(text.len().checked_sub(end.len())?)?;
+        // Behind a port only: `pod/udp` is a name.
+        let port = address.rsplit_once(':')?.1;
+        let is_it = suffix.eq_ignore_ascii_case(end) && !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+        is_it.then_some((address, transport))
+    });
+    known.filter(|(address, _)| !address.contains('/')).unwrap_or((text, Transport::Tcp))
+}
+
 /// Returns true if a text is a URL: it has a scheme, a login or a path beside the address.
 pub fn is_url(text: &str) -> bool {
+    let (text, _) = without_transport(text);
     let before = text.split('/').next().unwrap_or_default();
     text.contains("://") || before.contains('@') || text.contains('/') && before.contains(':')
 }
@@ -127,6 +151,10 @@ impl UrlPart {
 }
 
 impl Address {
+    pub fn is_udp(&self) -> bool {
+        self.transport == Transport::Udp
+    }
+
     /// The address that a URL leads to: its port, else that of its scheme. All else that it says is left out.
     ///
     /// # Errors
@@ -144,7 +172,8 @@ impl Address {
             return Err(AddressError::Url);
         }
         if place.contains(':') && !place.ends_with(']') {
-            return place.parse();
+            let transport = if scheme.eq_ignore_ascii_case("udp") { Transport::Udp } else { Transport::Tcp };
+            return place.parse().map(|address| Self { transport, ..address });
         }
         // As in `jdbc:postgresql` and `mysql+pymysql`.
         let name = scheme.rsplit(':').next().and_then(|name| name.split('+').next()).unwrap_or_default();
@@ -165,13 +194,14 @@ impl FromStr for Address {
         if is_url(text) {
             return Self::of_url(text);
         }
+        let (text, transport) = without_transport(text);
         let (host, port) = text.rsplit_once(':').ok_or(AddressError::Port)?;
         // `u16::from_str` takes a leading plus; a port has none.
         if !port.bytes().all(|b| b.is_ascii_digit()) {
             return Err(AddressError::Port);
         }
         let port = port.parse().ok().filter(|p| *p != 0).ok_or(AddressError::Port)?;
-        Ok(Self { host: host.parse()?, port })
+        Ok(Self { host: host.parse()?, port, transport })
     }
 }
 
@@ -228,7 +258,8 @@ impl fmt::Display for Host {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
+        let transport = if self.is_udp() { "/udp" } else { "" };
+        write!(f, "{}:{}{transport}", self.host, self.port)
     }
 }
 
@@ -258,6 +289,9 @@ mod tests {
             ("DB.internal.:1", "db.internal.:1"),
             ("redis:6379", "redis:6379"),
             ("_x.a-b:65535", "_x.a-b:65535"),
+            ("10.0.0.1:53/udp", "10.0.0.1:53/udp"),
+            (" [fd00::1]:53/UDP ", "[fd00::1]:53/udp"),
+            ("dns.internal:53/tcp", "dns.internal:53"),
         ] {
             let address: Address = text.parse().unwrap();
             assert_eq!(address.to_string(), shown);
@@ -280,6 +314,7 @@ mod tests {
             ("odd://h:1", "h:1"),
             ("host:5432/db", "host:5432"),
             ("u:p@host:5432", "host:5432"),
+            ("udp://host:53", "host:53/udp"),
         ] {
             assert!(is_url(text), "{text}");
             assert_eq!(text.parse::<Address>().unwrap().to_string(), shown, "{text}");
@@ -296,7 +331,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Address>(), Err(error), "{text}");
         }
-        assert!(!["db:1", "[::1]:1", "service/web:80", "db"].into_iter().any(is_url));
+        assert!(!["db:1", "db:1/udp", "[::1]:1/udp", "[::1]:1", "service/web:80", "db"].into_iter().any(is_url));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use std::fmt;
 use std::net::SocketAddr;
 
+use crate::types::traffic::Datagrams;
+
 /// Names one connection of a forward.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
@@ -23,6 +25,8 @@ pub struct Connection {
     /// Bytes from the target to the client.
     pub down: u64,
     pub state: ConnectionState,
+    /// Its datagrams, if it is a flow of UDP.
+    pub datagrams: Option<Datagrams>,
 }
 
 /// A program of this machine.

@@ -104,6 +104,8 @@ pub fn service_of(target: &Target, destination: &Destination) -> Option<Service>
         return Some(service);
     }
     let (object, number, name) = match destination {
+        // The known services are all TCP.
+        Destination::Address(address) if address.is_udp() => return None,
         Destination::Address(address) => (address.host.to_string(), address.port, ""),
         Destination::Workload(workload) => match &workload.port {
             Port::Number(number) => (workload.name.clone(), *number, ""),

@@ -165,6 +165,11 @@ impl Forward {
         self.relayed_to().is_none()
     }
 
+    /// Returns true if it carries datagrams.
+    pub fn is_udp(&self) -> bool {
+        self.spec.address.is_udp()
+    }
+
     /// Returns the address to give to a client: the first bound one, else the requested one; without any the path of
     /// the socket.
     pub fn local(&self) -> String {

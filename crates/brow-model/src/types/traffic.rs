@@ -29,6 +29,18 @@ pub struct Counts {
     pub up: u64,
     /// Bytes from the target to the client.
     pub down: u64,
+    pub datagrams: Datagrams,
+}
+
+/// The datagrams of flows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Datagrams {
+    /// From the client to the target.
+    pub up: u64,
+    /// From the target to the client.
+    pub down: u64,
+    /// Dropped on either way, by us or in the pod.
+    pub dropped: u64,
 }
 
 /// A value a second, of the last minutes.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::near::edit_distance;
-use crate::types::address::{Address, AddressError, is_url};
+use crate::types::address::{Address, AddressError, is_url, without_transport};
 use crate::types::ttl::Ttl;
 
 /// The destination of a target.
@@ -206,6 +206,11 @@ impl Destination {
         ports.map(|port| Self::Workload(single(port))).collect()
     }
 
+    /// Returns true if it is reached by datagrams. Only an address can be: Kubernetes forwards no UDP to pods.
+    pub fn is_udp(&self) -> bool {
+        matches!(self, Self::Address(address) if address.is_udp())
+    }
+
     /// Returns true if pods of the cluster are the target themselves, as far as can be told without asking: no proxy
     /// pod is needed.
     pub fn is_direct(&self) -> bool {
@@ -221,8 +226,9 @@ impl FromStr for Destination {
         if is_url(text) {
             return Ok(Self::Address(text.parse()?));
         }
-        // No address has a slash.
-        if text.contains('/') { Ok(Self::Workload(text.parse()?)) } else { Ok(Self::Address(text.parse()?)) }
+        // No address has a slash, but before its protocol.
+        let has_slash = without_transport(text).0.contains('/');
+        if has_slash { Ok(Self::Workload(text.parse()?)) } else { Ok(Self::Address(text.parse()?)) }
     }
 }
 

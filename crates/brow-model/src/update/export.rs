@@ -56,6 +56,9 @@ impl Model {
                     }
                 }
             }
+            Destination::Address(address) if address.is_udp() => {
+                vec![format!("# {}: kubectl port-forward carries no UDP", crate::sanitize::line(&target.name))]
+            }
             Destination::Address(address) => {
                 let pod = format!("brow-{}", target.label(&self.installation));
                 let local = self.port_of(target).map_or_else(String::new, |port| port.to_string());

@@ -145,7 +145,7 @@ impl Model {
             // One more forward to the same target listens on a port of its own.
             (bind, local_socket) = (LOOPBACK.to_vec(), None);
         }
-        let pod = self.config.settings().pod_for(&target.cluster, &target.pod);
+        let pod = self.pod_settings_of(target);
         let spec = ForwardSpec {
             id: ForwardId(self.next_number()),
             epoch: Epoch(self.next_number()),

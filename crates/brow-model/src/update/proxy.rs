@@ -7,6 +7,7 @@ use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
 use crate::state::Model;
 use crate::types::proxy::{CleanupScope, Phase, PodKey, PodRequest, PodRequestId, PodSelector, ProxyPod};
+use crate::types::settings::{PodSettings, Relay};
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
 
@@ -38,7 +39,7 @@ impl Model {
             label: target.label(&self.installation),
             address: target.address.clone(),
             ttl,
-            settings: self.config.settings().pod_for(&target.cluster, &target.pod),
+            settings: self.pod_settings_of(target),
             on_demand,
             patience: self.forward_policy(&target.name).create,
         };
@@ -49,6 +50,12 @@ impl Model {
         self.pods.begin_request(request.clone());
         out.push(Effect::Pod(PodEffect::Create(Box::new(request))));
         Some(id)
+    }
+
+    /// Returns the settings of a target's pods. Only our own relay carries datagrams.
+    pub(crate) fn pod_settings_of(&self, target: &Target) -> PodSettings {
+        let settings = self.config.settings().pod_for(&target.cluster, &target.pod);
+        if target.address.is_udp() { PodSettings { relay: Some(Relay::Auto), ..settings } } else { settings }
     }
 
     /// The namespace a target's pods live in.

@@ -65,7 +65,7 @@ impl Model {
         let same = singles.iter().find(|single| port(single) == port(&spec.address)).or(singles.first());
         let address = same.unwrap_or(&target.address).clone();
         let (bind, local_socket) = places_of(target, &address);
-        let pod = self.config.settings().pod_for(&target.cluster, &target.pod);
+        let pod = self.pod_settings_of(target);
         ForwardSpec {
             selector: self.selector_of(target),
             address,

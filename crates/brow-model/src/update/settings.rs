@@ -134,7 +134,8 @@ impl Model {
 
     /// The probe of a target, if it has one.
     pub(crate) fn probe_of(&self, target: &Target) -> Option<ProbePlan> {
-        let probe = target.forward.probe.clone()?;
+        // None of them speaks UDP.
+        let probe = target.forward.probe.clone().filter(|_| !target.address.is_udp())?;
         Some(ProbePlan { probe, every: self.forward_policy(&target.name).probe_interval })
     }
 

@@ -15,10 +15,13 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
     let numbers = (0_u32..12, any::<u32>(), any::<u16>(), 0_usize..3_000);
     prop_oneof![
         1 => vec(any::<u8>(), 1..40),
-        40 => (0_u8..9, numbers).prop_map(|(kind, (id, number, port, length))| {
+        40 => (0_u8..12, numbers).prop_map(|(kind, (id, number, port, length))| {
             let bytes = vec![7; length];
             let frame = match kind {
-                0 => Frame::Open { id, port, host: "10.0.0.1" },
+                0 => Frame::Open { id, kind: Kind::Tcp, port, host: "10.0.0.1" },
+                9 => Frame::Open { id, kind: Kind::Udp, port, host: "10.0.0.1" },
+                10 => Frame::Datagram { id, bytes: &bytes },
+                11 => Frame::Dropped { id, count: number },
                 1 => Frame::Connected { id, micros: number },
                 2 | 3 => Frame::Data { id, bytes: &bytes },
                 4 => Frame::Credit { id, bytes: number % 100_000 },
@@ -68,7 +71,7 @@ proptest! {
         }
         prop_assert!(near.is_up());
         if client {
-            while near.open("10.0.0.1", 80).is_some() {}
+            while near.open(Kind::Tcp, "10.0.0.1", 80).is_some() && near.open(Kind::Udp, "10.0.0.1", 80).is_some() {}
         }
         for (bytes, consumed) in frames {
             far.state.seal(|out| out.extend_from_slice(&bytes));
