@@ -202,8 +202,8 @@ impl Keeper {
 }
 
 /// Refuses to send a secret: our relay was given it when it was started, so one that is new is another pod's.
-async fn not_ours() -> Result<(), Error> {
-    Err(Error::PodGone { text: "another pod has its name now".to_owned() })
+fn not_ours() -> impl Future<Output = Result<(), Error>> {
+    std::future::ready(Err(Error::PodGone { text: "another pod has its name now".to_owned() }))
 }
 
 fn refusal(refusal: RelayError<Error>) -> Error {
