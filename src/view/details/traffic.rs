@@ -1,4 +1,4 @@
-//! What moves through a forward: its totals, and its last minutes.
+//! The traffic of a forward: its totals, and its last minutes.
 
 use std::time::Duration;
 
