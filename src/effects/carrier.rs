@@ -93,8 +93,8 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Tries to connect until it is dropped, and connects again when the connection is lost. Before the first attempt in
-    /// a namespace, connections get the time to be served by port-forward.
+    /// Tries to connect until it is dropped, and connects again when the connection is lost. Before the first attempt
+    /// in a namespace, connections get the time to be served by port-forward.
     pub(super) async fn keep(self) {
         let proxies = &self.clusters.pod_proxies;
         let mut backoff = RETRY_BACKOFF;

@@ -1,4 +1,4 @@
-//! What is remembered of the pod proxy, and who may get a pod's secret.
+//! The memory of the pod proxy, and the pods that may get a secret.
 
 use brow_model::installation::Installation;
 use brow_model::proxy::PodKey;

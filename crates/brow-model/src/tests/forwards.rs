@@ -213,15 +213,7 @@ fn a_failed_connection_is_told_and_leaves_the_forward_live() {
 fn counters_become_rates_and_minutes_of_history() {
     let (mut model, _, id) = forwarded();
     for second in 1..=400u64 {
-        let counts = Counts {
-            open: 1,
-            total: 2,
-            failed: 0,
-            refused: 0,
-            up: second * 10,
-            down: second * 1_000,
-            ..Counts::default()
-        };
+        let counts = Counts { open: 1, total: 2, up: second * 10, down: second * 1_000, ..Counts::default() };
         let first_byte = (second == 200).then(|| std::time::Duration::from_millis(5));
         let samples = vec![Sample { id, counts, first_byte, tunnel: None }];
         model.update(Event::Tick { now: noon() + TimeDelta::seconds(second.cast_signed()), samples });
