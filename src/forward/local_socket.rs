@@ -15,7 +15,7 @@ use tokio::net::{TcpStream, UnixListener, UnixStream};
 use super::connections::Origin;
 use brow_model::fault::{Fault, What};
 
-/// How often the lock of a directory is tried, and the pause in between: an instance holds it for far less than these
+/// The number of attempts to lock a directory, and the pause in between: an instance holds it for far less than these
 /// 100 ms.
 const LOCK_TRIES: usize = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
