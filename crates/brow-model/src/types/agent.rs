@@ -80,14 +80,14 @@ pub struct AgentWish {
     pub cluster: String,
     /// True if the config marks the cluster as production.
     pub production: bool,
-    /// Where the target leads: an answer concerns nothing else.
+    /// The place that the target leads to: an answer concerns nothing else.
     pub place: AgentPlace,
     /// The time for which it wants the forward.
     pub ttl: Ttl,
     pub deed: Deed,
 }
 
-/// Where a target leads: its name, context, namespace and address.
+/// The place that a target leads to: its name, context, namespace and address.
 pub type AgentPlace = (String, String, Option<String>, String);
 
 /// The deed that a wish is about.
