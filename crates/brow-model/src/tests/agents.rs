@@ -262,3 +262,43 @@ fn a_session_has_so_many_forwards_and_no_more() {
     assert_eq!(model.forwards.all().len(), MAX_AGENT_FORWARDS);
     assert_eq!(refused(&model, MAX_AGENT_FORWARDS as u64), Some(Refusal::TooMany));
 }
+
+/// The config is read again, with the target `mysql` changed.
+fn edit(model: &mut Model, change: impl Fn(&mut Target)) -> Vec<Effect> {
+    let mut targets = model.targets.all().to_vec();
+    change(&mut targets[0]);
+    let settings = model.config.settings().clone();
+    let loaded = Loaded { settings, targets, exists: true, ..Loaded::default() };
+    model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))))
+}
+
+#[test]
+fn an_answer_is_about_the_target_as_it_was_asked_about() {
+    let address = |target: &mut Target| target.address = "10.9.9.9:3306".parse().unwrap();
+    let withdrawn = |target: &mut Target| target.forward.agent = None;
+    for change in [address as fn(&mut Target), withdrawn] {
+        let mut model = offered(Some(AgentAccess::Ask));
+        ask(&mut model, 1, connect("mysql"));
+        edit(&mut model, change);
+        assert!(!opens(&press_button(&mut model, 2)));
+        assert_eq!(refused(&model, 1), Some(Refusal::NoQuestion));
+    }
+    // What was allowed for the session is asked about again, and what is open ends.
+    let mut model = offered(Some(AgentAccess::Ask));
+    ask(&mut model, 1, connect("mysql"));
+    assert!(opens(&press_button(&mut model, 2)));
+    let effects = edit(&mut model, address);
+    assert!(any!(effects, Effect::Forward(ForwardEffect::Close { .. })) && model.forwards.all().is_empty());
+    assert!(!opens(&ask(&mut model, 2, connect("mysql"))));
+    assert_eq!(outcome(&model, 2), None, "a person is asked");
+}
+
+#[test]
+fn the_keys_of_lists_give_no_consent() {
+    let mut model = offered(Some(AgentAccess::Ask));
+    ask(&mut model, 1, connect("mysql"));
+    press(&mut model, Command::Down);
+    press(&mut model, Command::Down);
+    assert!(!opens(&press(&mut model, Command::Accept)));
+    assert_eq!(refused(&model, 1), Some(Refusal::ByPerson));
+}
