@@ -147,7 +147,7 @@ impl PodLease {
     /// Returns our relay by the best carrier there is. `None` means that connections go by socat.
     pub(super) async fn relay(&self) -> Option<Arc<Mux>> {
         if self.carrier == Carrier::PodProxy && self.keeper.get().is_some() {
-            // Whether it is settled by then or not, what there is serves.
+            // If it takes longer, the connection uses what is there.
             let _ = timeout(POD_PROXY_TIMEOUT, self.relays.settled()).await;
         }
         if let Some(mux) = self.relays.proxied() {

@@ -127,7 +127,7 @@ async fn receive<D: Dialer>(forward: Arc<Forward<D>>, socket: Arc<UdpSocket>) {
                 let (forward, ended) = (Arc::clone(&forward), ended.clone());
                 forward.tracker.clone().spawn(async move {
                     carry(&forward, &flow, listed).await;
-                    // Whoever receives it may be gone.
+                    // The receiver may have been dropped.
                     let _ = ended.send(flow);
                 });
             }

@@ -163,7 +163,7 @@ impl Board {
             forward.own = forward.session == Some(session.0);
             let is_given = given.is_some_and(|given| given.contains(&forward.forward));
             if !(forward.own || is_given || free.contains(&forward.forward)) {
-                // Whoever wants it asks for its target.
+                // The session learns the address by connecting the target.
                 (forward.address, forward.port, forward.socket) = (String::new(), None, None);
             }
         }

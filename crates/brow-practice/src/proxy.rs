@@ -40,7 +40,7 @@ pub(super) fn answer(
         let Ok(upgraded) = upgraded.await else { return };
         let (mut near, far) = io::duplex(PIPE_CAPACITY);
         let mut upgraded = TokioIo::new(upgraded);
-        // Whoever ends it first ends it for both.
+        // The first end closes both directions.
         tokio::select! {
             _ = program::run(BufReader::new(far), &at, &secret) => {}
             _ = io::copy_bidirectional(&mut upgraded, &mut near) => {}

@@ -190,7 +190,7 @@ fn whoever_does_not_know_the_key_gets_nothing() {
     let mut garbage = relay.upgraded();
     garbage.write_all(&[0; 4_096]).unwrap();
     assert_eq!(rest(garbage), b"", "garbage");
-    // What one client sent, sent again: the relay begins with another random value.
+    // A replay of a recorded session fails: the relay begins with another random value.
     let mut first = Client::new(relay.upgraded(), SECRET);
     let mut recorded = first.connection.output().to_vec();
     assert!(first.is_served());
@@ -212,7 +212,7 @@ fn other_requests_are_told_what_is_wanted() {
         let mut socket = relay.connect();
         socket.write_all(request).unwrap();
         let said = rest(socket);
-        // What was not read has the end be a reset, which may take the answer along.
+        // Closing with unread input resets the connection, and the answer may be lost.
         assert!(said == REQUIRED || request.len() > MOST && said.is_empty(), "{}", String::from_utf8_lossy(&said));
     }
     assert!(Client::new(relay.upgraded(), SECRET).is_served());

@@ -141,7 +141,7 @@ async fn follow(mut views: Views, seen: watch::Sender<Seen>, waiting: Waiting) {
         seen.send_replace(Seen { view, alive: true });
         for (number, outcome) in outcomes {
             if let Some(waits) = lock(&waiting).remove(&number) {
-                // Whoever has given up wants no outcome.
+                // The receiver is dropped once its call has timed out.
                 let _given_up = waits.send(outcome);
             }
         }

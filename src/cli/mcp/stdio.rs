@@ -160,7 +160,7 @@ impl Transport<RoleServer> for Stdio {
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
-        // Whoever drops this future between two waits loses nothing: a line that was read is a message or a refusal.
+        // Cancel-safe: a line that was read is returned at once, or kept as a refusal.
         loop {
             if self.refusal.is_some() {
                 let room = self.out.reserve().await.ok()?;

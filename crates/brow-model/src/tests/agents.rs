@@ -166,7 +166,7 @@ fn a_question_that_nobody_answers_is_a_refusal() {
     assert_eq!(audited(&effects), ["agent-refused"]);
     assert_eq!((refused(&model, 1), model.screen.dialogs.len()), (Some(Refusal::Unanswered), 0));
     assert!(model.forwards.all().is_empty());
-    // Who has gone is not answered for.
+    // A session that has ended gets no answer.
     ask(&mut model, 2, connect("mysql"));
     let Some(Dialog::Confirm { question: question @ Question::Agent(_), .. }) = model.screen.dialogs.first().cloned()
     else {
@@ -283,7 +283,7 @@ fn an_answer_is_about_the_target_as_it_was_asked_about() {
         assert!(!opens(&press_button(&mut model, 2)));
         assert_eq!(refused(&model, 1), Some(Refusal::NoQuestion));
     }
-    // What was allowed for the session is asked about again, and what is open ends.
+    // An edit ends the open forward, and the permission for the session.
     let mut model = offered(Some(AgentAccess::Ask));
     ask(&mut model, 1, connect("mysql"));
     assert!(opens(&press_button(&mut model, 2)));

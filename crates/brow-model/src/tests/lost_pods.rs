@@ -230,7 +230,7 @@ fn the_reason_against_the_pod_proxy_is_shown_until_it_works_and_told_once() {
         tell(&mut model, ForwardEvent::NotByPodProxy { via: via.clone(), why: "forbidden".to_owned(), news });
         assert_eq!((only(&model).no_pod_proxy(), told(&model)), (Some("forbidden"), 1));
     }
-    // That is no fault.
+    // It is not shown as a fault.
     assert_eq!(only(&model).fault, None);
     let former = Via { uid: "former".to_owned(), ..via.clone() };
     tell(&mut model, ForwardEvent::ByPodProxy(former));

@@ -156,7 +156,7 @@ impl Model {
         let Some(AgentQuestion { wish, number: asked, .. }) = self.agents.take_question(session, question) else {
             return false;
         };
-        // What was asked about may have been edited since.
+        // The target may have been edited since the question.
         let target = self.target(&wish.target).cloned();
         let is_same = target.as_ref().is_some_and(|target| {
             let production = self.is_production(&target.cluster);
