@@ -1,5 +1,5 @@
-//! The whole program under load, through a pod of the test cluster and its relay: a million requests, and UDP beside
-//! TCP. `cargo bench --bench load` needs `BROW_TEST_KUBECONFIG`; `BROW_BENCH_REQUESTS` sets their number.
+//! The whole program with a pod of the test cluster and its relay: the time to the first byte, a million requests, and
+//! UDP beside TCP. `cargo bench --bench load` needs `BROW_TEST_KUBECONFIG`; `BROW_BENCH_REQUESTS` sets their number.
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on should say where")]
 
 #[path = "../common/mod.rs"]
@@ -28,6 +28,8 @@ const AT_ONCE: u64 = 250;
 /// The datagrams of a burst, for all of which there is room on the way, and the number of bursts.
 const BURST: u64 = 100;
 const BURSTS: u64 = 500;
+/// The number of starts by each relay.
+const STARTS: usize = 9;
 /// The number of round trips.
 const TRIPS: usize = 2_000;
 /// The time after which an answer counts as lost.
@@ -41,6 +43,9 @@ async fn main() {
     }
     let only = std::env::var("BROW_BENCH").unwrap_or_default();
     let wanted = |case: &str| only.is_empty() || only.split(',').any(|name| name == case);
+    if wanted("start") {
+        start().await;
+    }
     for carrier in ["port-forward", "pod-proxy"] {
         println!("by {carrier}:");
         if wanted("udp") {
@@ -62,12 +67,17 @@ struct Stage {
 
 impl Stage {
     fn new(carrier: &str, to: &str) -> Self {
+        Self::with(&format!("relay = \"auto\"\ncarrier = \"{carrier}\"\n"), to)
+    }
+
+    /// With further settings of the target.
+    fn with(settings: &str, to: &str) -> Self {
         let space = Namespace::new("load");
         let (person, proxy) = (format!("--serviceaccount={}:person", space.0), "--resource=pods/proxy");
         kubectl(&["-n", &space.0, "create", "role", "proxy", "--verb=get", proxy]);
         kubectl(&["-n", &space.0, "create", "rolebinding", "proxy", "--role=proxy", &person]);
         let target = format!("[[target]]\nname = \"it\"\ncluster = \"story\"\naddress = \"{to}\"\n");
-        let home = Home::new(&format!("{target}relay = \"auto\"\ncarrier = \"{carrier}\"\n"));
+        let home = Home::new(&format!("{target}{settings}"));
         let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
         let mut running = shell.spawn(&["connect", "it", "--on-quit", "delete"]);
         let local = address(&running.line()).parse().unwrap();
@@ -80,6 +90,25 @@ impl Stage {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
     }
+}
+
+/// From the start of the program, with a new pod, to the first byte back from an echo: by a pod's socat, and by our own
+/// relay, which is sent there first. In turn.
+async fn start() {
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..STARTS {
+        for (relay, times) in ["socat", "auto"].iter().zip(&mut times) {
+            let began = Instant::now();
+            let settings = format!("relay = \"{relay}\"\ncarrier = \"port-forward\"\n");
+            let stage = Stage::with(&settings, "10.99.0.10:7");
+            let mut socket = TcpStream::connect(stage.local).await.unwrap();
+            socket.write_all(b"x").await.unwrap();
+            socket.read_exact(&mut [0]).await.unwrap();
+            times.push(began.elapsed());
+        }
+    }
+    let [socat, ours] = times.map(median);
+    println!("start with a new pod to the first byte: socat {socat:?}, our own relay {ours:?}");
 }
 
 /// Requests of a line each on a connection of its own, answered by a line and the end.
