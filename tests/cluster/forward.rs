@@ -50,18 +50,18 @@ pub struct Forward {
 impl Forward {
     /// A forward to a port of a pod.
     pub async fn new(tunnels: &Tunnels, route: Route) -> Self {
-        Self::with(tunnels, route, Ahead::Nothing, LeaseOptions::default()).await
+        Self::with(tunnels.lease(route, LeaseOptions::default()), Ahead::Nothing).await
     }
 
     /// The same with a choice of tunnels.
     pub async fn wide(tunnels: &Tunnels, route: Route, options: LeaseOptions) -> Self {
-        Self::with(tunnels, route, Ahead::Nothing, options).await
+        Self::with(tunnels.lease(route, options), Ahead::Nothing).await
     }
 
     /// A forward through a socat that takes the address as a stream's first line, with streams held ready for it.
     pub async fn by_line(tunnels: &Tunnels, route: Route, target: &str) -> Self {
-        let forward =
-            Self::with(tunnels, route, Ahead::Line(format!("{target}\n").into()), LeaseOptions::default()).await;
+        let lease = tunnels.lease(route, LeaseOptions::default());
+        let forward = Self::with(lease, Ahead::Line(format!("{target}\n").into())).await;
         forward.lease.hold_spares(2);
         forward
     }
@@ -70,7 +70,7 @@ impl Forward {
     pub async fn relayed(tunnels: &Tunnels, route: Route, secret: Secret, target: &str) -> Self {
         let target: Address = target.parse().expect("an address");
         let ahead = Ahead::Asked(secret.clone(), target.clone());
-        let mut forward = Self::with(tunnels, route, ahead, LeaseOptions::default()).await;
+        let mut forward = Self::with(tunnels.lease(route, LeaseOptions::default()), ahead).await;
         let (lease, lane) = (Arc::clone(&forward.lease), Arc::clone(&forward.lane));
         forward.keeper =
             Some(tokio::spawn(
@@ -81,13 +81,13 @@ impl Forward {
 
     /// A forward through our own relay in a proxy pod to `target`.
     pub async fn by_ours(tunnels: &Tunnels, route: Route, secret: Secret, target: &str) -> Self {
-        let lease = tunnels.lease(route.clone(), LeaseOptions { tunnels: 1 });
+        let lease = tunnels.lease(route, LeaseOptions { tunnels: 1 });
         let mut stream =
             ask_relay(&lease, &secret, RelayRequest::Start, async { Ok(()) }).await.expect("a relay that answers");
         relay::load::<_, Error>(&mut stream).await.expect("a pod that runs it");
         let mux = Mux::start(stream, &secret.key()).await.expect("a relay that runs");
         let ahead = Ahead::Ours(Arc::new(mux), target.parse().expect("an address"));
-        Self::with(tunnels, route, ahead, LeaseOptions { tunnels: 1 }).await
+        Self::with(lease, ahead).await
     }
 
     /// The same through the pod proxy.
@@ -100,13 +100,13 @@ impl Forward {
         let stream = tunnels.pod_proxy(&proxied, relay::UPGRADE).await.expect("an API server that reaches the pod");
         let mux = Mux::start(stream, &secret.key()).await.expect("a relay that runs");
         let ahead = Ahead::Ours(Arc::new(mux), target.parse().expect("an address"));
-        Self::with(tunnels, route, ahead, LeaseOptions { tunnels: 1 }).await
+        Self::with(lease, ahead).await
     }
 
-    async fn with(tunnels: &Tunnels, route: Route, ahead: Ahead, options: LeaseOptions) -> Self {
+    async fn with(lease: Lease, ahead: Ahead) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let lease = Arc::new(tunnels.lease(route, options));
+        let lease = Arc::new(lease);
         let lane = Arc::new(Lane::default());
         let counters = Arc::new(Counters::default());
         let (report, outcomes) = mpsc::unbounded_channel();
