@@ -26,10 +26,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         return bottom::draw(frame, scene, bottom, Some(on_frame(Rect { y: bottom.y - 1, ..bottom })));
     }
     let rows = [
-        model.screen.clusters.order.len(),
-        model.screen.targets.order.len(),
-        model.screen.pods.order.len(),
-        model.screen.forwards.order.len(),
+        model.screen.clusters.rows().len(),
+        model.screen.targets.rows().len(),
+        model.screen.pods.rows().len(),
+        model.screen.forwards.rows().len(),
     ];
     let parts = layout::split(area, model.screen.focus, rows, panes::clusters::wish(scene));
     for (pane, area) in &parts.panes {

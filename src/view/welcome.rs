@@ -36,7 +36,7 @@ const HEADS: [&str; 6] =
 const TEXT_LINES: u16 = 10;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
-    let rows = u16::try_from(scene.model.screen.clusters.of).unwrap_or(u16::MAX);
+    let rows = u16::try_from(scene.model.screen.clusters.total()).unwrap_or(u16::MAX);
     // Frame, heads and rows; without rows the pane says why, which takes some lines.
     let wish = if rows == 0 { 8 } else { rows.saturating_add(3) };
     let ways = u16::try_from(scene.inputs.welcome.len()).unwrap_or(u16::MAX);

@@ -83,7 +83,7 @@ impl Program {
         core.model.screen.focus.pane = Pane::Targets;
         core.model.screen.targets.wanted = Some(target.to_owned());
         core.model.arrange();
-        let at = core.model.screen.targets.order.iter().position(|name| name == target).expect("the target");
+        let at = core.model.screen.targets.rows().iter().position(|name| name == target).expect("the target");
         core.model.screen.targets.select(at);
         core.update(Event::Act(Action::Do(command)));
     }

@@ -47,7 +47,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     let list = &browser.list;
     // Where there is little room its frame takes none of it.
     let outer = if area.width < MIN_DIALOG { area } else { large(area) };
-    let (count, all) = (list.order.len().to_string(), list.of.to_string());
+    let (count, all) = (list.rows().len().to_string(), list.total().to_string());
     let title = scene.text().fill("dialog.browser", &[("count", &count), ("all", &all)]);
     let inner = chrome::dialog(frame, scene, outer, &title, theme.accent);
     let notes: Vec<(String, Style)> = notes(scene, browser)
@@ -61,7 +61,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     for ((words, style), y) in notes.iter().zip(body.bottom()..inner.bottom()) {
         put(frame.buffer_mut(), inner.x, y, inner.width, words, *style);
     }
-    if list.order.is_empty() {
+    if list.rows().is_empty() {
         empty(frame, scene, browser, body);
     } else {
         rows(frame, scene, state, browser, body);
@@ -96,7 +96,7 @@ fn foot(frame: &mut Frame<'_>, scene: Scene<'_>, outer: Rect, browser: &Browser)
 fn empty(frame: &mut Frame<'_>, scene: Scene<'_>, browser: &Browser, body: Rect) {
     let theme = scene.theme();
     let filter = browser.list.filter.value().trim();
-    let (words, style) = if !filter.is_empty() && browser.list.of > 0 {
+    let (words, style) = if !filter.is_empty() && browser.list.total() > 0 {
         (scene.text().fill("view.no-match", &[("filter", filter)]), theme.dim)
     } else if browser.is_done() {
         (scene.get("dialog.browser-empty").to_owned(), theme.dim)
@@ -148,12 +148,12 @@ fn rows(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, browser:
     let (theme, list) = (scene.theme(), &browser.list);
     let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
     let tall = usize::from(body.height);
-    let first = state.scroll_dialog(list.cursor, tall, list.order.len());
-    let visible: Vec<Vec<Cell<'_>>> = (first..list.order.len().min(first + tall))
+    let first = state.scroll_dialog(list.cursor(), tall, list.rows().len());
+    let visible: Vec<Vec<Cell<'_>>> = (first..list.rows().len().min(first + tall))
         .map(|at| {
             // What the row above says already is not said again, but on the first row of the screen.
-            let above = if at == first { None } else { list.order.get(at - 1) };
-            cells(scene, browser, &list.order[at], above)
+            let above = if at == first { None } else { list.rows().get(at - 1) };
+            cells(scene, browser, &list.rows()[at], above)
         })
         .collect();
     let natural: Vec<u16> = (0..COLUMNS.len())
@@ -163,7 +163,7 @@ fn rows(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, browser:
             if column == 0 && browser.clusters.len() < 2 { 0 } else { cells.max(head) }
         })
         .collect();
-    let natural = state.stabilize_dialog(area.width, list.order.len(), natural);
+    let natural = state.stabilize_dialog(area.width, list.rows().len(), natural);
     let (widths, gap) = fit(&COLUMNS, &natural, area.width - GUTTER);
     let buffer = frame.buffer_mut();
     let mut x = area.x + GUTTER;
@@ -181,17 +181,17 @@ fn rows(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, browser:
                 x += own + gap;
             }
         }
-        if list.marks.contains(&list.order[at]) {
+        if list.marks.contains(&list.rows()[at]) {
             put(buffer, line.x + 1, y, 1, "✓", theme.mark);
         }
-        if at == list.cursor {
+        if at == list.cursor() {
             buffer.set_style(line, theme.selection);
             put(buffer, line.x, y, 1, "▌", theme.accent);
         }
     }
-    if list.order.len() > tall && tall > 0 {
-        let length = (tall * tall / list.order.len()).max(1);
-        let start = first * (tall - length) / (list.order.len() - tall);
+    if list.rows().len() > tall && tall > 0 {
+        let length = (tall * tall / list.rows().len()).max(1);
+        let start = first * (tall - length) / (list.rows().len() - tall);
         for at in start..start + length {
             put(buffer, body.right() + 1, body.y + u16::try_from(at).unwrap_or_default(), 1, "┃", theme.accent);
         }

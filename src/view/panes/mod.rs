@@ -79,11 +79,11 @@ pub(super) fn show<'a, K: Ord, C>(
             number: Some(pane as usize + 1),
             name: scene.get(name_key(pane)),
             focused,
-            count: count(list.order.len(), list.of, &list.filter),
+            count: count(list.rows().len(), list.total(), &list.filter),
             aside,
             order: (sorted == 0 && pane != Pane::Clusters)
                 .then(|| scene.get(if list.descending { "view.by-attention-reversed" } else { "view.by-attention" })),
-            marks: visible_marks(&list.order, &list.marks),
+            marks: visible_marks(list.rows(), &list.marks),
             filter: (list.filtering || !list.filter.value().is_empty()).then_some(&list.filter),
             filtering: list.filtering && focused && scene.model.screen.dialogs.is_empty(),
         },
@@ -91,8 +91,8 @@ pub(super) fn show<'a, K: Ord, C>(
     if focused && scene.model.screen.dialogs.is_empty() {
         state.set_page(inner.height.saturating_sub(1));
     }
-    if list.order.is_empty() {
-        empty::draw(frame, scene, pane, inner, list.of > 0, list.filter.value());
+    if list.rows().is_empty() {
+        empty::draw(frame, scene, pane, inner, list.total() > 0, list.filter.value());
         return;
     }
     let table = Table {
@@ -101,11 +101,11 @@ pub(super) fn show<'a, K: Ord, C>(
         columns_of,
         heads,
         sorted: (sorted, list.descending),
-        cursor: list.cursor,
-        rows: list.order.len(),
+        cursor: list.cursor(),
+        rows: list.rows().len(),
     };
     let below = table.draw(frame, state, scene.theme(), inner, |at| {
-        let key = list.order.get(at);
+        let key = list.rows().get(at);
         let (symbol, cells) = key.and_then(&row).unwrap_or_default();
         Row { symbol, cells, marked: key.is_some_and(|key| list.marks.contains(key)) }
     });

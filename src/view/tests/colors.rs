@@ -35,7 +35,7 @@ fn the_countdown_turns_yellow_then_red() {
         (TimeDelta::seconds(1), "00:01", theme.bad),
     ] {
         let mut model = focused(busy(), Pane::Targets);
-        let key = model.screen.pods.order[0].clone();
+        let key = model.screen.pods.rows()[0].clone();
         model.pods.all_mut().get_mut(&key).unwrap().started = Some(ago(30 * 60) + left);
         assert_eq!(style_of(&model, &theme, shown).fg, wanted.fg, "{shown}");
     }

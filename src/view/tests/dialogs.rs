@@ -24,7 +24,7 @@ fn with(dialog: Dialog) -> brow_model::Model {
 }
 
 fn key() -> PodKey {
-    busy().screen.pods.order[0].clone()
+    busy().screen.pods.rows()[0].clone()
 }
 
 fn form(editing: Option<&str>, active: usize, errors: &[(usize, &'static str)]) -> TargetForm {
@@ -180,7 +180,7 @@ fn questions() {
     let taken = Fault::new(What::PortInUse, "3306", "pid 4711 (mysqld)").with(Remedy::OtherPort(3307));
     let questions = [
         ("delete", Question::DeleteTargets(vec!["mysql-dev".to_owned(), "redis".to_owned()]), 0),
-        ("kill", Question::KillPods(busy().screen.pods.order.clone()), 1),
+        ("kill", Question::KillPods(busy().screen.pods.rows().to_vec()), 1),
         ("clean-all", Question::CleanAll { pods: 12 }, 0),
         ("quit", Question::Quit { forwards: 2, pods: 3, unsaved: 1 }, 2),
         ("other-port", Question::OtherPort { spec: Box::new(spec), port: 3307, fault: Box::new(taken) }, 1),

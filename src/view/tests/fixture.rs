@@ -22,6 +22,7 @@ use brow_model::forward::{Forward, ForwardId, ForwardSpec};
 use brow_model::forward_settings::ForwardSettings;
 use brow_model::forward_settings::LocalUsers;
 use brow_model::installation::Installation;
+use brow_model::list::List;
 use brow_model::log::{Entry, Level, Message};
 use brow_model::proxy::{Phase, PodKey, PodSelector, ProxyPod};
 use brow_model::route::{Route, Tunnel};
@@ -162,14 +163,10 @@ pub fn busy() -> Model {
     pods(&mut model);
     forwards(&mut model);
     log(&mut model);
-    model.screen.clusters.order = model.clusters.all().iter().map(|cluster| cluster.name.clone()).collect();
-    model.screen.targets.order = model.targets.all().iter().map(|target| target.name.clone()).collect();
-    model.screen.pods.order = model.pods.all().keys().cloned().collect();
-    model.screen.forwards.order = model.forwards.all().keys().copied().collect();
-    model.screen.clusters.of = model.clusters.all().len();
-    model.screen.targets.of = model.targets.all().len();
-    model.screen.pods.of = model.pods.all().len();
-    model.screen.forwards.of = model.forwards.all().len();
+    show(&mut model.screen.clusters, model.clusters.all().iter().map(|cluster| cluster.name.clone()).collect());
+    show(&mut model.screen.targets, model.targets.all().iter().map(|target| target.name.clone()).collect());
+    show(&mut model.screen.pods, model.pods.all().keys().cloned().collect());
+    show(&mut model.screen.forwards, model.forwards.all().keys().copied().collect());
     model
 }
 
@@ -364,4 +361,10 @@ pub fn focused(mut model: Model, pane: Pane) -> Model {
 /// A field with a text, and what is wrong with it.
 pub fn field(text: &str, error: Option<&'static str>) -> Field {
     Field { input: text.into(), error }
+}
+
+/// Shows these rows, and no others.
+pub fn show<K: Ord + Clone, C>(list: &mut List<K, C>, rows: Vec<K>) {
+    let total = rows.len();
+    list.arrange(rows, total, |_| true);
 }

@@ -1,6 +1,6 @@
 //! Panes, strip and bottom line.
 
-use super::fixture::{self, ago, busy, english, focused, forbidden, now, themed, words};
+use super::fixture::{self, ago, busy, english, focused, forbidden, now, show, themed, words};
 use super::{shots, shots_with};
 use crate::view::{Hit, Theme};
 use brow_model::Model;
@@ -41,8 +41,7 @@ fn first_start() {
     shots("no-kubeconfig", &model);
     *model.clusters.fault_mut() = None;
     *model.clusters.all_mut() = vec![fixture::cluster("dev", Link::Connecting)];
-    model.screen.clusters.order = vec!["dev".to_owned()];
-    model.screen.clusters.of = 1;
+    show(&mut model.screen.clusters, vec!["dev".to_owned()]);
     shots("connecting", &focused(model, Pane::Pods));
 }
 
@@ -73,7 +72,7 @@ fn a_socket_in_place_of_a_port_and_beside_one() {
     }
     model.targets.all_mut()[1].local_port = 0;
     shots("socket-beside", &model);
-    model.screen.forwards.cursor = 1;
+    model.screen.forwards.select(1);
     shots("socket-alone", &model);
 }
 
@@ -98,17 +97,21 @@ fn forwards_on_demand() {
 #[test]
 fn filter_marks_and_order() {
     let mut model = focused(busy(), Pane::Pods);
-    model.screen.pods.order.retain(|key| key.name.contains("redis"));
+    let found = model.screen.pods.rows().iter().filter(|key| key.name.contains("redis")).cloned().collect();
+    let total = model.screen.pods.total();
+    model.screen.pods.arrange(found, total, |_| true);
     model.screen.pods.filter = "redis".into();
     model.screen.pods.filtering = true;
     shots("filtering", &model);
     model.screen.pods.filtering = false;
-    model.screen.pods.marks.extend(model.screen.pods.order.iter().take(2).cloned());
-    model.screen.pods.cursor = 2;
+    let first: Vec<_> = model.screen.pods.rows().iter().take(2).cloned().collect();
+    model.screen.pods.marks.extend(first);
+    model.screen.pods.select(2);
     model.screen.pods.descending = true;
     model.screen.pods.column = brow_model::list::PodColumn::Left;
     shots("filtered-marked-sorted", &model);
-    model.screen.pods.order.clear();
+    let total = model.screen.pods.total();
+    model.screen.pods.arrange(Vec::new(), total, |_| true);
     model.screen.pods.filter = "数据 nothing".into();
     shots("no-match", &model);
 }
@@ -118,9 +121,8 @@ fn scrolled_to_the_end() {
     let mut model = focused(busy(), Pane::Targets);
     *model.targets.all_mut() =
         (0..60).map(|n| fixture::target(&format!("target-{n:02}"), "dev", "10.0.0.1:80", 0, &[])).collect();
-    model.screen.targets.order = model.targets.all().iter().map(|target| target.name.clone()).collect();
-    model.screen.targets.of = 60;
-    model.screen.targets.cursor = 59;
+    show(&mut model.screen.targets, model.targets.all().iter().map(|target| target.name.clone()).collect());
+    model.screen.targets.select(59);
     shots("scrolled", &model);
 }
 
@@ -128,26 +130,26 @@ fn scrolled_to_the_end() {
 fn details_of_a_pod_on_its_way_and_of_one_that_failed() {
     let mut model = focused(busy(), Pane::Pods);
     for (name, phase) in [("pulling", Phase::Pulling), ("failed", Phase::Failed)] {
-        model.screen.pods.cursor =
-            model.screen.pods.order.iter().position(|key| model.pods.all()[key].phase == phase).unwrap();
+        let row = model.screen.pods.rows().iter().position(|key| model.pods.all()[key].phase == phase);
+        model.screen.pods.select(row.unwrap());
         shots(&format!("details-{name}"), &model);
     }
-    let key = model.screen.pods.order[0].clone();
+    let key = model.screen.pods.rows()[0].clone();
     model.pods.mark_deleting(key);
-    model.screen.pods.cursor = 0;
+    model.screen.pods.select(0);
     shots("details-terminating", &model);
 }
 
 #[test]
 fn details_of_a_target_without_anything_and_of_an_open_forward() {
     let mut model = busy();
-    model.screen.targets.cursor = 4;
+    model.screen.targets.select(4);
     shots("details-idle-target", &model);
     let mut model = focused(busy(), Pane::Forwards);
-    model.screen.forwards.cursor = 2;
+    model.screen.forwards.select(2);
     shots("details-open-forward", &model);
     let mut model = focused(busy(), Pane::Clusters);
-    model.screen.clusters.cursor = 1;
+    model.screen.clusters.select(1);
     shots("details-forbidden-cluster", &model);
 }
 
@@ -234,7 +236,7 @@ fn a_clusters_state_is_never_cut_where_two_panes_share_a_band() {
     for cluster in model.clusters.all_mut() {
         cluster.name = format!("{}-with-a-long-name", cluster.name);
     }
-    model.screen.clusters.order = model.clusters.all().iter().map(|cluster| cluster.name.clone()).collect();
+    show(&mut model.screen.clusters, model.clusters.all().iter().map(|cluster| cluster.name.clone()).collect());
     for width in [72, 80, 100, 120] {
         let (mut terminal, _) = super::fixture::drawn(&model, width, 40, &Theme::plain());
         let screen = super::lines(&mut terminal);
@@ -266,13 +268,12 @@ fn the_welcome() {
     .collect();
     model.clusters.all_mut()[2].fault =
         Some(Fault::new(What::Unreachable, "prod-eu", "connection refused (os error 111)"));
-    model.screen.clusters.order = model.clusters.all().iter().map(|cluster| cluster.name.clone()).collect();
-    model.screen.clusters.of = model.clusters.all().len();
+    show(&mut model.screen.clusters, model.clusters.all().iter().map(|cluster| cluster.name.clone()).collect());
     for cursor in 0..model.clusters.all().len() {
-        model.screen.clusters.cursor = cursor;
+        model.screen.clusters.select(cursor);
         shots(&format!("welcome-{}", model.clusters.all()[cursor].name), &model);
     }
-    model.screen.clusters.cursor = 1;
+    model.screen.clusters.select(1);
     let theme = Theme::named("dark", Colors::Truecolor).unwrap();
     shots_with("welcome-chinese", &model, &theme, &words(Language::ZhCn));
 }
@@ -312,10 +313,10 @@ fn forwards_of_other_instances_are_dimmed_and_say_whose_they_are() {
     ] {
         let other = RemoteForward { instance: format!("{id}-0"), pid: 4242, role, forward };
         model.instances.forwards_mut().insert(ForwardId(id), other);
-        model.screen.forwards.order.push(ForwardId(id));
     }
-    model.screen.forwards.of = 5;
-    model.screen.forwards.cursor = 3;
+    let rows = [model.screen.forwards.rows(), &[ForwardId(90), ForwardId(91)]].concat();
+    show(&mut model.screen.forwards, rows);
+    model.screen.forwards.select(3);
     model.screen.focus.pane = Pane::Forwards;
     shots("forwards-of-others", &model);
 }

@@ -1,6 +1,6 @@
 //! Any size: nothing panics, nothing is squeezed out of its column.
 
-use super::fixture::{busy, drawn, english, field, focused, lines, pod, target, themed, words};
+use super::fixture::{busy, drawn, english, field, focused, lines, pod, show, target, themed, words};
 use crate::view::{FrameInputs, Theme, ViewState, draw};
 use brow_model::Model;
 use brow_model::dialog::{Dialog, Question};
@@ -38,7 +38,7 @@ fn models() -> Vec<Model> {
         Dialog::Confirm { question: Question::Quit { forwards: 1, pods: 1, unsaved: 0 }, button: 2 },
         Dialog::Help { filter: super::fixture::field("", None), scroll: 3 },
         Dialog::Describe {
-            key: busy().screen.pods.order[0].clone(),
+            key: busy().screen.pods.rows()[0].clone(),
             text: Some(Ok(vec!["数据".repeat(99)])),
             scroll: 1,
         },
@@ -102,8 +102,8 @@ fn wide_names_keep_columns_straight() {
         .map(|(target, suffix)| pod("dev", target, suffix, Phase::Ready))
         .map(|pod| (pod.key.clone(), pod))
         .collect();
-    model.screen.pods.order = model.pods.all().keys().cloned().collect();
-    model.screen.targets.order = names.iter().map(|name| (*name).to_owned()).collect();
+    show(&mut model.screen.pods, model.pods.all().keys().cloned().collect());
+    show(&mut model.screen.targets, names.iter().map(|name| (*name).to_owned()).collect());
     for width in [60, 80, 100, 140, 200] {
         let (terminal, _) = drawn(&model, width, 50, &Theme::plain());
         let buffer = terminal.backend().buffer();

@@ -69,7 +69,7 @@ impl Browser {
         let inventory = &self.inventory;
         self.list.arrange(order, of, |spot| inventory.at(spot).is_some());
         if !self.chosen {
-            self.list.cursor = 0;
+            self.list.select(0);
         }
     }
 

@@ -17,10 +17,10 @@ pub struct ListStatus {
 /// The state of one pane's list; rows are named by keys of type `K`, columns by `C`.
 #[derive(Debug, Clone)]
 pub struct List<K, C> {
-    /// Keys of the visible rows, in order. Made anew by [`List::arrange`].
-    pub order: Vec<K>,
+    /// Keys of the visible rows, in order.
+    order: Vec<K>,
     /// The selected row, an index into `order`.
-    pub cursor: usize,
+    cursor: usize,
     /// Marked rows.
     pub marks: BTreeSet<K>,
     /// The column the rows are sorted by.
@@ -35,8 +35,8 @@ pub struct List<K, C> {
     pub seeking: bool,
     /// The row to select at the next arrangement, where somebody wants it shown.
     pub wanted: Option<K>,
-    /// Rows before filtering.
-    pub of: usize,
+    /// The number of rows before filtering.
+    total: usize,
 }
 
 impl<K, C: Default> Default for List<K, C> {
@@ -51,8 +51,25 @@ impl<K, C: Default> Default for List<K, C> {
             filtering: false,
             seeking: false,
             wanted: None,
-            of: 0,
+            total: 0,
         }
+    }
+}
+
+impl<K, C> List<K, C> {
+    /// The keys of the visible rows, in order.
+    pub fn rows(&self) -> &[K] {
+        &self.order
+    }
+
+    /// The index of the selected row in [`List::rows`].
+    pub fn cursor(&self) -> usize {
+        self.cursor
+    }
+
+    /// The number of rows before filtering.
+    pub fn total(&self) -> usize {
+        self.total
     }
 }
 
@@ -79,13 +96,13 @@ impl<K: Ord + Clone, C> List<K, C> {
 
     /// Takes a new order; the selection stays on its row, or near it where that is gone. Marks of rows that `exists`
     /// denies are dropped.
-    pub fn arrange(&mut self, order: Vec<K>, of: usize, exists: impl Fn(&K) -> bool) {
+    pub fn arrange(&mut self, order: Vec<K>, total: usize, exists: impl Fn(&K) -> bool) {
         let wanted = self.wanted.take();
         let find = |key: &K| order.iter().position(|other| other == key);
         let found = wanted.as_ref().and_then(find).or_else(|| self.selected().and_then(find));
         self.cursor = found.unwrap_or(self.cursor).min(order.len().saturating_sub(1));
         self.order = order;
-        self.of = of;
+        self.total = total;
         self.marks.retain(exists);
     }
 

@@ -10,7 +10,7 @@ use crate::types::route::{Route, Tunnel};
 /// The names of the targets in the order of their rows.
 fn rows(model: &mut Model) -> Vec<String> {
     model.arrange();
-    model.screen.targets.order.clone()
+    model.screen.targets.rows().to_vec()
 }
 
 #[test]

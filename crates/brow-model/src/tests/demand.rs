@@ -37,7 +37,7 @@ pub(super) fn resting() -> Model {
 }
 
 pub(super) fn select(model: &mut Model, name: &str) {
-    let at = model.screen.targets.order.iter().position(|other| other == name).unwrap();
+    let at = model.screen.targets.rows().iter().position(|other| other == name).unwrap();
     model.screen.targets.select(at);
 }
 
@@ -171,7 +171,7 @@ fn unused_for_long_enough_it_rests_and_its_pod_goes() {
 fn a_pod_that_another_forward_uses_stays() {
     let (mut model, pod) = used();
     model.screen.focus.pane = Pane::Pods;
-    let at = model.screen.pods.order.iter().position(|key| *key == pod.key).unwrap();
+    let at = model.screen.pods.rows().iter().position(|key| *key == pod.key).unwrap();
     model.screen.pods.select(at);
     press(&mut model, Command::Forward);
     assert_eq!(model.forwards.all().len(), 1, "it is the same forward");
@@ -353,7 +353,7 @@ fn a_way_that_is_lost_while_nobody_uses_it_is_no_news() {
         let (mut model, old) = used();
         second(&mut model, 1, open, 1);
         model.screen.focus.pane = Pane::Pods;
-        let at = model.screen.pods.order.iter().position(|key| *key == old.key).unwrap();
+        let at = model.screen.pods.rows().iter().position(|key| *key == old.key).unwrap();
         model.screen.pods.select(at);
         let [request] = requests(&press(&mut model, Command::Renew)).try_into().unwrap();
         let coming = created(&mut model, &request, 2);

@@ -17,7 +17,7 @@ fn a_change_on_disk_is_taken_over() {
     new.namespace = Some("other".into());
     let effects = model.update(loaded(vec![new]));
     model.arrange();
-    assert_eq!(model.screen.targets.order, ["new"]);
+    assert_eq!(model.screen.targets.rows(), ["new"]);
     assert!(any!(effects, Effect::Cluster(ClusterEffect::Widen { cluster, namespaces })
             if cluster == "dev" && namespaces.contains("other") && namespaces.contains("team")));
 }

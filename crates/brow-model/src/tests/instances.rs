@@ -48,7 +48,7 @@ fn last(model: &Model) -> &Message {
 fn what_another_instance_forwards_is_not_forwarded_again() {
     let mut model = connected();
     hear(&mut model, vec![shared(7, "mysql", RemoteState::Live), shared(8, "else", RemoteState::Live)]);
-    assert_eq!(model.screen.forwards.order.len(), 2);
+    assert_eq!(model.screen.forwards.rows().len(), 2);
     assert!(model.is_live("mysql"));
     let connect = |model: &mut Model| model.update(Event::Request(Request::Connect(vec!["mysql".into()])));
     assert!(connect(&mut model).is_empty());
@@ -72,12 +72,12 @@ fn what_another_instance_forwards_is_not_forwarded_again() {
 fn rows_of_others_stay_and_go_with_their_instance() {
     let mut model = connected();
     hear(&mut model, vec![shared(7, "a", RemoteState::Live), shared(8, "b", RemoteState::Live)]);
-    let row: Vec<ForwardId> = model.screen.forwards.order.clone();
+    let row: Vec<ForwardId> = model.screen.forwards.rows().to_vec();
     hear(&mut model, vec![shared(8, "b", RemoteState::Waiting)]);
-    assert_eq!(model.screen.forwards.order, row[1..]);
+    assert_eq!(model.screen.forwards.rows(), &row[1..]);
     model.update(Event::Instance(InstanceEvent::Gone { instance: "42-00000000".into() }));
     model.arrange();
-    assert!(model.instances.forwards().is_empty() && model.screen.forwards.order.is_empty());
+    assert!(model.instances.forwards().is_empty() && model.screen.forwards.rows().is_empty());
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn rows(model: &Model) -> Vec<String> {
     let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!("no browser") };
     let row =
         |spot: &crate::types::inventory::PortKey| format!("{}/{}:{}", spot.key.namespace, spot.key.name, spot.port);
-    browser.list.order.iter().map(row).collect()
+    browser.list.rows().iter().map(row).collect()
 }
 
 fn write(model: &mut Model, text: &str) {
@@ -173,7 +173,7 @@ fn a_row_becomes_a_target() {
     assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Browser(_))), "one goes on looking");
     // The row knows the target now, also when it is named by the port's name.
     let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!() };
-    let (found, port) = browser.inventory.at(&browser.list.order[0]).unwrap();
+    let (found, port) = browser.inventory.at(&browser.list.rows()[0]).unwrap();
     assert_eq!(model.saved(found, port).map(|target| target.name.as_str()), Some("mysql.shop"));
     let named = Target { address: "service/mysql:sql".parse().unwrap(), ..target.clone() };
     let at = model.targets.all().iter().position(|target| target.name == "mysql.shop").unwrap();

@@ -21,7 +21,7 @@ use crate::types::route::Route;
 
 fn renewed(model: &mut Model, old: &ProxyPod) -> PodRequest {
     model.screen.focus.pane = Pane::Pods;
-    let at = model.screen.pods.order.iter().position(|key| *key == old.key).unwrap();
+    let at = model.screen.pods.rows().iter().position(|key| *key == old.key).unwrap();
     model.screen.pods.select(at);
     let [request] = requests(&press(model, Command::Renew)).try_into().unwrap();
     request

@@ -31,17 +31,17 @@ fn a_filter_is_fuzzy_and_ends_with_enter_or_goes_with_escape() {
     let mut model = model();
     press(&mut model, Command::Filter);
     type_in(&mut model, "msql");
-    assert_eq!(model.screen.targets.order, ["mysql"]);
+    assert_eq!(model.screen.targets.rows(), ["mysql"]);
     press(&mut model, Command::Accept);
     assert!(!model.filtering());
-    assert_eq!((model.screen.targets.order.len(), model.screen.targets.of), (1, 3));
+    assert_eq!((model.screen.targets.rows().len(), model.screen.targets.total()), (1, 3));
     press(&mut model, Command::Cancel);
-    assert_eq!(model.screen.targets.order.len(), 3);
+    assert_eq!(model.screen.targets.rows().len(), 3);
     press(&mut model, Command::Filter);
     type_in(&mut model, "zzz");
-    assert!(model.screen.targets.order.is_empty());
+    assert!(model.screen.targets.rows().is_empty());
     press(&mut model, Command::Cancel);
-    assert_eq!(model.screen.targets.order.len(), 3);
+    assert_eq!(model.screen.targets.rows().len(), 3);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn while_a_filter_is_typed_the_best_row_is_selected() {
     press(&mut model, Command::Top);
     press(&mut model, Command::Filter);
     type_in(&mut model, "down");
-    assert_eq!(model.screen.targets.order, ["a-shutdown", "b-down", "down"], "the order is that of sorting");
+    assert_eq!(model.screen.targets.rows(), ["a-shutdown", "b-down", "down"], "the order is that of sorting");
     assert_eq!(model.screen.targets.selected().map(String::as_str), Some("down"), "its name is exactly that");
     press(&mut model, Command::Accept);
     press(&mut model, Command::Cancel);
@@ -64,7 +64,7 @@ fn a_selection_made_after_typing_is_left_alone() {
     *model.targets.all_mut() = ["a-down", "down"].map(|name| target(name, "dev")).to_vec();
     press(&mut model, Command::Filter);
     type_in(&mut model, "down");
-    let first = model.screen.targets.cursor;
+    let first = model.screen.targets.cursor();
     press(&mut model, if first == 0 { Command::Down } else { Command::Up });
     let chosen = model.screen.targets.selected().cloned();
     model.screen.unarranged = true;
@@ -80,13 +80,13 @@ fn rows_are_sorted_by_what_is_shown() {
     model.targets.ports_mut().insert("redis".to_owned(), 5000);
     model.screen.unarranged = true;
     model.arrange();
-    assert_eq!(model.screen.targets.order, ["far", "redis", "mysql"], "any port, the remembered one, its own");
+    assert_eq!(model.screen.targets.rows(), ["far", "redis", "mysql"], "any port, the remembered one, its own");
     model.screen.targets.column = TargetColumn::Namespace;
     model.targets.all_mut()[0].namespace = Some("abc".to_owned());
     model.targets.all_mut()[1].namespace = Some("xyz".to_owned());
     model.screen.unarranged = true;
     model.arrange();
-    assert_eq!(model.screen.targets.order, ["mysql", "far", "redis"], "the context's namespace is between them");
+    assert_eq!(model.screen.targets.rows(), ["mysql", "far", "redis"], "the context's namespace is between them");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn pods_are_sorted_by_the_phase_that_is_shown() {
     model.pods.mark_deleting(pods[0].key.clone());
     model.screen.unarranged = true;
     model.arrange();
-    assert_eq!(model.screen.pods.order.last(), Some(&pods[0].key), "it is terminating");
+    assert_eq!(model.screen.pods.rows().last(), Some(&pods[0].key), "it is terminating");
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn filters_know_other_scripts() {
     model.targets.all_mut().push(target("生产数据库", "dev"));
     press(&mut model, Command::Filter);
     type_in(&mut model, "数据");
-    assert_eq!(model.screen.targets.order, ["生产数据库"]);
+    assert_eq!(model.screen.targets.rows(), ["生产数据库"]);
 }
 
 #[test]
@@ -121,12 +121,12 @@ fn every_column_sorts_both_ways() {
         model.update(Event::Act(Action::ClickColumn { pane: Pane::Targets, column: at }));
         model.arrange();
         assert_eq!(model.screen.targets.column, *column);
-        let up = model.screen.targets.order.clone();
+        let up = model.screen.targets.rows().to_vec();
         assert_eq!(up.len(), 3);
         let before = model.screen.targets.descending;
         press(&mut model, Command::SortReverse);
         assert_ne!(model.screen.targets.descending, before);
-        let down: Vec<_> = model.screen.targets.order.iter().rev().cloned().collect();
+        let down: Vec<_> = model.screen.targets.rows().iter().rev().cloned().collect();
         assert_eq!(up, down, "{column:?}");
     }
 }
@@ -139,12 +139,12 @@ fn keys_reach_every_pane_and_stop_at_the_ends() {
         assert_eq!(model.screen.focus.pane, pane);
     }
     press(&mut model, Command::Bottom);
-    assert_eq!(model.screen.targets.cursor, 2);
+    assert_eq!(model.screen.targets.cursor(), 2);
     press(&mut model, Command::Down);
-    assert_eq!(model.screen.targets.cursor, 2);
+    assert_eq!(model.screen.targets.cursor(), 2);
     press(&mut model, Command::Top);
     press(&mut model, Command::PageUp);
-    assert_eq!(model.screen.targets.cursor, 0);
+    assert_eq!(model.screen.targets.cursor(), 0);
     model.screen.focus.pane = Pane::Pods;
     for command in Command::ALL.iter().filter(|c| !matches!(c, Command::Quit | Command::QuitNow)) {
         model.screen.dialogs.clear();

@@ -177,7 +177,7 @@ fn a_foreign_pod_is_never_used_and_killed_only_after_a_question() {
     let foreign = ProxyPod { installation: String::new(), ..forged(&own) };
     applied(&mut model, foreign.clone());
     model.screen.focus.pane = Pane::Pods;
-    let row = model.screen.pods.order.iter().position(|key| *key == foreign.key).unwrap();
+    let row = model.screen.pods.rows().iter().position(|key| *key == foreign.key).unwrap();
     model.screen.pods.select(row);
     for command in [Command::Forward, Command::Connect, Command::Accept] {
         let effects = press(&mut model, command);

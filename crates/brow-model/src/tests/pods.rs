@@ -211,7 +211,7 @@ fn a_pod_seen_through_two_contexts_has_one_row() {
     model.update(Event::Cluster { cluster: "prod".into(), epoch, event });
     model.arrange();
     assert_eq!(
-        (model.pods.all().len(), &model.screen.pods.order[..]),
+        (model.pods.all().len(), model.screen.pods.rows()),
         (2, &[own.clone()][..]),
         "the target's context wins"
     );

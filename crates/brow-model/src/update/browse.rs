@@ -76,21 +76,21 @@ impl Model {
         match self.screen.focus.pane {
             Pane::Clusters => {
                 let wrong = |name: &&String| self.cluster(name).is_some_and(|cluster| cluster.fault.is_some());
-                self.screen.clusters.marks = self.screen.clusters.order.iter().filter(wrong).cloned().collect();
+                self.screen.clusters.marks = self.screen.clusters.rows().iter().filter(wrong).cloned().collect();
             }
             Pane::Targets => {
                 let fault = |name: &String| self.fault_of_target(self.target(name)?);
                 let wrong = |name: &&String| fault(name).is_some();
-                self.screen.targets.marks = self.screen.targets.order.iter().filter(wrong).cloned().collect();
+                self.screen.targets.marks = self.screen.targets.rows().iter().filter(wrong).cloned().collect();
             }
             Pane::Pods => {
                 let wrong = |key: &&PodKey| self.pods.all().get(key).is_some_and(|pod| pod.fault.is_some());
-                self.screen.pods.marks = self.screen.pods.order.iter().filter(wrong).cloned().collect();
+                self.screen.pods.marks = self.screen.pods.rows().iter().filter(wrong).cloned().collect();
             }
             Pane::Forwards => {
                 let fault = |id: &ForwardId| self.trouble_of(self.forwards.all().get(id)?);
                 let wrong = |id: &&ForwardId| fault(id).is_some();
-                self.screen.forwards.marks = self.screen.forwards.order.iter().filter(wrong).copied().collect();
+                self.screen.forwards.marks = self.screen.forwards.rows().iter().filter(wrong).copied().collect();
             }
         }
     }

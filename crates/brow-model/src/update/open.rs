@@ -188,7 +188,7 @@ impl Model {
 
     /// Selects a forward's row, as soon as there is one.
     fn show_forward(&mut self, id: ForwardId) {
-        if let Some(row) = self.screen.forwards.order.iter().position(|other| *other == id) {
+        if let Some(row) = self.screen.forwards.rows().iter().position(|other| *other == id) {
             self.screen.forwards.select(row);
             self.screen.focus.pane = Pane::Forwards;
         }
