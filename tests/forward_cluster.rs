@@ -122,6 +122,7 @@ impl Open {
             local_socket: None,
             relay: brow_model::settings::Relay::Socat,
             carrier: brow_model::settings::Carrier::PortForward,
+            pod_proxy_worked: false,
         };
         let target = target.map(|target| target.parse().expect("an address"));
         let (sender, events) = brow_tui::events::EventSender::channel(64);

@@ -41,7 +41,14 @@ const NEEDS: [(&str, &str, State); 7] = [
     (POD_PROXY.0, POD_PROXY.1, State::Note),
 ];
 
-pub(super) async fn check(clusters: &Clusters, context: &Context, settings: &Settings, deep: bool) -> Vec<Finding> {
+/// Checks a cluster. `tried`: the result of the pod proxy when it was tried last, the reason if it did not work.
+pub(super) async fn check(
+    clusters: &Clusters,
+    context: &Context,
+    settings: &Settings,
+    tried: Option<&Option<String>>,
+    deep: bool,
+) -> Vec<Finding> {
     let (name, mut version) = (context.name.as_str(), String::new());
     let mut findings = match timeout(LOGIN_TIMEOUT, probe(clusters, name)).await {
         Ok(Ok(ClusterEvent::Answered { version: told, rtt, skew })) => {
@@ -68,6 +75,7 @@ pub(super) async fn check(clusters: &Clusters, context: &Context, settings: &Set
             findings.extend(known(clusters, context, settings).await);
         }
     }
+    findings.extend(tried.map(|failure| carrier(failure.as_deref())));
     findings.extend(clusters.proxy_choice(name).as_ref().map(proxy));
     if clusters.withholds_login(name) {
         findings.push(found("login", State::Warning, "check.login-withheld", &[]).remedy("check.use-https"));
@@ -96,6 +104,14 @@ fn proxy(choice: &ProxyChoice) -> Finding {
         ProxyReason::Loopback => say("check.way-loopback", &[]),
         ProxyReason::NoProxy(item) => say("check.way-no-proxy", &[("item", item)]),
         ProxyReason::Unusable(name) => found("way", State::Warning, "check.way-unusable", &[("name", name)]),
+    }
+}
+
+/// Reports the result of the pod proxy when it was tried last.
+fn carrier(failure: Option<&str>) -> Finding {
+    match failure {
+        None => found("carrier", State::Good, "check.pod-proxy-works", &[]),
+        Some(why) => found("carrier", State::Note, "check.pod-proxy-fails", &[("detail", why)]),
     }
 }
 

@@ -162,10 +162,14 @@ pub async fn run(
         findings.push(files::others(others));
     }
     let settings = loaded.as_ref().map(|loaded| loaded.settings.clone()).unwrap_or_default();
+    let tried = |context: &Context| {
+        let at = (context.name.clone(), context.namespace.clone());
+        loaded.as_ref().ok().and_then(|loaded| loaded.pod_proxies.get(&at))
+    };
     let chosen: Vec<&Context> = known.iter().filter(chosen).collect();
     let mut asked = Vec::new();
     for context in chosen {
-        asked.push(cluster::check(&clusters, context, &settings, scope.deep));
+        asked.push(cluster::check(&clusters, context, &settings, tried(context), scope.deep));
     }
     let of_clusters: Vec<Vec<Finding>> = stream::iter(asked).buffered(MAX_CONCURRENT).collect().await;
     findings.extend(of_clusters.into_iter().flatten());

@@ -89,13 +89,15 @@ pub(super) struct Keeper {
     pub relays: Arc<Relays>,
     pub via: Via,
     pub secret: Secret,
+    /// True if the pod proxy worked in an earlier run.
+    pub worked: bool,
     pub events: EventSender<ForwardEvent>,
 }
 
 impl Keeper {
     /// Tries to connect until it is dropped, and connects again when the connection is lost. Before the first attempt
-    /// in a namespace, connections get the time to be served by port-forward.
-    pub(super) async fn keep(self) {
+    /// in a namespace where it is not known to work, connections get the time to be served by port-forward.
+    pub(super) async fn keep(mut self) {
         let proxies = &self.clusters.pod_proxies;
         let mut backoff = RETRY_BACKOFF;
         loop {
@@ -104,7 +106,7 @@ impl Keeper {
                 self.goes_without(why, false).await;
                 self.clusters.pause(&self.via, rests_until.saturating_duration_since(Instant::now())).await;
             }
-            if !proxies.at(&self.via, |known| known.works) {
+            if !proxies.at(&self.via, |known| known.works) && !std::mem::take(&mut self.worked) {
                 self.has_started().await;
             }
             let failure = match self.connect().await {

@@ -136,6 +136,8 @@ pub struct ForwardDialer {
     relay: Relay,
     /// The carriers that may serve that.
     carrier: Carrier,
+    /// True if the pod proxy worked there in an earlier run.
+    pod_proxy_worked: bool,
     events: EventSender<ForwardEvent>,
 }
 
@@ -143,7 +145,14 @@ impl ForwardDialer {
     pub fn new(tunnels: Arc<ClusterTunnels>, spec: &ForwardSpec, events: EventSender<ForwardEvent>) -> Self {
         // The config's reader lets no other names through; an unknown one means: by trying.
         let forced = spec.tunnel.as_ref().and_then(|name| name.parse().ok());
-        Self { tunnels, forced, relay: spec.relay, carrier: spec.carrier, events }
+        Self {
+            tunnels,
+            forced,
+            relay: spec.relay,
+            carrier: spec.carrier,
+            pod_proxy_worked: spec.pod_proxy_worked,
+            events,
+        }
     }
 
     fn secret(&self, via: &Via) -> Secret {
@@ -302,6 +311,7 @@ impl Dialer for ForwardDialer {
                     relays: Arc::clone(&relays),
                     via: via.clone(),
                     secret: self.secret(via),
+                    worked: self.pod_proxy_worked,
                     events: self.events.clone(),
                 };
                 async move {

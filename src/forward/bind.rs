@@ -192,6 +192,7 @@ mod tests {
             tunnel: None,
             relay: brow_model::settings::Relay::Socat,
             carrier: brow_model::settings::Carrier::PortForward,
+            pod_proxy_worked: false,
             bind: BOTH.to_vec(),
             port,
             any_port,

@@ -28,6 +28,8 @@ pub use paths::Paths;
 pub use watch::Watch;
 pub use writer::{Store, start};
 
+use std::collections::BTreeMap;
+
 use brow_model::address::UrlPart;
 use brow_model::event::Loaded;
 use brow_model::fault::{Fault, What};
@@ -56,6 +58,9 @@ fn interpret(paths: &Paths, text: Option<&str>) -> Result<Loaded, Fault> {
         config.settings.theme = chosen.name;
     }
     let renamed = state.renamed.into_iter().map(|earlier| ((earlier.cluster, earlier.label), earlier.name)).collect();
+    let of = |(cluster, spaces): (String, BTreeMap<String, _>)| {
+        spaces.into_iter().map(move |(namespace, result)| ((cluster.clone(), namespace), result))
+    };
     let is_login = |parts: &[UrlPart]| parts.contains(&UrlPart::User) || parts.contains(&UrlPart::Password);
     let logins = config.urls.into_iter().filter(|(_, parts)| is_login(parts)).map(|(name, _)| name);
     Ok(Loaded {
@@ -65,6 +70,7 @@ fn interpret(paths: &Paths, text: Option<&str>) -> Result<Loaded, Fault> {
         ports: state.ports.into_iter().collect(),
         renamed,
         pods_until: state.pods_until,
+        pod_proxies: state.pod_proxies.into_iter().flat_map(of).collect(),
         own: state.pods.into_values().filter_map(|made| made.uid).collect(),
         learned: state.learned,
         path: paths.config.display().to_string(),

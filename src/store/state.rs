@@ -23,6 +23,10 @@ pub struct State {
     pub ports: BTreeMap<String, u16>,
     /// Clusters in which pods of ours may live, with when the last TTL is up.
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
+    /// The result of the pod proxy when it was tried last, by cluster and namespace: `null` if it worked, else the
+    /// reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub pod_proxies: BTreeMap<String, BTreeMap<String, Option<String>>>,
     /// The pods that this installation made, by their nonces.
     pub pods: BTreeMap<String, PodRecord>,
     /// Renamings whose pods may still live, oldest first.

@@ -112,6 +112,9 @@ impl Worker {
             StoreEffect::PodsGone { cluster, at } => state::change(dir, |state| {
                 state.pods_until.retain(|name, until| *name != cluster || *until > at);
             }),
+            StoreEffect::PodProxy { cluster, namespace, failure } => state::change(dir, |state| {
+                state.pod_proxies.entry(cluster).or_default().insert(namespace, failure);
+            }),
             StoreEffect::ForgetPod(uid) => ledger::forget(dir, &uid),
             StoreEffect::Learned(tip) => state::change(dir, |state| _ = state.learned.insert(tip.name().to_owned())),
             StoreEffect::RememberOpen { instance, open } => {

@@ -116,6 +116,7 @@ fn forward(model: &Model, n: u16) -> Forward {
         tunnel: None,
         relay: brow_model::settings::Relay::Socat,
         carrier: brow_model::settings::Carrier::Auto,
+        pod_proxy_worked: false,
     };
     let mut forward = Forward::opening(spec, model.now);
     forward.bound = vec![(loopback, 3_000 + n).into()];

@@ -322,6 +322,7 @@ pub fn spec(port: u16) -> ForwardSpec {
         local_socket: None,
         relay: brow_model::settings::Relay::Socat,
         carrier: brow_model::settings::Carrier::PortForward,
+        pod_proxy_worked: false,
     }
 }
 

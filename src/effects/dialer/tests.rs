@@ -41,7 +41,14 @@ async fn what_goes_wrong_with_a_pod_that_goes_is_for_the_next_one() {
         epoch: brow_model::epoch::Epoch(1),
         event,
     });
-    let dialer = ForwardDialer { tunnels, forced: None, relay: Relay::Socat, carrier: Carrier::PortForward, events };
+    let dialer = ForwardDialer {
+        tunnels,
+        forced: None,
+        relay: Relay::Socat,
+        carrier: Carrier::PortForward,
+        pod_proxy_worked: false,
+        events,
+    };
     let to: Address = "10.0.0.1:80".parse().unwrap();
     let key = PodKey { cluster: "practice".into(), namespace: "shop".into(), name: "echo".into() };
     let via = |uid: &str| Via { pod: key.clone(), uid: uid.to_owned(), port: 7, to: Some(to.clone()) };

@@ -124,6 +124,7 @@ pub fn forward(id: u64, target: &Target, port: u16, route: Route) -> Forward {
         local_socket: None,
         relay: brow_model::settings::Relay::Socat,
         carrier: brow_model::settings::Carrier::Auto,
+        pod_proxy_worked: false,
     };
     let mut forward = Forward::opening(spec, ago(480));
     forward.route = route;

@@ -213,6 +213,14 @@ pub enum StoreEffect {
     Recognise(Claim),
     /// Forget a pod of ours that is gone, by its uid.
     ForgetPod(String),
+    /// Remember the result of the pod proxy in a namespace.
+    PodProxy {
+        /// The context.
+        cluster: String,
+        namespace: String,
+        /// The reason if it does not work.
+        failure: Option<String>,
+    },
     /// Remember the theme that a person chose by key.
     RememberTheme(&'static str),
     /// Remember that a key needs not be taught any more.

@@ -351,6 +351,9 @@ pub struct Loaded {
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
     /// The uids of the pods that this installation made, as far as they may still be there.
     pub own: BTreeSet<String>,
+    /// The result of the pod proxy when it was tried last, by cluster and namespace: `None` if it worked, else the
+    /// reason.
+    pub pod_proxies: BTreeMap<(String, String), Option<String>>,
     /// The tips that were learned, by name.
     pub learned: BTreeSet<String>,
     /// The path of the config, for messages.

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::language::fault::{Fault, What};
 use crate::short::short_names;
 use crate::types::cluster::{Cluster, Context, Link};
+use crate::types::proxy::{PodKey, PodSelector};
 
 /// Kubeconfig contexts and what is known of them.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +19,9 @@ pub struct Clusters {
     fault: Option<Fault>,
     /// Clusters in which pods of ours may live, from this run or an earlier one, with the end of the last TTL.
     pods_until: BTreeMap<String, DateTime<Utc>>,
+    /// The result of the pod proxy when it was tried last, from this run or an earlier one, by cluster and namespace:
+    /// `None` if it worked, else the reason.
+    pod_proxies: BTreeMap<(String, String), Option<String>>,
 }
 
 impl Clusters {
@@ -97,6 +101,25 @@ impl Clusters {
         let known = self.pods_until.entry(cluster).or_insert(until);
         *known = until.max(*known);
         *known
+    }
+
+    /// Takes the results of the pod proxy in earlier runs, where there is none of this run.
+    pub(crate) fn remember_pod_proxies(&mut self, results: BTreeMap<(String, String), Option<String>>) {
+        for (at, result) in results {
+            self.pod_proxies.entry(at).or_insert(result);
+        }
+    }
+
+    /// Notes a result of the pod proxy: `None` if it works, else the reason. Returns whether it differs from the last.
+    pub(crate) fn note_pod_proxy(&mut self, pod: &PodKey, result: Option<String>) -> bool {
+        let at = (pod.cluster.clone(), pod.namespace.clone());
+        self.pod_proxies.insert(at, result.clone()).is_none_or(|before| before != result)
+    }
+
+    /// Returns whether the pod proxy worked in a namespace when it was tried last.
+    pub(crate) fn pod_proxy_works(&self, selector: &PodSelector) -> bool {
+        let at = (selector.cluster.clone(), selector.namespace.clone());
+        self.pod_proxies.get(&at).is_some_and(Option::is_none)
     }
 
     /// Notes that no pod of ours lives in a cluster any more.

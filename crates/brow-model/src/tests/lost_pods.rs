@@ -1,5 +1,7 @@
 //! Forwards whose pod expired or was taken away by others, by table.
 
+use std::collections::BTreeMap;
+
 use crate::language::event::ForwardEvent;
 use crate::language::log::Message;
 use crate::tests::demand::{only, rests, second, select, tell};
@@ -237,4 +239,31 @@ fn the_reason_against_the_pod_proxy_is_shown_until_it_works_and_told_once() {
     assert!(only(&model).no_pod_proxy.is_some(), "news of a former pod");
     tell(&mut model, ForwardEvent::ByPodProxy(via));
     assert_eq!(only(&model).no_pod_proxy, None);
+}
+
+#[test]
+fn the_result_of_the_pod_proxy_is_remembered_and_told_again_only_when_it_changes() {
+    let (mut model, _) = forwarded();
+    let via = only(&model).via().unwrap().clone();
+    let told = |model: &Model| model.screen.log.entries.iter().filter(|it| it.message == Message::NoPodProxy).count();
+    let remembered = |effects: Vec<Effect>| {
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::Store(StoreEffect::PodProxy { cluster, namespace, failure }) => {
+                assert_eq!((cluster, namespace), (via.pod.cluster.clone(), via.pod.namespace.clone()));
+                Some(failure)
+            }
+            _ => None,
+        })
+    };
+    let fails = || ForwardEvent::NotByPodProxy { via: via.clone(), why: "forbidden".to_owned(), news: true };
+    let works = || ForwardEvent::ByPodProxy(via.clone());
+    let at = (via.pod.cluster.clone(), via.pod.namespace.clone());
+    let earlier = BTreeMap::from([(at, Some("forbidden".to_owned()))]);
+    model.clusters.remember_pod_proxies(earlier);
+    assert_eq!((remembered(tell(&mut model, fails())), told(&model)), (None, 0), "an earlier run has told it");
+    assert!(!model.clusters.pod_proxy_works(&only(&model).spec.selector));
+    assert_eq!(remembered(tell(&mut model, works())), Some(None));
+    assert!(model.clusters.pod_proxy_works(&only(&model).spec.selector));
+    assert_eq!(remembered(tell(&mut model, works())), None);
+    assert_eq!((remembered(tell(&mut model, fails())), told(&model)), (Some(Some("forbidden".to_owned())), 1));
 }

@@ -41,6 +41,8 @@ pub struct ForwardSpec {
     pub relay: Relay,
     /// The carriers of connections to our own relay there.
     pub carrier: Carrier,
+    /// True if the pod proxy worked in the namespace when it was tried last.
+    pub pod_proxy_worked: bool,
     /// The local addresses; loopback unless the config names others.
     pub bind: Vec<IpAddr>,
     /// The local port; 0: any free one.

@@ -10,6 +10,7 @@ use crate::screen::dialog::{Dialog, Question};
 use crate::state::Model;
 use crate::types::epoch::Epoch;
 use crate::types::forward::{Forward, ForwardId, port_name};
+use crate::types::proxy::PodKey;
 use crate::types::route::{Route, Tunnel, Via};
 use crate::types::target::Target;
 
@@ -69,10 +70,14 @@ impl Model {
             }
             // Connections that remain with a former pod have their own.
             ForwardEvent::ByPodProxy(via) | ForwardEvent::NotByPodProxy { via, .. } if forward.via() != Some(&via) => {}
-            ForwardEvent::ByPodProxy(_) => forward.no_pod_proxy = None,
+            ForwardEvent::ByPodProxy(via) => {
+                forward.no_pod_proxy = None;
+                self.on_pod_proxy(&via.pod, None, out);
+            }
             ForwardEvent::NotByPodProxy { via, why, news } => {
                 forward.no_pod_proxy = Some((via.clone(), why.clone()));
-                if news {
+                // An earlier run has told the same.
+                if news && self.on_pod_proxy(&via.pod, Some(why.clone()), out) {
                     self.note(Level::Info, Message::NoPodProxy, via.pod.name, why);
                 }
             }
@@ -224,5 +229,15 @@ impl Model {
         } else {
             self.screen.dialogs.insert(0, dialog);
         }
+    }
+
+    /// Remembers a result of the pod proxy: `None` if it works, else the reason. Returns whether it is new.
+    fn on_pod_proxy(&mut self, pod: &PodKey, failure: Option<String>, out: &mut Vec<Effect>) -> bool {
+        let new = self.clusters.note_pod_proxy(pod, failure.clone());
+        if new {
+            let (cluster, namespace) = (pod.cluster.clone(), pod.namespace.clone());
+            out.push(Effect::Store(StoreEffect::PodProxy { cluster, namespace, failure }));
+        }
+        new
     }
 }

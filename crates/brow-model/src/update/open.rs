@@ -156,6 +156,7 @@ impl Model {
             bind,
             relay: pod.relay.unwrap_or_default(),
             carrier: pod.carrier.unwrap_or_default(),
+            pod_proxy_worked: self.clusters.pod_proxy_works(&self.selector_of(target)),
             port,
             any_port,
             on_demand,

@@ -76,6 +76,7 @@ impl Model {
             tunnel: self.config.settings().clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
             relay: pod.relay.unwrap_or_default(),
             carrier: pod.carrier.unwrap_or_default(),
+            pod_proxy_worked: self.clusters.pod_proxy_works(&self.selector_of(target)),
             ..spec.clone()
         }
     }
