@@ -13,7 +13,7 @@ fn main() {
         }
     }
     let path = env::var_os("PATH").unwrap_or_default();
-    for (program, cfg) in [("socat", "socat"), ("qemu-aarch64-static", "qemu")] {
+    for (program, cfg) in [("socat", "socat"), ("qemu-aarch64", "qemu")] {
         if env::split_paths(&path).any(|dir| dir.join(program).is_file()) {
             println!("cargo::rustc-cfg={cfg}");
         }

@@ -4,6 +4,8 @@
 mod common;
 #[path = "relay/gateway.rs"]
 mod gateway;
+#[path = "relay/network.rs"]
+mod network;
 #[path = "relay/pods.rs"]
 mod pods;
 #[path = "relay/proxied.rs"]

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
+#[path = "udp/quic.rs"]
+mod quic;
 #[path = "verbs/shell.rs"]
 #[allow(dead_code, reason = "each story uses its part")]
 mod shell;
@@ -34,8 +36,13 @@ struct Stage {
 impl Stage {
     /// Opens one with further settings of its target.
     fn new(name: &str, to: &str, settings: &str) -> Self {
+        Self::within(Namespace::new(name), to, settings)
+    }
+
+    /// Opens one within a namespace.
+    fn within(space: Namespace, to: &str, settings: &str) -> Self {
         let config = format!("[[target]]\nname = \"it\"\ncluster = \"story\"\naddress = \"{to}/udp\"\n{settings}");
-        let (home, space) = (Home::new(&config), Namespace::new(name));
+        let home = Home::new(&config);
         let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
         let mut running = shell.spawn(&["connect", "it", "--on-quit", "delete"]);
         let local = address(&running.line());
@@ -159,6 +166,32 @@ fn datagrams_of_every_size_pass_whole_both_ways_and_the_server_may_begin() {
             }
         }
     }
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn datagrams_go_through_the_pod_proxy_too() {
+    let (space, server) = (Namespace::new("udp-proxied"), socket(&format!("{PRIVATE}:0")));
+    let (person, proxy) = (format!("--serviceaccount={}:person", space.0), "--resource=pods/proxy");
+    kubectl(&["-n", &space.0, "create", "role", "proxy", "--verb=get", proxy]);
+    kubectl(&["-n", &space.0, "create", "rolebinding", "proxy", "--role=proxy", &person]);
+    let stage = Stage::within(space, &server.local_addr().unwrap().to_string(), "carrier = \"pod-proxy\"\n");
+    let client = stage.client();
+    for size in [1, 1_472, 65_507] {
+        client.send(&vec![7; size]).unwrap();
+        let (came, from) = receive(&server);
+        assert_eq!(came.len(), size, "up");
+        server.send_to(&came, from).unwrap();
+        assert_eq!(receive(&client).0, came, "down");
+    }
+    let pod = &stage.space.pods()[0];
+    let sockets = kubectl(&["-n", &stage.space.0, "exec", pod, "--", "sh", "-c", "cat /proc/net/tcp /proc/net/tcp6"]);
+    // The relay's port for the pod proxy, 10250, and an established connection.
+    let carries = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields[1].ends_with(":280A") && fields[3] == "01"
+    };
+    assert!(sockets.lines().any(carries), "{sockets}");
 }
 
 #[test]

@@ -9,7 +9,10 @@ use super::*;
 use crate::common::kube::until;
 
 /// The program's word that new connections go through the pod proxy from here on.
-const BY_POD_PROXY: &str = "through the pod proxy to ";
+pub const BY_POD_PROXY: &str = "through the pod proxy to ";
+
+/// Its word that they do not.
+pub const NOT_BY_POD_PROXY: &str = "not through the pod proxy to ";
 
 /// The connections that the API server has made to the relay's port.
 fn carried(space: &Namespace) -> usize {
@@ -24,7 +27,7 @@ fn local_port(line: &str) -> Option<&str> {
 
 impl Stage {
     /// A connection with a request and its answer, each ended by half a close.
-    fn converses(&self) {
+    pub fn converses(&self) {
         let (mut client, mut server) = self.connect();
         client.write_all(b"question").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
@@ -36,7 +39,7 @@ impl Stage {
 }
 
 /// Both ways, without an end.
-fn is_open(client: &mut TcpStream, server: &mut TcpStream) {
+pub fn is_open(client: &mut TcpStream, server: &mut TcpStream) {
     let mut heard = [0; 4];
     client.write_all(b"ping").unwrap();
     server.read_exact(&mut heard).unwrap();
@@ -46,7 +49,7 @@ fn is_open(client: &mut TcpStream, server: &mut TcpStream) {
 }
 
 /// Ends the relay's process on the port-forward stream, or with a `port` that which listens.
-fn kill(space: &Namespace, port: bool) {
+pub fn kill(space: &Namespace, port: bool) {
     let which = if port { "*10250" } else { "*brow" };
     let all = format!(
         r"for p in /proc/[0-9]*; do case $(readlink $p/exe) in /relay/*) a=$(tr '\0' ' ' <$p/cmdline)
@@ -100,7 +103,7 @@ fn without_the_right_or_the_wish_port_forward_serves_and_the_reason_is_told_once
         for _ in 0..3 {
             stage.converses();
         }
-        until("it was tried where it may be", || told == 0 || stage.logged("not through the pod proxy to ") > 0);
+        until("it was tried where it may be", || told == 0 || stage.logged(NOT_BY_POD_PROXY) > 0);
         // Nothing listens there.
         let listening = in_pod(&stage.space, "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null");
         assert!(!listening.lines().any(|line| local_port(line).is_some()), "{config}: {listening}");
