@@ -321,7 +321,7 @@ fn as_json(model: &Model, pod: &ProxyPod) -> Value {
         "target": pod.target,
         "owner": pod.owner,
         "mine": model.is_ours(pod),
-        "phase": phase(model.phase_of(pod)),
+        "phase": model.phase_of(pod).name(),
         "created": pod.created,
         "expires": pod.deadline(),
         "left_seconds": pod.left(now).map(|left| left.num_seconds()),
@@ -330,21 +330,6 @@ fn as_json(model: &Model, pod: &ProxyPod) -> Value {
         "image": pod.image,
         "fault": pod.fault.as_ref().map(|fault| fault.what),
     })
-}
-
-/// A phase's name for programs.
-fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Creating => "creating",
-        Phase::Pending => "pending",
-        Phase::Pulling => "pulling",
-        Phase::Starting => "starting",
-        Phase::Ready => "ready",
-        Phase::Terminating => "terminating",
-        Phase::Expired => "expired",
-        Phase::Succeeded => "succeeded",
-        Phase::Failed => "failed",
-    }
 }
 
 fn tell_info(model: &Model, key: &PodKey, lines: &[String], as_list: bool) {

@@ -14,7 +14,7 @@ use brow_model::fault::Fault;
 use brow_model::forward::{Forward, ForwardId, ForwardState, port_name};
 use brow_model::forward_settings::AgentAccess;
 use brow_model::instance::{RemoteForward, RemoteState};
-use brow_model::proxy::{Phase, ProxyPod};
+use brow_model::proxy::ProxyPod;
 use brow_model::target::Target;
 
 /// The state of an instance as agents see it.
@@ -206,24 +206,13 @@ fn cluster_row(model: &Model, text: &Text, cluster: &Cluster) -> ClusterRow {
 }
 
 fn pod_row(model: &Model, pod: &ProxyPod) -> PodRow {
-    let state = match model.phase_of(pod) {
-        Phase::Creating => "creating",
-        Phase::Pending => "pending",
-        Phase::Pulling => "pulling",
-        Phase::Starting => "starting",
-        Phase::Ready => "ready",
-        Phase::Terminating => "terminating",
-        Phase::Expired => "expired",
-        Phase::Succeeded => "succeeded",
-        Phase::Failed => "failed",
-    };
     let skew = model.cluster(&pod.key.cluster).map(|cluster| TimeDelta::seconds(cluster.skew.num_seconds()));
     PodRow {
         name: pod.key.name.clone(),
         namespace: pod.key.namespace.clone(),
         cluster: pod.key.cluster.clone(),
         target: pod.target.clone(),
-        state: state.to_owned(),
+        state: model.phase_of(pod).name().to_owned(),
         expires: pod.deadline().map(|deadline| deadline - skew.unwrap_or_default()),
     }
 }

@@ -157,6 +157,21 @@ impl ProxyPod {
 }
 
 impl Phase {
+    /// Returns its name for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Pending => "pending",
+            Self::Pulling => "pulling",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Terminating => "terminating",
+            Self::Expired => "expired",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+
     /// Returns true if the pod has ended.
     pub fn is_over(self) -> bool {
         matches!(self, Self::Expired | Self::Succeeded | Self::Failed)
