@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use agent::{Agent, World, program};
+use agent::{Agent, World, piped, program};
 use common::kube::{Namespace, until};
 use common::through::{get, works};
 use common::{Home, need};
@@ -63,19 +63,70 @@ fn what_an_agent_opens_works_is_audited_and_ends_with_it() {
 fn a_client_that_is_killed_leaves_nothing_open() {
     let world = World::new();
     for kill_the_client in [true, false] {
-        // The client writes to us through its own pipe, which ends with it.
-        let mut client =
-            Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("cat is everywhere");
-        let pipe = client.stdout.take().unwrap();
-        let mut agent = Agent::over(program(&world.home, &world.kubeconfig).stdin(pipe), client.stdin.take().unwrap());
+        let (client, mut agent) = piped(&world);
         agent.initialize("2025-11-25", &json!({}));
         agent.call("connect", &json!({ "target": "page" }));
         assert_eq!(world.pods(), 1);
         let killed = if kill_the_client { client.id() } else { agent.id() };
         kill_process(Pid::from_raw(killed.cast_signed()).unwrap(), Signal::KILL).unwrap();
         world.assert_nothing_is_left();
-        let _ended = (client.kill(), client.wait());
     }
+}
+
+#[test]
+fn the_practice_cluster_has_targets_for_agents_too() {
+    let home = Home::new("");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_brow-tui"));
+    command.env_clear().env("HOME", home.path()).env("PATH", std::env::var("PATH").unwrap()).env("USER", "ann");
+    let mut agent = Agent::over_pipe(command.args(["--practice", "mcp"]).stdout(Stdio::piped()));
+    agent.initialize("2025-11-25", &json!({ "elicitation": {} }));
+    let connected = agent.call("connect", &json!({ "target": "hello-page" }));
+    assert!(!get(connected["environment"]["BROW_ADDR"].as_str().unwrap(), "/").unwrap().is_empty());
+    agent.begin("connect", &json!({ "target": "redis" }));
+    let asked = agent.message("the question", |message| message["method"] == "elicitation/create");
+    assert!(asked["params"]["message"].as_str().unwrap().contains("in cluster practice"), "{asked}");
+    assert_eq!(agent.end(), 0);
+}
+
+#[test]
+fn a_change_of_the_config_offers_and_withdraws_at_once() {
+    let world = World::with("[agents]\nallow_tags = [\"open\"]\n");
+    let mut agent = Agent::start(&world);
+    agent.initialize("2025-11-25", &json!({}));
+    let address = agent.call("connect", &json!({ "target": "page" }))["environment"]["BROW_ADDR"].take();
+    assert_eq!(agent.call("list_targets", &json!({}))["not_offered"], json!(["secret"]));
+    let tagged = world.home.read_config().replace("\"10.0.0.1:81\"\n", "\"10.0.0.1:81\"\ntags = [\"open\"]\n");
+    world.home.write_config(&tagged);
+    until("its tag offers it", || agent.call("list_targets", &json!({}))["not_offered"] == json!([]));
+    assert_eq!(world.pods(), 1);
+
+    let production =
+        tagged.replace("[cluster.practice-team]", "[cluster.practice]\nproduction = true\n\n[cluster.practice-team]");
+    world.home.write_config(&production);
+    until("it is closed", || agent.call("list_forwards", &json!({}))["forwards"] == json!([]));
+    until("its pod went along", || world.pods() == 0);
+    until("nobody listens", || std::net::TcpStream::connect(address.as_str().unwrap()).is_err());
+    assert!(agent.refusal("connect", &json!({ "target": "page" })).contains("nobody could be asked"));
+    assert_eq!(agent.end(), 0);
+    world.assert_nothing_is_left();
+    let actions: Vec<_> =
+        world.audit().into_iter().map(|line| (line["action"].clone(), line["agent"].clone())).collect();
+    for action in ["open-forward", "agent-connect", "create-pod", "agent-withdrawn", "close-forward", "delete-pod"] {
+        assert!(actions.contains(&(action.into(), agent::NAME_SHOWN.into())), "{action}: {actions:?}");
+    }
+}
+
+#[test]
+fn what_was_answered_is_written_though_the_input_has_ended() {
+    let world = World::new();
+    let mut agent = Agent::start(&world);
+    agent.initialize("2025-11-25", &json!({}));
+    let ids: Vec<u64> = (0..20).map(|_| agent.request("tools/list", json!({}))).collect();
+    agent.end_input();
+    for id in ids {
+        assert_eq!(agent.answer(id)["result"]["tools"][0]["name"], "list_targets");
+    }
+    assert_eq!(agent.end(), 0);
 }
 
 #[test]
@@ -84,7 +135,7 @@ fn on_a_real_cluster_too() {
     let config = "[[target]]\nname = \"web\"\ncluster = \"story\"\naddress = \"10.99.0.10:8080\"\nagent = true\n";
     let (home, space) = (Home::new(config), Namespace::new("agents"));
     let kubeconfig = space.kubeconfig(&home);
-    let mut agent = Agent::over_pipe(program(&home, &kubeconfig));
+    let mut agent = Agent::over_pipe(&mut program(&home, &kubeconfig));
     agent.initialize("2025-06-18", &json!({}));
     let connected = agent.call("connect", &json!({ "target": "web" }));
     assert!(works(connected["environment"]["BROW_ADDR"].as_str().unwrap()), "{connected}");
@@ -103,7 +154,8 @@ fn a_client_library_converses_in_each_revision() {
     for mode in ["legacy", "2026-07-28", "auto"] {
         let mut command = Command::new(&python);
         command.arg(script).arg(env!("CARGO_BIN_EXE_brow-tui")).arg(mode);
-        command.env("HOME", world.home.path()).env("KUBECONFIG", &world.kubeconfig);
+        command.env_clear().env("HOME", world.home.path()).env("KUBECONFIG", &world.kubeconfig);
+        command.env("PATH", std::env::var("PATH").unwrap()).env("USER", "ann");
         let done = command.stdin(Stdio::null()).output().unwrap();
         let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
         assert!(done.status.success() && out.ends_with("all is well\n"), "{mode}: {out}\n{err}");

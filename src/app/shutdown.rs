@@ -176,7 +176,10 @@ fn ends(effect: &Effect) -> bool {
         | Effect::Cluster(ClusterEffect::Disconnect { .. } | ClusterEffect::StopBrowsing)
         | Effect::Pod(PodEffect::Delete { .. } | PodEffect::StopLog)
         | Effect::Forward(
-            ForwardEffect::Close { .. } | ForwardEffect::EndConnection { .. } | ForwardEffect::StopElsewhere { .. },
+            ForwardEffect::Close { .. }
+            | ForwardEffect::EndConnection { .. }
+            | ForwardEffect::StopElsewhere { .. }
+            | ForwardEffect::AnswerElsewhere { .. },
         ) => true,
     }
 }

@@ -63,6 +63,7 @@ fn request(context: &Context, settings: &Settings) -> Option<PodRequest> {
         address: "192.0.2.1:9".parse().ok()?,
         ttl: Ttl::from_secs(TTL_SECONDS)?.min(settings.max_ttl),
         on_demand: false,
+        agent: None,
         patience: ForwardPolicy::BUILT_IN.create,
         settings: settings.pod_for(&context.name, &PodSettings::default()),
     })

@@ -1,5 +1,6 @@
 //! The tasks of open forwards.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -13,6 +14,7 @@ use crate::forward;
 use crate::instance;
 use brow_model::effect::ForwardEffect;
 use brow_model::event::{Event, ForwardEvent, InstanceEvent};
+use brow_model::fault::Fault;
 use brow_model::forward::{ForwardId, ForwardSpec};
 use brow_model::route::Via;
 
@@ -79,7 +81,12 @@ impl Effects {
                     open.token.cancel();
                 }
             }
-            ForwardEffect::StopElsewhere { instance, id } => self.stop_elsewhere(instance, id),
+            ForwardEffect::StopElsewhere { instance: name, id } => {
+                self.order_elsewhere(|dir| async move { instance::stop(&dir, &name, id).await });
+            }
+            ForwardEffect::AnswerElsewhere { instance: name, question, consent } => {
+                self.order_elsewhere(|dir| async move { instance::answer(&dir, &name, question, consent).await });
+            }
         }
     }
 
@@ -125,11 +132,15 @@ impl Effects {
         }
     }
 
-    fn stop_elsewhere(&mut self, name: String, id: u64) {
+    /// Has another instance do something, and reports where it does not.
+    fn order_elsewhere<F: Future<Output = Result<(), Fault>> + Send + 'static>(
+        &mut self,
+        order: impl FnOnce(PathBuf) -> F,
+    ) {
         let Some((_, dir)) = &self.instance else { return };
-        let (dir, events) = (dir.clone(), self.events.clone());
+        let (order, events) = (order(dir.clone()), self.events.clone());
         self.spawn(async move {
-            if let Err(fault) = instance::stop(&dir, &name, id).await {
+            if let Err(fault) = order.await {
                 events.send(Event::Instance(InstanceEvent::Silent(fault))).await;
             }
         });

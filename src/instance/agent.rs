@@ -168,7 +168,7 @@ impl Views {
         match wire::read(&mut self.0).await? {
             Some(Reply::View { view }) => Ok(view),
             Some(Reply::No { why }) => Err(io::Error::other(why)),
-            Some(Reply::Report { .. } | Reply::Stopped) => Err(io::ErrorKind::InvalidData.into()),
+            Some(Reply::Report { .. } | Reply::Stopped | Reply::Answered) => Err(io::ErrorKind::InvalidData.into()),
             None => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }

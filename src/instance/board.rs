@@ -136,7 +136,7 @@ impl Board {
             .all()
             .iter()
             .filter(|target| !model.targets.is_temporary(&target.name))
-            .partition(|target| target.forward.agent.is_some());
+            .partition(|target| model.agent_access(target).is_some());
         let own = model.forwards.all().values().map(|forward| own_row(model, text, forward));
         let elsewhere = model.instances.forwards().iter().map(|(id, other)| other_row(*id, other));
         let pods = model.pods.all().values().filter(|pod| model.is_ours(pod) && !model.is_duplicate(pod));
@@ -176,6 +176,7 @@ fn in_words(text: &Text, fault: Option<&Fault>) -> Option<String> {
 }
 
 fn target_row(model: &Model, target: &Target) -> TargetRow {
+    let access = model.agent_access(target);
     let elsewhere = target.address.singles();
     let elsewhere = elsewhere.iter().filter_map(|address| Some(model.elsewhere(target, address)?.0.0));
     TargetRow {
@@ -183,7 +184,7 @@ fn target_row(model: &Model, target: &Target) -> TargetRow {
         cluster: target.cluster.clone(),
         address: target.address.to_string(),
         tags: target.tags.clone(),
-        asks: target.forward.agent == Some(AgentAccess::Ask) || model.is_production(&target.cluster),
+        asks: access == Some(AgentAccess::Ask) || model.is_production(&target.cluster),
         forwards: model.forwards_of(&target.name).map(|forward| forward.spec.id.0).chain(elsewhere).collect(),
     }
 }

@@ -27,6 +27,7 @@ use crate::events::EventSender;
 use crate::text::Text;
 use agent::{Published, Sessions};
 use brow_model::Model;
+use brow_model::agent::Consent;
 use brow_model::event::Event;
 use brow_model::fault::{Fault, What};
 use brow_model::instance::{Report, Role};
@@ -102,6 +103,7 @@ pub fn join(
         leaving: false,
         ended: Vec::new(),
         wants: Vec::new(),
+        asks: Vec::new(),
     });
     let (discovered, names) = mpsc::channel(64);
     let following = follow::follow(dir.to_owned(), name.clone(), names, events.about(Event::Instance));
@@ -156,7 +158,7 @@ pub async fn all(dir: &Path) -> Census {
         match answer {
             Ok(Reply::Report { report }) if is_plain(&report) => census.reports.push((name, report)),
             Ok(Reply::No { why }) => census.silent.push(unheard(why)),
-            Ok(Reply::Report { .. } | Reply::Stopped | Reply::View { .. }) => {
+            Ok(Reply::Report { .. } | Reply::Stopped | Reply::Answered | Reply::View { .. }) => {
                 census.silent.push(unheard("its answer is malformed".into()));
             }
             Err(error) if is_gone(&error) => {}
@@ -178,15 +180,27 @@ fn is_gone(error: &io::Error) -> bool {
 /// # Errors
 /// [`What::InstanceSilent`] where it does not.
 pub async fn stop(dir: &Path, name: &str, id: u64) -> Result<(), Fault> {
+    order(dir, name, &Query::Stop { id }, &Reply::Stopped).await
+}
+
+/// Answers the question of an agent that an instance has.
+///
+/// # Errors
+/// [`What::InstanceSilent`] where it is not open any more.
+pub async fn answer(dir: &Path, name: &str, question: u64, consent: Consent) -> Result<(), Fault> {
+    order(dir, name, &Query::Answer { question, consent }, &Reply::Answered).await
+}
+
+/// Has an instance do something, and waits until it says that it is done. One that has ended has nothing left to do.
+async fn order(dir: &Path, name: &str, query: &Query, done: &Reply) -> Result<(), Fault> {
     let fault = |why: String| Fault::new(What::InstanceSilent, pid_of(name).to_string(), why);
-    match ask(dir, name, &Query::Stop { id }, CLOSE_TIMEOUT).await {
-        Ok(Reply::Stopped) => Ok(()),
+    match ask(dir, name, query, CLOSE_TIMEOUT).await {
+        Ok(reply) if reply == *done => Ok(()),
         Ok(Reply::No { why }) => Err(fault(why)),
-        Ok(Reply::Report { .. } | Reply::View { .. }) => Err(fault(String::new())),
+        Ok(Reply::Report { .. } | Reply::View { .. } | Reply::Stopped | Reply::Answered) => Err(fault(String::new())),
         Err(error) if error.kind() == ErrorKind::TimedOut => {
             Err(Fault::new(What::InstanceUnheard, pid_of(name).to_string(), ""))
         }
-        // It has ended, and all of its forwards with it.
         Err(error) if is_gone(&error) => Ok(()),
         Err(error) => Err(fault(error.to_string())),
     }

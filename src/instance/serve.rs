@@ -15,7 +15,7 @@ use super::agent::Sessions;
 use super::wire::{self, Query, Reply};
 use super::{ANSWER_TIMEOUT, CLOSE_TIMEOUT, REPORT_INTERVAL, is_name};
 use crate::events::EventSender;
-use brow_model::event::Event;
+use brow_model::event::{AgentEvent, Event};
 use brow_model::forward::ForwardId;
 use brow_model::instance::Report;
 use brow_model::request;
@@ -65,7 +65,7 @@ pub(super) async fn serve(
 
 async fn answer(
     stream: UnixStream,
-    (mut reports, sessions): (watch::Receiver<Report>, &Sessions),
+    (reports, sessions): (watch::Receiver<Report>, &Sessions),
     discovered: &mpsc::Sender<String>,
     events: &EventSender,
     closing: &CancellationToken,
@@ -91,19 +91,36 @@ async fn answer(
         },
         Ok(Some(Query::Stop { id })) => {
             let has = |report: &Report| report.forwards.iter().any(|forward| forward.id == id);
-            let says = if has(&reports.borrow()) {
-                events.send(Event::Request(request::Request::Stop(ForwardId(id)))).await;
-                match timeout(CLOSE_TIMEOUT, reports.wait_for(|report| !has(report))).await {
-                    Ok(_) => Reply::Stopped,
-                    Err(_) => Reply::No { why: "it is still open".to_owned() },
-                }
-            } else {
-                Reply::No { why: "there is no such forward".to_owned() }
-            };
-            wire::write(&mut stream, &says).await
+            let stop = Event::Request(request::Request::Stop(ForwardId(id)));
+            let done = end(reports, has, ("forward", stop), events).await;
+            wire::write(&mut stream, &done.map_or_else(|why| Reply::No { why }, |()| Reply::Stopped)).await
+        }
+        Ok(Some(Query::Answer { question, consent })) => {
+            let has = |report: &Report| report.asks.iter().any(|wish| wish.question == question);
+            let answer = Event::Agent(AgentEvent::Answered { question, consent });
+            let done = end(reports, has, ("question", answer), events).await;
+            wire::write(&mut stream, &done.map_or_else(|why| Reply::No { why }, |()| Reply::Answered)).await
         }
         Err(error) => wire::write(&mut stream, &Reply::No { why: error.to_string() }).await,
     }
+}
+
+/// Sends an event that ends something which is reported, and waits until it is reported no longer.
+///
+/// # Errors
+/// The words for what keeps it from ending.
+async fn end(
+    mut reports: watch::Receiver<Report>,
+    has: impl Fn(&Report) -> bool,
+    (thing, event): (&str, Event),
+    events: &EventSender,
+) -> Result<(), String> {
+    if !has(&reports.borrow()) {
+        return Err(format!("there is no such {thing}"));
+    }
+    events.send(event).await;
+    let ended = timeout(CLOSE_TIMEOUT, reports.wait_for(|report| !has(report))).await;
+    ended.map(drop).map_err(|_| "it is still open".to_owned())
 }
 
 /// Tells how things stand, now, whenever that changes and every [`REPORT_INTERVAL`], until the other end hangs up, or

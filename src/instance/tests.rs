@@ -25,6 +25,7 @@ fn report() -> Report {
         leaving: false,
         ended: Vec::new(),
         wants: Vec::new(),
+        asks: Vec::new(),
     }
 }
 
@@ -70,6 +71,7 @@ impl One {
             leaving: false,
             ended: Vec::new(),
             wants: Vec::new(),
+            asks: Vec::new(),
         });
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::agent::View;
+use brow_model::agent::Consent;
 use brow_model::instance::Report;
 
 /// The version of the protocol.
@@ -32,6 +33,12 @@ pub(super) enum Query {
         /// Its number.
         id: u64,
     },
+    /// Answer the question of an agent that it reports.
+    Answer {
+        /// The number of the question.
+        question: u64,
+        consent: Consent,
+    },
     /// Begin a session of an agent: orders follow, and the state is sent whenever it changes.
     Agent {
         /// The name that the agent's program gives itself.
@@ -49,6 +56,8 @@ pub(super) enum Reply {
     View { view: View },
     /// The forward is closed.
     Stopped,
+    /// The question is answered.
+    Answered,
     /// The request is refused.
     No {
         /// The reason.

@@ -224,6 +224,7 @@ mod tests {
             ttl: Ttl::DEFAULT,
             settings: PodSettings::default(),
             on_demand: false,
+            agent: None,
             patience: std::time::Duration::ZERO,
         }
     }

@@ -2,6 +2,7 @@
 //! connect to this machine, and the file may be from somebody else.
 
 use super::config;
+use brow_model::forward_settings::AgentAccess;
 use brow_model::settings::PodSettings;
 use brow_model::target::Target;
 
@@ -24,7 +25,9 @@ pub fn guard(target: &mut Target, saved: Option<&Target>) -> Vec<String> {
     put_back(&mut target.pod.annotations, &pod.annotations);
     put_back(&mut target.forward.autostart, &saved.is_some_and(|saved| saved.forward.autostart));
     put_back(&mut target.forward.local_users, &saved.and_then(|saved| saved.forward.local_users));
-    put_back(&mut target.forward.agent, &saved.and_then(|saved| saved.forward.agent));
+    if target.forward.agent != Some(AgentAccess::Denied) {
+        put_back(&mut target.forward.agent, &saved.and_then(|saved| saved.forward.agent));
+    }
     put_back(&mut target.forward.local_socket, &saved.and_then(|saved| saved.forward.local_socket.clone()));
     if target.forward.is_open_to_others() {
         target.forward.local_address = saved.and_then(|saved| saved.forward.local_address);
@@ -64,6 +67,7 @@ mod tests {
             ("local_users = \"all\"", "local_users = \"all\""),
             ("agent = true", "agent = true"),
             ("agent = \"ask\"", "agent = \"ask\""),
+            ("agent = false", ""),
             ("autostart = true", "autostart = true"),
             ("image = \"evil/socat\"", "image = \"evil/socat\""),
             ("pull_policy = \"Always\"", "pull_policy = \"Always\""),

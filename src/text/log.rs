@@ -77,6 +77,7 @@ fn key(entry: &Entry) -> &'static str {
         Message::AgentAsks => "log.agent-asks",
         Message::AgentConnected => "log.agent-connected",
         Message::AgentUnanswered => "log.agent-unanswered",
+        Message::AgentWithdrawn => "log.agent-withdrawn",
         Message::RenewalAsked => "log.renewal-asked",
         Message::PodUsedElsewhere => "log.pod-used-elsewhere",
         Message::Renewed => "log.renewed",

@@ -94,7 +94,8 @@ impl Text {
     /// The question whether an agent may have what it asks for.
     fn agent(&self, wish: &AgentWish) -> (String, String, Vec<String>) {
         let ttl = wish.ttl.to_string();
-        let parts = [("client", &*wish.client), ("target", &wish.target), ("cluster", &wish.cluster), ("ttl", &ttl)];
+        let (client, target, cluster, within) = (&*wish.client, &*wish.target, &*wish.cluster, wish.within.to_string());
+        let parts = [("client", client), ("target", target), ("cluster", cluster), ("ttl", &ttl), ("within", &within)];
         let title = match wish.deed {
             Deed::Connect { .. } => "question.agent",
             Deed::Renew(_) => "question.agent-renew",

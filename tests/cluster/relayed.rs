@@ -31,6 +31,7 @@ pub fn spec(namespace: &str) -> Value {
         ttl: Ttl::DEFAULT,
         settings: PodSettings { relay: Some(Relay::Auto), ..PodSettings::default() },
         on_demand: false,
+        agent: None,
         patience: Duration::ZERO,
     };
     let me = Identity { owner: String::new(), installation: Installation::default() };

@@ -76,9 +76,15 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
+        Self::with("")
+    }
+
+    /// A world whose config begins so.
+    pub fn with(settings: &str) -> Self {
         let runtime = Runtime::new().unwrap();
         let practice = runtime.block_on(Practice::start()).unwrap();
-        Self { home: Home::new(CONFIG), kubeconfig: practice.kubeconfig(), practice: Some(practice), runtime }
+        let home = Home::new(&[settings, CONFIG].concat());
+        Self { home, kubeconfig: practice.kubeconfig(), practice: Some(practice), runtime }
     }
 
     /// The number of our pods in the cluster.
@@ -87,9 +93,11 @@ impl World {
         practice_get(&self.kubeconfig, path)["items"].as_array().unwrap().len()
     }
 
-    pub fn sockets(&self) -> usize {
+    /// The sockets of the running instances.
+    pub fn sockets(&self) -> Vec<PathBuf> {
         let files = fs::read_dir(self.home.path().join(".local/state/brow/run")).into_iter().flatten();
-        files.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "sock")).count()
+        let paths = files.map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|end| end == "sock")).collect()
     }
 
     /// The lines of the audit log.
@@ -101,7 +109,7 @@ impl World {
 
     #[track_caller]
     pub fn assert_nothing_is_left(&self) {
-        until("the instance has ended", || self.sockets() == 0);
+        until("the instance has ended", || self.sockets().is_empty());
         until("the pods are gone", || self.pods() == 0);
     }
 }
@@ -136,10 +144,10 @@ pub struct Agent {
 
 impl Agent {
     pub fn start(world: &World) -> Self {
-        Self::over_pipe(program(&world.home, &world.kubeconfig))
+        Self::over_pipe(&mut program(&world.home, &world.kubeconfig))
     }
 
-    pub fn over_pipe(mut command: Command) -> Self {
+    pub fn over_pipe(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take().unwrap();
         Self::new(child, input)
@@ -192,7 +200,7 @@ impl Agent {
             match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
                     let message: Value = serde_json::from_str(&line).expect("nothing but JSON is written");
-                    assert_eq!(message["jsonrpc"], "2.0", "{line}");
+                    assert!(message.is_array() || message["jsonrpc"] == "2.0", "{line}");
                     if is_such(&message) {
                         return message;
                     }
@@ -202,6 +210,12 @@ impl Agent {
                 Err(RecvTimeoutError::Disconnected) => panic!("ended before: {what}; {:?}", self.others),
             }
         }
+    }
+
+    /// Returns true if a message that is such has come.
+    pub fn has(&mut self, is_such: impl Fn(&Value) -> bool) -> bool {
+        self.others.extend(self.lines.try_iter().map(|line| serde_json::from_str::<Value>(&line).unwrap()));
+        self.others.iter().any(is_such)
     }
 
     /// The answer to a request.
@@ -267,9 +281,20 @@ impl Agent {
         self.failure(id)
     }
 
+    /// Cancels a call.
+    pub fn cancel(&mut self, id: u64) {
+        let params = json!({ "requestId": id });
+        let note = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params });
+        self.send(note.to_string().as_bytes());
+    }
+
+    pub fn end_input(&mut self) {
+        self.input = None;
+    }
+
     /// Ends the input, and waits for the end of the process; its exit code.
     pub fn end(mut self) -> i32 {
-        self.input = None;
+        self.end_input();
         self.child.wait().unwrap().code().unwrap()
     }
 }
@@ -278,4 +303,28 @@ impl Drop for Agent {
     fn drop(&mut self) {
         let _ended = (self.child.kill(), self.child.wait());
     }
+}
+
+/// A client that is killed when it is dropped, and with it the pipe that it writes to us through.
+pub struct Client(Child);
+
+impl Client {
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ended = (self.0.kill(), self.0.wait());
+    }
+}
+
+/// An agent that writes through a process of its own.
+pub fn piped(world: &World) -> (Client, Agent) {
+    let mut client =
+        Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("cat is everywhere");
+    let (pipe, input) = (client.stdout.take().unwrap(), client.stdin.take().unwrap());
+    let agent = Agent::over(program(&world.home, &world.kubeconfig).stdin(pipe), input);
+    (Client(client), agent)
 }

@@ -1,8 +1,11 @@
 //! The revisions of the protocol, line by line.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, World};
+use crate::common::Start;
+use crate::common::kube::until;
 
 const TOOLS: [&str; 8] =
     ["list_targets", "list_forwards", "list_pods", "list_clusters", "connect", "renew", "stop", "check"];
@@ -38,7 +41,7 @@ fn revisions_that_begin_with_initialize_are_spoken() {
     let mut agent = Agent::start(&world);
     assert_eq!(agent.initialize("1999-01-01", &json!({}))["protocolVersion"], "2025-11-25");
     assert_eq!(agent.end(), 0);
-    assert_eq!((world.sockets(), world.audit()), (0, Vec::new()), "nothing was begun");
+    assert_eq!((world.sockets().len(), world.audit()), (0, Vec::new()), "nothing was begun");
 }
 
 #[test]
@@ -88,7 +91,7 @@ fn a_client_asks_its_user_where_there_is_no_dashboard() {
         let id = agent.request("tools/call", connect.clone());
         let asked = agent.message("the question", |message| message["method"] == "elicitation/create");
         let words = asked["params"]["message"].as_str().unwrap();
-        assert!(words.contains("connect to redis") && words.contains("5m"), "{words}");
+        assert!(words.contains("connect to redis in cluster practice, for 5m"), "{words}");
         let reply = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": answer });
         agent.send(reply.to_string().as_bytes());
         assert_eq!(agent.answer(id)["result"]["isError"], !allowed);
@@ -121,6 +124,61 @@ fn a_client_asks_its_user_where_there_is_no_dashboard() {
         "production"
     );
     assert_eq!(agent.end(), 0);
+}
+
+#[test]
+fn a_batch_is_answered_in_one_line_where_the_revision_has_batches() {
+    let world = World::new();
+    let batch = json!([
+        { "jsonrpc": "2.0", "id": "a", "method": "ping" },
+        { "jsonrpc": "2.0", "method": "notifications/initialized" },
+        7,
+        { "jsonrpc": "2.0", "id": "b", "method": "tools/call", "params": { "name": "list_targets", "arguments": {} } },
+    ]);
+    for version in ["2025-03-26", "2025-06-18"] {
+        let mut agent = Agent::start(&world);
+        agent.initialize(version, &json!({}));
+        agent.send(b"[]");
+        agent.message("an empty one is refused", |message| message["error"]["code"] == -32600);
+        agent.send(batch.to_string().as_bytes());
+        if version == "2025-03-26" {
+            let answers = agent.message("the answers", Value::is_array);
+            let answers = answers.as_array().unwrap();
+            let of = |id: &str| answers.iter().find(|answer| answer["id"] == id).unwrap();
+            assert_eq!((answers.len(), &of("a")["result"]), (3, &json!({})));
+            assert_eq!(of("b")["result"]["structuredContent"]["targets"][0]["name"], "page");
+            assert!(answers.iter().any(|answer| answer["error"]["code"] == -32600), "{answers:?}");
+        } else {
+            let refused = agent.message("it is refused", |message| message["error"]["code"] == -32600);
+            assert!(refused["error"]["message"].as_str().unwrap().contains("2025-03-26"), "{refused}");
+        }
+        assert_eq!(agent.end(), 0);
+        world.assert_nothing_is_left();
+    }
+}
+
+#[test]
+fn a_subscription_outlives_the_instance() {
+    let world = World::new();
+    let mut screen = Start::new(&world.home).kubeconfig(&world.kubeconfig).size(120, 30).run();
+    screen.wait_for("live-page");
+    until("agents find it", || world.sockets().len() == 1);
+    let updated = |message: &Value| message["method"] == "notifications/resources/updated";
+    let mut agent = Agent::start(&world);
+    agent.initialize("2025-11-25", &json!({}));
+    agent.ask("resources/subscribe", json!({ "uri": "brow://forwards" }));
+    screen.signal(Signal::TERM);
+    assert!(screen.wait_end().success());
+    until("it is gone", || world.sockets().is_empty());
+    // The next call begins a session with another instance; it fails if it is still with the former.
+    let again = |agent: &mut Agent| {
+        let id = agent.begin("connect", &json!({ "target": "page" }));
+        agent.answer(id)["result"]["isError"] == false
+    };
+    until("it is connected", || again(&mut agent));
+    agent.message("news of the next instance", updated);
+    assert_eq!(agent.end(), 0);
+    world.assert_nothing_is_left();
 }
 
 #[test]

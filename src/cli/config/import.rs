@@ -16,6 +16,7 @@ use crate::text::Text;
 use brow_model::Model;
 use brow_model::address::UrlPart;
 use brow_model::fault::without_logins;
+use brow_model::forward_settings::AgentAccess;
 use brow_model::offer::{OnConflict, Outcome};
 use brow_model::request::Request;
 use brow_model::target::Target;
@@ -121,7 +122,7 @@ impl Import {
         let (mut new, mut requests) = (Vec::new(), Vec::new());
         for mut target in offer.targets {
             let saved = model.target(&target.name);
-            self.weigh(&mut target, saved, text);
+            self.weigh(&mut target, saved, (model, text));
             match saved {
                 Some(was) if *was == target => self.line(text, "cli.import-same", &target.name),
                 Some(was) if self.args.replace => {
@@ -151,7 +152,7 @@ impl Import {
 
     /// Names the keys of a target that are not to be taken from somebody unseen, and leaves them out where nobody said
     /// that the file is to be trusted.
-    fn weigh(&mut self, target: &mut Target, saved: Option<&Target>, text: &Text) {
+    fn weigh(&mut self, target: &mut Target, saved: Option<&Target>, (model, text): (&Model, &Text)) {
         if saved.is_some() && !self.args.replace {
             return;
         }
@@ -165,6 +166,11 @@ impl Import {
             }
         }
         if !self.args.trust {
+            let was_offered = saved.is_some_and(|saved| model.agent_access(saved).is_some());
+            if safe.forward.agent.is_none() && model.agent_access(&safe).is_some() && !was_offered {
+                // Its tags are somebody else's words.
+                safe.forward.agent = Some(AgentAccess::Denied);
+            }
             *target = safe;
         }
     }

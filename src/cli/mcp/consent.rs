@@ -3,20 +3,23 @@
 use rmcp::model::{ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationSchema, EnumSchema};
 use serde_json::Value;
 
-use super::server::short;
-use brow_model::agent::{Consent, Outcome, Refusal};
-use brow_model::ttl::Ttl;
+use brow_model::agent::{AgentWish, Consent, Deed, Outcome, Refusal};
 
 /// The name of the field that a person answers in.
 pub(super) const CONSENT: &str = "consent";
 
-/// The form in which a person answers.
-pub(super) fn form(client: &str, subject: &str, ttl: Ttl, production: bool) -> Result<ElicitRequestParams, String> {
-    let where_to = if production { " in a production cluster" } else { "" };
-    let client = short(client);
-    let message = format!("brow-tui: {client} wants to {subject}{where_to}, for {ttl}.");
+/// The form in which a person answers. It says what the instance knows, and nothing in the agent's own words but the
+/// name of its program.
+pub(super) fn form(wish: &AgentWish) -> Result<ElicitRequestParams, String> {
+    let AgentWish { client, target, cluster, production, ttl, .. } = wish;
+    let what = match wish.deed {
+        Deed::Connect { .. } => "connect to",
+        Deed::Renew(_) => "stay connected to",
+    };
+    let kind = if *production { "the production cluster" } else { "cluster" };
+    let message = format!("brow-tui: {client} wants to {what} {target} in {kind} {cluster}, for {ttl}.");
     let answers = [("refuse", "Refuse"), ("once", "Allow once"), ("session", "Allow for this session")].into_iter();
-    let (values, titles): (Vec<&str>, Vec<&str>) = answers.take(if production { 2 } else { 3 }).unzip();
+    let (values, titles): (Vec<&str>, Vec<&str>) = answers.take(if *production { 2 } else { 3 }).unzip();
     let owned = |texts: Vec<&str>| texts.into_iter().map(str::to_owned).collect();
     let choice = EnumSchema::builder(owned(values)).enum_titles(owned(titles))?.build();
     let requested_schema = ElicitationSchema::builder().required_enum_schema(CONSENT, choice).build()?;
@@ -31,7 +34,7 @@ pub(super) fn consent_of(answer: &ElicitResult) -> Consent {
         (ElicitationAction::Accept, Some("session")) => Consent::Session,
         (ElicitationAction::Accept | ElicitationAction::Decline, _) => Consent::Refused,
         // The question was put away.
-        _ => Consent::Nobody,
+        _ => Consent::Unanswered,
     }
 }
 
@@ -54,7 +57,7 @@ pub(super) fn why(refusal: Refusal) -> &'static str {
              brow-tui's config, or Agents in its form (e in the dashboard)"
         }
         Refusal::ByPerson => "the person refused; do not ask again in this session",
-        Refusal::Unanswered => "nobody answered within 60 seconds, which counts as a refusal",
+        Refusal::Unanswered => "nobody answered in time, which counts as a refusal",
         Refusal::Nobody => {
             "a person has to agree, and nobody could be asked: have the person open the dashboard (brow-tui), and call again"
         }
@@ -62,5 +65,6 @@ pub(super) fn why(refusal: Refusal) -> &'static str {
         Refusal::NotOwn => "this session has opened no forward of this number; list_forwards lists them, with own",
         Refusal::TooMany => "this session has 16 forwards, the most that it may; stop one first",
         Refusal::NoQuestion => "this question is no longer open; call again without an answer",
+        Refusal::Changed => "the target was changed while the person was asked; call again",
     }
 }

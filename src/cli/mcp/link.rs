@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cli::{Globals, detach};
-use crate::instance::{self, Board, Orders, View, Views};
+use crate::instance::{self, Board, Census, ForwardRow, Orders, View, Views};
 use brow_model::agent::{AgentOrder, Outcome};
 use brow_model::instance::Role;
 
@@ -21,6 +21,8 @@ const OUTCOME_TIMEOUT: Duration = Duration::from_secs(90);
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// The interval between two looks meanwhile.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// The most looks at the instances while some do not answer.
+const MAX_LOOKS: usize = 2;
 /// The words for an instance that has ended.
 const ENDED: &str = "the brow-tui instance that served this session has ended, and its forwards with it; call again";
 
@@ -49,6 +51,18 @@ struct Session {
     last: u64,
 }
 
+impl Session {
+    /// Sends an order with the next number, of which `note` learns before. Returns the number.
+    async fn give(&mut self, order: AgentOrder, note: impl FnOnce(u64)) -> Result<u64, String> {
+        self.last += 1;
+        let number = self.last;
+        let Some(orders) = &mut self.orders else { return Err(ENDED.to_owned()) };
+        note(number);
+        orders.send(number, order).await.map_err(|_| ENDED)?;
+        Ok(number)
+    }
+}
+
 impl Link {
     pub(super) fn new(globals: Globals) -> Self {
         Self { globals, seen: watch::Sender::default(), waiting: Waiting::default(), session: Mutex::default() }
@@ -58,6 +72,11 @@ impl Link {
         &self.globals
     }
 
+    /// Returns true if there is a session, as far as is known.
+    pub(super) fn has_session(&self) -> bool {
+        self.seen.borrow().alive
+    }
+
     /// Returns the state of the instance.
     ///
     /// # Errors
@@ -65,6 +84,15 @@ impl Link {
     pub(super) async fn board(&self, client: &str) -> Result<Board, String> {
         self.begin(&mut *self.session.lock().await, client).await?;
         Ok(self.seen.borrow().view.board.clone())
+    }
+
+    /// Waits until the forwards are others than those, and returns them. Those of an instance that has ended are gone,
+    /// and the next one's count.
+    pub(super) async fn next_forwards(&self, known: &[ForwardRow]) -> Vec<ForwardRow> {
+        let mut seen = self.seen.subscribe();
+        // The sender is ours, and is never dropped meanwhile.
+        let next = seen.wait_for(|seen| seen.view.board.forwards != known).await;
+        next.map(|seen| seen.view.board.forwards.clone()).unwrap_or_default()
     }
 
     /// Waits until the state is such, and returns it.
@@ -77,23 +105,34 @@ impl Link {
         if seen.alive { Ok(seen.view.board.clone()) } else { Err(ENDED.to_owned()) }
     }
 
-    /// Gives an order, and waits for its outcome.
+    /// Gives an order, and waits for its outcome, or until it is given up: it is withdrawn then.
     ///
     /// # Errors
     /// The reason why there is none.
-    pub(super) async fn order(&self, client: &str, order: AgentOrder) -> Result<Outcome, String> {
+    pub(super) async fn order(
+        &self,
+        client: &str,
+        order: AgentOrder,
+        given_up: impl Future<Output = ()>,
+    ) -> Result<Outcome, String> {
         let (sender, outcome) = oneshot::channel();
-        {
+        let number = {
             let mut session = self.session.lock().await;
             self.begin(&mut session, client).await?;
-            session.last += 1;
-            let number = session.last;
-            let Some(orders) = &mut session.orders else { return Err(ENDED.to_owned()) };
-            lock(&self.waiting).insert(number, sender);
-            orders.send(number, order).await.map_err(|_| ENDED)?;
-        }
-        let known = timeout(OUTCOME_TIMEOUT, outcome).await;
-        known.map_err(|_| "brow-tui did not answer in time")?.map_err(|_| ENDED.to_owned())
+            session.give(order, |number| drop(lock(&self.waiting).insert(number, sender))).await?
+        };
+        let why = tokio::select! {
+            known = timeout(OUTCOME_TIMEOUT, outcome) => match known {
+                Ok(outcome) => return outcome.map_err(|_| ENDED.to_owned()),
+                Err(_) => "brow-tui did not answer in time",
+            },
+            () = given_up => "this call was cancelled",
+        };
+        lock(&self.waiting).remove(&number);
+        let withdraw = AgentOrder::Withdraw { order: number };
+        // Where the session has ended, all of it has been withdrawn.
+        let _withdrawn = self.session.lock().await.give(withdraw, |_| {}).await;
+        Err(why.to_owned())
     }
 
     /// Begins a session unless there is one.
@@ -109,14 +148,24 @@ impl Link {
     }
 
     /// Finds an instance that serves agents, or starts one.
-    async fn find(&self, client: &str) -> Result<(View, Views, Orders), String> {
+    async fn find(&self, client: &str) -> Result<Begun, String> {
         let dir = &self.globals.runtime;
         let say = |error: io::Error| format!("brow-tui could not be reached: {error}");
         if let Some(session) = begin_with(dir, client).await.map_err(say)? {
             return Ok(session);
         }
-        // One of many that come at once starts it.
         let end = Instant::now() + START_TIMEOUT;
+        if self.globals.practice {
+            // It starts in this process.
+            while Instant::now() < end {
+                sleep(LOOK_INTERVAL).await;
+                if let Some(session) = begin_with(dir, client).await.map_err(say)? {
+                    return Ok(session);
+                }
+            }
+            return Err("the practice cluster did not start in time".to_owned());
+        }
+        // One of many that come at once starts it.
         let _starting = loop {
             match instance::lock_start(dir) {
                 Ok(lock) => break lock,
@@ -154,9 +203,19 @@ fn lock<T>(cell: &Cell<T>) -> MutexGuard<'_, T> {
     cell.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The ends of a session with an instance, and the first state.
+type Begun = (View, Views, Orders);
+
 /// Begins a session with an instance that serves agents, a dashboard first; `None` where none does.
-async fn begin_with(dir: &Path, client: &str) -> io::Result<Option<(View, Views, Orders)>> {
-    let census = instance::all(dir).await;
+async fn begin_with(dir: &Path, client: &str) -> io::Result<Option<Begun>> {
+    let mut census = Census::default();
+    for _ in 0..MAX_LOOKS {
+        census = instance::all(dir).await;
+        // One that was slow to answer may be one that serves agents.
+        if census.silent.is_empty() {
+            break;
+        }
+    }
     let of = |role: Role| census.reports.iter().filter(move |(_, report)| report.role == role && !report.leaving);
     let mut refused = None;
     for (name, _) in of(Role::Dashboard) {

@@ -1,18 +1,22 @@
 //! Messages over standard input and output: one JSON text a line, lines of bounded length, a bounded number of requests
 //! at a time. What is no message is answered with an error, and harms nothing.
 
-use std::collections::HashSet;
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Write as _, stdin, stdout};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use rmcp::RoleServer;
-use rmcp::model::{ClientNotification, ClientRequest, GetMeta as _, JsonRpcMessage, RequestId};
+use rmcp::model::{ClientNotification, ClientRequest, GetMeta as _, JsonRpcMessage};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+
+use super::batch::{Batches, Open, Ticket};
 
 /// The longest line that is read, in bytes.
 const MAX_LINE: usize = 1 << 20;
@@ -27,6 +31,11 @@ const INVALID_REQUEST: i64 = -32600;
 /// The server has too many requests; a code that JSON-RPC leaves to servers.
 const BUSY: i64 = -32000;
 
+/// The longest wait, at the end, for a client that does not read what was written.
+const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(2);
+/// The revision of the protocol that has batches.
+const WITH_BATCHES: &str = "2025-03-26";
+
 /// A line of input, or the sign of one that was too long.
 type Line = Option<Vec<u8>>;
 
@@ -38,17 +47,34 @@ pub(super) struct Stdio {
     ended: CancellationToken,
     /// True once a session has begun: before, notifications mean nothing.
     begun: bool,
-    /// An answer that waits for room to be written.
-    refusal: Option<String>,
+    /// True if the client has asked for the revision that has batches.
+    has_batches: bool,
+    /// Messages of a batch that were read already.
+    read: VecDeque<RxJsonRpcMessage<RoleServer>>,
+    /// Answers that wait for room to be written.
+    refusals: VecDeque<String>,
     /// The requests that are not answered yet.
-    open: Arc<Mutex<HashSet<RequestId>>>,
+    open: Arc<Mutex<Open>>,
+}
+
+/// The end of what is written.
+pub(super) struct Written(oneshot::Receiver<()>);
+
+impl Written {
+    /// Waits until all is written, or the client does not read it.
+    pub(super) async fn end(self) {
+        // The sender is dropped with the thread that writes.
+        let _ended = timeout(LAST_LINES_TIMEOUT, self.0).await;
+    }
 }
 
 impl Stdio {
-    /// Starts to read and write, on threads that the program's end does not wait for.
-    pub(super) fn start() -> Self {
+    /// Starts to read and write, on threads of their own. What is written has ended once [`Written`] says so, after the
+    /// transport was dropped.
+    pub(super) fn start() -> (Self, Written) {
         let (sender, lines) = mpsc::channel(MAX_WAITING);
         let (out, mut written) = mpsc::channel::<String>(MAX_WAITING);
+        let (done, all_written) = oneshot::channel();
         let ended = CancellationToken::new();
         let at_end = ended.clone().drop_guard();
         thread::spawn(move || {
@@ -61,6 +87,7 @@ impl Stdio {
             }
         });
         thread::spawn(move || {
+            let _done: oneshot::Sender<()> = done;
             while let Some(line) = written.blocking_recv() {
                 let mut out = stdout().lock();
                 if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
@@ -68,7 +95,9 @@ impl Stdio {
                 }
             }
         });
-        Self { lines, out, ended, begun: false, refusal: None, open: Arc::default() }
+        let (read, refusals, open) = (VecDeque::new(), VecDeque::new(), Arc::default());
+        let stdio = Self { lines, out, ended, begun: false, has_batches: false, read, refusals, open };
+        (stdio, Written(all_written))
     }
 
     /// Returns a token that is cancelled at the end of the input.
@@ -76,64 +105,84 @@ impl Stdio {
         self.ended.clone()
     }
 
-    /// Answers what is no message, or one too many, with the next [`Stdio::receive`].
-    fn fail(&mut self, id: &Value, code: i64, message: &str) {
-        let error = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } });
-        self.refusal = Some(error.to_string());
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a message in; `None` where it is answered already, or means nothing.
-    fn take(&mut self, line: &[u8]) -> Option<RxJsonRpcMessage<RoleServer>> {
-        let Ok(value) = serde_json::from_slice::<Value>(line) else {
-            self.fail(&Value::Null, PARSE_ERROR, "this line is not JSON");
-            return None;
-        };
+    /// Answers what is no message, or one too many, with the next [`Stdio::receive`] or with its batch.
+    fn fail(&mut self, ticket: Ticket, id: &Value, (code, message): (i64, &str)) {
+        let error = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } });
+        let line = self.open().batches.answer(ticket, error);
+        self.refusals.extend(line);
+    }
+
+    /// Takes a line in, which is a message or a batch of them.
+    fn take(&mut self, line: &[u8]) {
+        match serde_json::from_slice::<Value>(line) {
+            Err(_) => self.fail(Batches::ALONE, &Value::Null, (PARSE_ERROR, "this line is not JSON")),
+            Ok(Value::Array(_)) if !self.has_batches => {
+                let why = format!("this is no valid message of the protocol: batches belong to {WITH_BATCHES}");
+                self.fail(Batches::ALONE, &Value::Null, (INVALID_REQUEST, &why));
+            }
+            Ok(Value::Array(values)) if values.is_empty() => {
+                self.fail(Batches::ALONE, &Value::Null, (INVALID_REQUEST, "this batch is empty"));
+            }
+            Ok(Value::Array(values)) => {
+                let ticket = self.open().batches.begin();
+                for value in values {
+                    self.take_value(value, ticket);
+                }
+                let line = self.open().batches.close(ticket);
+                self.refusals.extend(line);
+            }
+            Ok(value) => self.take_value(value, Batches::ALONE),
+        }
+    }
+
+    /// Takes a message in, unless it is answered already, or means nothing.
+    fn take_value(&mut self, value: Value, ticket: Ticket) {
         let id = value.get("id").filter(|id| id.is_string() || id.is_number()).cloned().unwrap_or_default();
         let has_method = value.get("method").is_some();
         let message = match serde_json::from_value::<RxJsonRpcMessage<RoleServer>>(value) {
             Ok(message) => message,
             // A notification has no answer.
-            Err(_) if has_method && id.is_null() => return None,
+            Err(_) if has_method && id.is_null() => return,
             Err(error) => {
                 let why = format!("this is no valid message of the protocol: {error}");
-                self.fail(&id, INVALID_REQUEST, &why);
-                return None;
+                return self.fail(ticket, &id, (INVALID_REQUEST, &why));
             }
         };
         match &message {
             JsonRpcMessage::Request(request) => {
                 let is_inline = || request.request.get_meta().protocol_version().is_some();
                 self.begun |= match &request.request {
-                    ClientRequest::InitializeRequest(_) => true,
+                    ClientRequest::InitializeRequest(initialize) => {
+                        self.has_batches = initialize.params.protocol_version.as_str() == WITH_BATCHES;
+                        true
+                    }
                     ClientRequest::PingRequest(_) | ClientRequest::DiscoverRequest(_) => false,
                     _ => is_inline(),
                 };
-                let refused = {
-                    let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-                    if open.len() >= MAX_REQUESTS {
-                        Some((BUSY, "too many requests at a time"))
-                    } else {
-                        let is_new = open.insert(request.id.clone());
-                        (!is_new).then_some((INVALID_REQUEST, "a request with this id is open"))
-                    }
-                };
-                if let Some((code, why)) = refused {
-                    self.fail(&id, code, why);
-                    return None;
+                let begun = self.open().begin(request.id.clone(), ticket, MAX_REQUESTS);
+                match begun {
+                    Ok(true) => {}
+                    Ok(false) => return self.fail(ticket, &id, (INVALID_REQUEST, "a request with this id is open")),
+                    Err(()) => return self.fail(ticket, &id, (BUSY, "too many requests at a time")),
                 }
             }
-            _ if !self.begun => return None,
+            _ if !self.begun => return,
             JsonRpcMessage::Notification(note) => {
                 // It gets no answer any more.
                 if let ClientNotification::CancelledNotification(cancelled) = &note.notification
                     && let Some(id) = &cancelled.params.request_id
                 {
-                    self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+                    let line = self.open().cancel(id);
+                    self.refusals.extend(line);
                 }
             }
             _ => {}
         }
-        Some(message)
+        self.read.push_back(message);
     }
 }
 
@@ -149,35 +198,38 @@ impl Transport<RoleServer> for Stdio {
             JsonRpcMessage::Error(error) => error.id.as_ref(),
             _ => None,
         };
-        if let Some(id) = answered {
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-        }
+        let line = match answered.and_then(|id| self.open().end(id)) {
+            Some(ticket) => serde_json::to_value(&message).map(|answer| self.open().batches.answer(ticket, answer)),
+            None => serde_json::to_string(&message).map(Some),
+        };
         let out = self.out.clone();
         async move {
-            let line = serde_json::to_string(&message)?;
-            out.send(line).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+            match line? {
+                Some(line) => out.send(line).await.map_err(|_| io::ErrorKind::BrokenPipe.into()),
+                // It goes with the last answer of its batch.
+                None => Ok(()),
+            }
         }
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
-        // Cancel-safe: a line that was read is returned at once, or kept as a refusal.
+        // Cancel-safe: a line that was read is taken in at once, and its messages and refusals are kept.
         loop {
-            if self.refusal.is_some() {
+            if !self.refusals.is_empty() {
                 let room = self.out.reserve().await.ok()?;
-                if let Some(line) = self.refusal.take() {
+                if let Some(line) = self.refusals.pop_front() {
                     room.send(line);
                 }
                 continue;
             }
+            if let Some(message) = self.read.pop_front() {
+                return Some(message);
+            }
             match self.lines.recv().await? {
                 Some(line) if line.trim_ascii().is_empty() => {}
-                Some(line) => {
-                    if let Some(message) = self.take(&line) {
-                        return Some(message);
-                    }
-                }
+                Some(line) => self.take(&line),
                 None => {
-                    self.fail(&Value::Null, INVALID_REQUEST, "this line is longer than 1 MiB");
+                    self.fail(Batches::ALONE, &Value::Null, (INVALID_REQUEST, "this line is longer than 1 MiB"));
                 }
             }
         }

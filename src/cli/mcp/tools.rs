@@ -4,27 +4,26 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, ready};
 use rmcp::handler::server::common::{schema_for_input, schema_for_output};
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use rmcp::schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::calls::{Answer, Call, Reply};
 use crate::instance::{ClusterRow, ForwardRow, PodRow, TargetRow};
 use brow_model::ttl::Ttl;
 
-/// A call of a tool.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Call {
-    Targets,
-    Forwards,
-    Pods,
-    Clusters,
-    Connect(Connect),
-    Renew(Renew),
-    Stop(Stop),
-    Check,
+/// A tool: what clients are told of it, and what it does.
+pub(super) struct Row {
+    pub tool: Tool,
+    pub run: Run,
 }
+
+type Run = Box<dyn for<'a> Fn(Call<'a>, Option<JsonObject>) -> BoxFuture<'a, Answer> + Send + Sync>;
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[schemars(crate = "rmcp::schemars", inline)]
@@ -126,83 +125,90 @@ pub(super) struct Checked {
     pub findings: Vec<BTreeMap<String, Value>>,
 }
 
-impl Call {
-    /// Returns the call of that name with these arguments; `None` where no tool has the name.
-    ///
-    /// # Errors
-    /// The words for what is wrong with the arguments.
-    pub(super) fn new(name: &str, arguments: Option<JsonObject>) -> Option<Result<Self, String>> {
-        fn read<T: for<'a> Deserialize<'a>>(arguments: Option<JsonObject>) -> Result<T, String> {
-            serde_json::from_value(Value::Object(arguments.unwrap_or_default()))
-                .map_err(|error| format!("invalid arguments: {error}"))
-        }
-        let none = |call: Self, arguments| read::<Nothing>(arguments).map(|_| call);
-        Some(match name {
-            "list_targets" => none(Self::Targets, arguments),
-            "list_forwards" => none(Self::Forwards, arguments),
-            "list_pods" => none(Self::Pods, arguments),
-            "list_clusters" => none(Self::Clusters, arguments),
-            "connect" => read(arguments).map(Self::Connect),
-            "renew" => read(arguments).map(Self::Renew),
-            "stop" => read(arguments).map(Self::Stop),
-            "check" => none(Self::Check, arguments),
-            _ => return None,
-        })
-    }
-}
-
-/// Returns all tools.
+/// Returns all tools: a row each, whose arguments and result have their schemas by their types.
 ///
 /// # Errors
 /// Where arguments are no JSON object.
-pub(super) fn all() -> Result<Vec<Tool>, String> {
+pub(super) fn all() -> Result<Vec<Row>, String> {
+    let looks = ToolAnnotations::new().read_only(true).idempotent(true).open_world(false);
+    let changes = ToolAnnotations::new().read_only(false).destructive(false).idempotent(true).open_world(false);
     Ok(vec![
-        looks::<TargetList>(
+        row(
             "list_targets",
             "List the saved targets (databases, services and other destinations inside Kubernetes) that may be connected to.",
+            looks.clone(),
+            |call, Nothing {}| call.list_targets().boxed(),
         )?,
-        looks::<Forwards>("list_forwards", "List the open forwards: local addresses that lead to targets.")?,
-        looks::<Pods>("list_pods", "List the proxy pods of brow-tui in the connected clusters.")?,
-        looks::<Clusters>("list_clusters", "List the clusters (kubeconfig contexts) and the state of the connection.")?,
-        tool::<Connect, Connected>(
+        row(
+            "list_forwards",
+            "List the open forwards: local addresses that lead to targets.",
+            looks.clone(),
+            |call, Nothing {}| call.list_forwards().boxed(),
+        )?,
+        row(
+            "list_pods",
+            "List the proxy pods of brow-tui in the connected clusters.",
+            looks.clone(),
+            |call, Nothing {}| call.list_pods().boxed(),
+        )?,
+        row(
+            "list_clusters",
+            "List the clusters (kubeconfig contexts) and the state of the connection.",
+            looks.clone(),
+            |call, Nothing {}| call.list_clusters().boxed(),
+        )?,
+        row(
             "connect",
             "Open a local port that leads to a saved target, and wait until it works. The person may be asked first. It \
              ends with this session, or when its time is up.",
-            ToolAnnotations::new().read_only(false).destructive(false).idempotent(true).open_world(true),
+            changes.clone().open_world(true),
+            |call, wanted| call.connect(wanted).boxed(),
         )?,
-        tool::<Renew, Renewed>(
+        row(
             "renew",
             "Let a forward that this session opened last longer: its time begins anew.",
-            ToolAnnotations::new().read_only(false).destructive(false).idempotent(true).open_world(false),
+            changes.clone(),
+            |call, wanted| call.renew(wanted).boxed(),
         )?,
-        tool::<Stop, Stopped>(
+        row(
             "stop",
             "Close a forward that this session opened, and its connections.",
-            ToolAnnotations::new().read_only(false).destructive(true).idempotent(true).open_world(false),
+            changes.destructive(true),
+            |call, wanted| call.stop(wanted).boxed(),
         )?,
-        looks::<Checked>(
+        row(
             "check",
             "Check kubeconfig, clusters, permissions and config, and say how to fix what is wrong. It contacts clusters \
              and changes nothing.",
+            looks.open_world(true),
+            |call, Nothing {}| call.check().boxed(),
         )?,
     ])
 }
 
-/// Returns a tool that changes nothing and takes no arguments.
-fn looks<R: JsonSchema + 'static>(name: &'static str, description: &'static str) -> Result<Tool, String> {
-    let hints = ToolAnnotations::new().read_only(true).idempotent(true).open_world(false);
-    tool::<Nothing, R>(name, description, hints)
-}
-
-fn tool<A: JsonSchema + 'static, R: JsonSchema + 'static>(
+fn row<A, R>(
     name: &'static str,
     description: &'static str,
     hints: ToolAnnotations,
-) -> Result<Tool, String> {
+    run: impl for<'a> Fn(Call<'a>, A) -> BoxFuture<'a, Result<Reply<R>, String>> + Send + Sync + 'static,
+) -> Result<Row, String>
+where
+    A: DeserializeOwned + JsonSchema + Send + 'static,
+    R: Serialize + JsonSchema + 'static,
+{
     let mut tool = Tool::new(name, Cow::Borrowed(description), schema_for_input::<A>()?);
     tool.output_schema = Some(schema_for_output::<R>());
     tool.annotations = Some(hints);
-    Ok(tool)
+    let run: Run = Box::new(move |call, arguments| match read(arguments) {
+        Ok(arguments) => run(call, arguments).map(|reply| reply.and_then(Reply::into_response)).boxed(),
+        Err(wrong) => ready(Err(wrong)).boxed(),
+    });
+    Ok(Row { tool, run })
+}
+
+fn read<A: DeserializeOwned>(arguments: Option<JsonObject>) -> Result<A, String> {
+    serde_json::from_value(Value::Object(arguments.unwrap_or_default()))
+        .map_err(|error| format!("invalid arguments: {error}"))
 }
 
 #[cfg(test)]
@@ -212,35 +218,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_tool_has_schemas_and_hints_and_can_be_called() {
+    fn every_tool_has_schemas_and_hints() {
         let tools = all().unwrap();
         assert_eq!(tools.len(), 8);
-        for tool in tools {
+        for Row { tool, .. } in tools {
             for schema in [&tool.input_schema, tool.output_schema.as_ref().unwrap()] {
                 assert_eq!(schema["type"], "object", "{}", tool.name);
             }
             let hints = tool.annotations.unwrap();
             assert!(hints.read_only_hint.is_some() && hints.idempotent_hint == Some(true), "{}", tool.name);
-            assert!(Call::new(&tool.name, None).is_some(), "{}", tool.name);
+            let contacts_clusters = ["connect", "check"].contains(&&*tool.name);
+            assert_eq!(hints.open_world_hint, Some(contacts_clusters), "{}", tool.name);
         }
     }
 
     #[test]
     fn arguments_are_checked() {
-        let call = |name, arguments: Value| Call::new(name, arguments.as_object().cloned());
+        fn error<A: DeserializeOwned>(arguments: &Value) -> Option<String> {
+            read::<A>(arguments.as_object().cloned()).err()
+        }
         let wanted = Connect { target: "db".to_owned(), ttl: "1h".parse().ok(), on_demand: false };
-        assert_eq!(call("connect", json!({ "target": "db", "ttl": "1h" })), Some(Ok(Call::Connect(wanted))));
-        assert_eq!(call("fly", json!({})), None);
-        for (name, wrong) in [
-            ("connect", json!({})),
-            ("connect", json!({ "target": 7 })),
-            ("connect", json!({ "target": "db", "ttl": "soon" })),
-            ("connect", json!({ "target": "db", "image": "evil" })),
-            ("stop", json!({ "forward": -1 })),
-            ("stop", json!({ "forward": "1" })),
-            ("list_targets", json!({ "x": 1 })),
+        assert_eq!(read(json!({ "target": "db", "ttl": "1h" }).as_object().cloned()), Ok(wanted));
+        for (error, wrong) in [
+            (error::<Connect> as fn(&Value) -> Option<String>, json!({})),
+            (error::<Connect>, json!({ "target": 7 })),
+            (error::<Connect>, json!({ "target": "db", "ttl": "soon" })),
+            (error::<Connect>, json!({ "target": "db", "image": "evil" })),
+            (error::<Stop>, json!({ "forward": -1 })),
+            (error::<Stop>, json!({ "forward": "1" })),
+            (error::<Nothing>, json!({ "x": 1 })),
         ] {
-            assert!(call(name, wrong.clone()).unwrap().unwrap_err().starts_with("invalid arguments: "), "{wrong}");
+            assert!(error(&wrong).unwrap().starts_with("invalid arguments: "), "{wrong}");
         }
     }
 }

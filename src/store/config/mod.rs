@@ -3,11 +3,12 @@
 pub mod edit;
 pub mod problem;
 pub mod section;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod values;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -15,13 +16,10 @@ use toml_edit::{Document, Item};
 
 use brow_model::action::Command;
 use brow_model::address::{Address, AddressError, UrlPart};
-use brow_model::connection_strings::PLACEHOLDERS;
 use brow_model::fault::Fault;
 use brow_model::field::{Scope, Slot, TargetField, is_quantity, is_socket_path};
 use brow_model::forward_settings::LocalUsers;
 use brow_model::near::nearest;
-use brow_model::port_plan::{PortPlan, PortRange};
-use brow_model::service::Service;
 use brow_model::settings::{
     Carrier, ClusterColor, ClusterSettings, Colors, KeyOverride, Language, Notify, OnQuit, PullPolicy, Relay, Restore,
     Settings, Toleration,
@@ -117,10 +115,13 @@ fn whole(mut root: Section<'_, '_>) -> Config {
         defaults(section, &mut settings);
     }
     if let Some(section) = root.section("ports") {
-        settings.ports = ports(section);
+        settings.ports = tables::ports(section);
     }
     if let Some(section) = root.section("strings") {
-        settings.connection_strings = strings(section);
+        settings.connection_strings = tables::strings(section);
+    }
+    if let Some(section) = root.section("agents") {
+        settings.agents = tables::agents(section);
     }
     let mut aliases = BTreeSet::new();
     for (name, section) in root.named("cluster") {
@@ -164,58 +165,6 @@ fn defaults(mut section: Section<'_, '_>, settings: &mut Settings) {
     settings.pod = said.pod;
     settings.forward = said.forward.over(&settings.forward);
     section.finish();
-}
-
-/// The port plan. Ranges may overlap: a port that is taken is passed over in each.
-fn ports(mut section: Section<'_, '_>) -> PortPlan {
-    let base = PortPlan::default();
-    let mut range = |key, base| section.parsed::<PortRange>(key).map_or(base, |found| found.value);
-    let plan = PortPlan {
-        http: range("http", base.http),
-        database: range("database", base.database),
-        tcp: range("tcp", base.tcp),
-    };
-    section.finish();
-    plan
-}
-
-/// Templates of connection strings, by service.
-fn strings(mut section: Section<'_, '_>) -> BTreeMap<String, BTreeMap<String, String>> {
-    let mut all = BTreeMap::new();
-    // What is recognised as nothing has strings too.
-    for service in Service::ALL.iter().map(|service| service.name()).chain(["other"]) {
-        if !section.has(service) {
-            section.name(service);
-            continue;
-        }
-        let Some(templates) = section.section(service) else { continue };
-        let mut own = BTreeMap::new();
-        for (name, item) in templates.free() {
-            let span = item.span().unwrap_or_else(|| name.span.clone());
-            match item.as_str() {
-                None => {
-                    let says = format!("must be a string in quotes, not {}", kind(item));
-                    templates.problem(&span, name.value, says);
-                }
-                Some(template) => {
-                    if let Some(wrong) = unknown_placeholder(template) {
-                        let known = PLACEHOLDERS.map(|known| format!("{{{known}}}")).join(", ");
-                        templates.problem(&span, name.value, format!("holds {{{wrong}}}; there are {known}"));
-                    }
-                    own.insert(name.value.to_owned(), template.to_owned());
-                }
-            }
-        }
-        all.insert(service.to_owned(), own);
-    }
-    section.finish();
-    all
-}
-
-/// Returns the first name in braces that is not a known placeholder.
-fn unknown_placeholder(template: &str) -> Option<&str> {
-    let inside = template.split('{').skip(1).map(|rest| rest.split_once('}').map_or(rest, |(name, _)| name));
-    inside.into_iter().find(|name| !PLACEHOLDERS.contains(name))
 }
 
 fn within(section: &Section<'_, '_>, ttl: &Spanned<Ttl>, max: Ttl) {

@@ -204,8 +204,8 @@ impl<'r, 't> Section<'r, 't> {
 
     /// The access of agents: `true`, `false` or `ask`.
     pub fn access(&mut self, key: &'static str) -> Option<AgentAccess> {
-        let ask = (AgentAccess::Ask.name(), Some(AgentAccess::Ask));
-        self.boolean_or(key, (Some(AgentAccess::Allowed), None), ask).flatten()
+        let ask = (AgentAccess::Ask.name(), AgentAccess::Ask);
+        self.boolean_or(key, (AgentAccess::Allowed, AgentAccess::Denied), ask)
     }
 
     /// `true` or `false`.

@@ -3,6 +3,7 @@
 mod page;
 
 use super::*;
+use brow_model::forward_settings::AgentAccess;
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
 
@@ -78,6 +79,8 @@ fn every_setting_arrives() {
     assert_eq!(target.pod.labels["app"], "mysql");
     let settings = &config.settings;
     assert_eq!(settings.language, Some(Language::En));
+    let access = |tag: &str| settings.agents.access(None, &[tag.to_owned()]);
+    assert_eq!((access("scratch"), access("agents")), (Some(AgentAccess::Allowed), Some(AgentAccess::Ask)));
     let pod = settings.pod_for("dev", &target.pod);
     assert_eq!(pod.pull_policy, Some(PullPolicy::IfNotPresent));
     assert_eq!(pod.resources.memory_limit.as_deref(), Some("128Mi"));

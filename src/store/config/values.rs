@@ -51,6 +51,7 @@ fn value(slot: Slot<'_>) -> Option<Value> {
         Slot::Agent(access) => access.map(|access| match access {
             AgentAccess::Allowed => true.into(),
             AgentAccess::Ask => access.name().into(),
+            AgentAccess::Denied => false.into(),
         }),
         Slot::Words(words) => (!words.is_empty()).then(|| list(words)),
         Slot::Names(names) => names.as_deref().map(list),

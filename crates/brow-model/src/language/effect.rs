@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use crate::language::fault::{Fault, What};
 use crate::language::log::Entry;
 use crate::screen::first_run::Tip;
+use crate::types::agent::Consent;
 use crate::types::connection::ConnectionId;
 use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
@@ -169,6 +170,13 @@ pub enum ForwardEffect {
         /// The forward's number there.
         id: u64,
     },
+    /// Answer the question of an agent that another instance has asked.
+    AnswerElsewhere {
+        instance: String,
+        /// The question's number there.
+        question: u64,
+        consent: Consent,
+    },
 }
 
 /// An order about files: the config, the state, the audit log.
@@ -293,7 +301,8 @@ pub struct AuditEntry {
     pub at: DateTime<Utc>,
     /// The action: `create-pod`, `delete-pod`; `open-forward`, `restart-forward`, `close-forward`; `add-target`,
     /// `edit-target`, `rename-target`, `delete-target`, `restore-target`, `import-targets`; `connect-cluster`,
-    /// `disconnect-cluster`; `agent-connect`, `agent-renew`, `agent-stop`, `agent-refused`.
+    /// `disconnect-cluster`; `agent-connect`, `agent-renew`, `agent-stop`, `agent-refused`, `agent-expired`,
+    /// `agent-withdrawn`.
     pub action: &'static str,
     /// To what: a pod's, target's or context's name; for a renaming, both names.
     pub thing: String,
@@ -303,7 +312,7 @@ pub struct AuditEntry {
     /// The namespace, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// The name of the agent's program, where one asked for it.
+    /// The name of the agent's program, where it is about what one asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     /// The fault's kind, where it failed.

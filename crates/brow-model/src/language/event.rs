@@ -10,7 +10,7 @@ use crate::language::effect::Clip;
 use crate::language::fault::Fault;
 use crate::language::request::Request;
 use crate::types::address::Address;
-use crate::types::agent::{AgentOrder, SessionId};
+use crate::types::agent::{AgentOrder, Consent, SessionId};
 use crate::types::backend::Backend;
 use crate::types::cluster::{Context, Link, Scope};
 use crate::types::connection::Connection;
@@ -131,6 +131,12 @@ pub enum AgentEvent {
         /// The order's number in the session.
         number: u64,
         order: AgentOrder,
+    },
+    /// Another instance's dashboard answered a question.
+    Answered {
+        /// The number of the question.
+        question: u64,
+        consent: Consent,
     },
     /// It ended.
     Ended { session: SessionId },

@@ -89,6 +89,8 @@ pub enum Message {
     AgentConnected,
     /// Nobody answered an agent's question about a target in time. Detail: its program.
     AgentUnanswered,
+    /// The forward of an agent was closed, since the config no longer lets it. Detail: its program.
+    AgentWithdrawn,
     /// A pod is to be replaced by another with a new TTL.
     RenewalAsked,
     /// A pod was replaced. Detail: the pod that takes over.

@@ -26,6 +26,8 @@ pub struct AgentSession {
     pub(crate) refused: BTreeSet<String>,
     /// The question that is open.
     pub(crate) question: Option<AgentQuestion>,
+    /// The number of the last question that nobody answered in time.
+    pub(crate) expired: Option<u64>,
     /// The forwards that it was given.
     given: BTreeSet<u64>,
     /// The outcomes of its last orders, by their numbers.
@@ -40,6 +42,8 @@ pub(crate) struct AgentQuestion {
     pub number: u64,
     /// The time at which it counts as refused.
     pub until: DateTime<Utc>,
+    /// True if the agent's program asks, since there is no dashboard.
+    pub by_client: bool,
 }
 
 impl Agents {
@@ -60,15 +64,23 @@ impl Agents {
         self.all.get_mut(&session)
     }
 
-    /// Takes the question of a number, if the session has it.
-    pub(crate) fn take_question(&mut self, session: SessionId, number: u64) -> Option<AgentQuestion> {
-        self.all.get_mut(&session)?.question.take_if(|question| question.wish.question == number)
+    /// Returns the open questions.
+    pub(crate) fn questions(&self) -> impl Iterator<Item = &AgentQuestion> {
+        self.all.values().filter_map(|session| session.question.as_ref())
     }
 
-    /// Takes the questions that nobody has answered in time.
-    pub(crate) fn take_unanswered(&mut self, now: DateTime<Utc>) -> Vec<AgentQuestion> {
+    /// Takes the questions that are such.
+    pub(crate) fn take_questions(&mut self, is_such: impl Fn(&AgentQuestion) -> bool) -> Vec<AgentQuestion> {
         let questions = self.all.values_mut().map(|session| &mut session.question);
-        questions.filter_map(|question| question.take_if(|question| question.until <= now)).collect()
+        questions.filter_map(|question| question.take_if(|question| is_such(question))).collect()
+    }
+
+    /// Has the agents' programs ask what no dashboard asks any more. Returns the questions.
+    pub(crate) fn hand_to_clients(&mut self) -> Vec<AgentQuestion> {
+        let questions = self.all.values_mut().filter_map(|session| session.question.as_mut());
+        let handed = questions
+            .filter_map(|question| (!std::mem::replace(&mut question.by_client, true)).then(|| question.clone()));
+        handed.collect()
     }
 }
 
@@ -84,7 +96,7 @@ impl AgentSession {
     }
 
     pub(crate) fn note(&mut self, number: u64, outcome: Outcome) {
-        if let Outcome::Open { forwards } = &outcome {
+        if let Outcome::Open { forwards, .. } = &outcome {
             self.given.extend(forwards);
         }
         if self.outcomes.len() == MAX_OUTCOMES {

@@ -35,8 +35,9 @@ impl Instances {
         report: Report,
         mut next: impl FnMut() -> u64,
     ) -> BTreeMap<ForwardId, ForwardReport> {
-        let Report { pid, role, forwards, leaving, ended: _, wants } = report;
-        self.all.insert(instance.to_owned(), RemoteInstance { pid, role, leaving, silent: false, wants });
+        let Report { pid, role, forwards, leaving, ended: _, wants, asks } = report;
+        let asks = asks.iter().map(|wish| wish.question).collect();
+        self.all.insert(instance.to_owned(), RemoteInstance { pid, role, leaving, silent: false, wants, asks });
         let its = self.forwards.extract_if(.., |_, other| other.instance == instance);
         let before: BTreeMap<ForwardId, ForwardReport> = its.map(|(id, other)| (id, other.forward)).collect();
         for forward in forwards {
@@ -55,8 +56,14 @@ impl Instances {
 
     /// Notes that an instance does not answer. It may still have the forwards that it reported last.
     pub(crate) fn mark_silent(&mut self, instance: String, pid: u32) {
-        let unknown = RemoteInstance { pid, role: Role::Unknown, leaving: false, silent: true, wants: Vec::new() };
+        let (role, wants, asks) = (Role::Unknown, Vec::new(), Vec::new());
+        let unknown = RemoteInstance { pid, role, leaving: false, silent: true, wants, asks };
         self.all.entry(instance).or_insert(unknown).silent = true;
+    }
+
+    /// Returns true if a dashboard runs and answers.
+    pub(crate) fn has_dashboard(&self) -> bool {
+        self.all.values().any(|at| at.role == Role::Dashboard && !at.leaving && !at.silent)
     }
 
     /// Names this instance, as the others know it.

@@ -18,6 +18,8 @@ pub struct Pods {
     requests: BTreeMap<PodRequestId, PodRequest>,
     /// Pods that this run created, with their uids: they are known although their cluster may be disconnected.
     created: BTreeMap<PodKey, String>,
+    /// Pods that this run created for agents, with the names of their programs.
+    of_agents: BTreeMap<PodKey, String>,
     /// True while the program ends and deletes the pods of this run, also those that are still being created.
     ending: bool,
     /// Requests that timed out: pods may have been made of them, and each would be there until then.
@@ -39,6 +41,7 @@ impl Pods {
             ownership: Ownership::default(),
             requests: BTreeMap::new(),
             created: BTreeMap::new(),
+            of_agents: BTreeMap::new(),
             ending: false,
             unsure: Vec::new(),
             deleting: BTreeMap::new(),
@@ -113,9 +116,15 @@ impl Pods {
     pub(crate) fn note_created(&mut self, pod: &ProxyPod, request: &PodRequest) {
         self.ownership.extend([pod.uid.clone()]);
         self.created.insert(pod.key.clone(), pod.uid.clone());
+        self.of_agents.extend(request.agent.clone().map(|agent| (pod.key.clone(), agent)));
         if request.on_demand {
             self.lifecycle.add_on_demand(pod.key.clone(), request.selector());
         }
+    }
+
+    /// Returns the name of the agent's program that a pod was created for, also once the pod is gone.
+    pub(crate) fn agent_of(&self, key: &PodKey) -> Option<&String> {
+        self.of_agents.get(key)
     }
 
     /// Returns true if a pod is being deleted on our order.

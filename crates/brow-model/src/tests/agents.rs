@@ -11,11 +11,11 @@ use crate::types::forward::ForwardState;
 use crate::types::forward_settings::AgentAccess;
 use crate::types::settings::ClusterSettings;
 
-const SESSION: SessionId = SessionId(7);
-const OTHER: SessionId = SessionId(8);
+pub const SESSION: SessionId = SessionId(7);
+pub const OTHER: SessionId = SessionId(8);
 
 /// A model whose target `mysql` has this access, with two sessions.
-fn offered(access: Option<AgentAccess>) -> Model {
+pub fn offered(access: Option<AgentAccess>) -> Model {
     let mut model = connected();
     model.targets.all_mut()[0].forward.agent = access;
     for session in [SESSION, OTHER] {
@@ -24,28 +24,28 @@ fn offered(access: Option<AgentAccess>) -> Model {
     model
 }
 
-fn in_production(mut model: Model) -> Model {
+pub fn in_production(mut model: Model) -> Model {
     let production = ClusterSettings { production: true, ..ClusterSettings::default() };
     model.config.settings_mut().clusters.insert("dev".to_owned(), production);
     model
 }
 
-fn connect(target: &str) -> AgentOrder {
+pub fn connect(target: &str) -> AgentOrder {
     AgentOrder::Connect { target: target.to_owned(), ttl: None, on_demand: false }
 }
 
-fn ask(model: &mut Model, number: u64, order: AgentOrder) -> Vec<Effect> {
+pub fn ask(model: &mut Model, number: u64, order: AgentOrder) -> Vec<Effect> {
     let effects = model.update(Event::Agent(AgentEvent::Asked { session: SESSION, number, order }));
     model.arrange();
     effects
 }
 
-fn outcome(model: &Model, number: u64) -> Option<Outcome> {
+pub fn outcome(model: &Model, number: u64) -> Option<Outcome> {
     let outcomes = model.agents.all()[&SESSION].outcomes();
     outcomes.iter().find(|(of, _)| *of == number).map(|(_, outcome)| outcome.clone())
 }
 
-fn refused(model: &Model, number: u64) -> Option<Refusal> {
+pub fn refused(model: &Model, number: u64) -> Option<Refusal> {
     match outcome(model, number) {
         Some(Outcome::Refused(refusal)) => Some(refusal),
         _ => None,
@@ -53,19 +53,19 @@ fn refused(model: &Model, number: u64) -> Option<Refusal> {
 }
 
 /// Presses a button of the question.
-fn press_button(model: &mut Model, button: usize) -> Vec<Effect> {
+pub fn press_button(model: &mut Model, button: usize) -> Vec<Effect> {
     for _ in 0..button {
         press(model, Command::Right);
     }
     press(model, Command::Accept)
 }
 
-fn opens(effects: &[Effect]) -> bool {
+pub fn opens(effects: &[Effect]) -> bool {
     any!(effects, Effect::Forward(ForwardEffect::Open { .. }))
 }
 
 /// The actions in the audit log that name the agent.
-fn audited(effects: &[Effect]) -> Vec<&'static str> {
+pub fn audited(effects: &[Effect]) -> Vec<&'static str> {
     let line = |effect: &Effect| match effect {
         Effect::Store(StoreEffect::Audit(entry)) if entry.agent.as_deref() == Some("robot 1") => Some(entry.action),
         _ => None,
@@ -83,9 +83,10 @@ fn only_what_is_offered_is_connected_and_it_ends_with_its_session() {
     let effects = ask(&mut model, 3, connect("mysql"));
     let [request] = requests(&effects).try_into().unwrap();
     assert!(opens(&effects) && request.on_demand, "its pod goes with it");
-    assert_eq!(audited(&effects), ["agent-connect"]);
+    assert_eq!(request.ttl, Ttl::QUARTER, "and lasts no longer");
+    assert_eq!(audited(&effects), ["open-forward", "agent-connect"]);
     let id = only(&model).spec.id;
-    assert_eq!(outcome(&model, 3), Some(Outcome::Open { forwards: vec![id.0] }));
+    assert_eq!(outcome(&model, 3), Some(Outcome::Open { forwards: vec![id.0], opened: vec![id.0] }));
     tell(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]));
     let pod = ready(&created(&mut model, &request, 1));
     applied(&mut model, pod.clone());
@@ -93,7 +94,7 @@ fn only_what_is_offered_is_connected_and_it_ends_with_its_session() {
     assert!(model.report(1, crate::types::instance::Role::Dashboard).forwards[0].agent.is_some());
     // Once more is the same forward.
     assert!(!opens(&ask(&mut model, 4, connect("mysql"))));
-    assert_eq!(outcome(&model, 4), outcome(&model, 3));
+    assert_eq!(outcome(&model, 4), Some(Outcome::Open { forwards: vec![id.0], opened: Vec::new() }));
     // Another session uses it, and cannot stop it.
     model.update(Event::Agent(AgentEvent::Asked { session: OTHER, number: 1, order: connect("mysql") }));
     let stop = AgentOrder::Stop { forward: id.0 };
@@ -103,6 +104,9 @@ fn only_what_is_offered_is_connected_and_it_ends_with_its_session() {
     let effects = model.update(Event::Agent(AgentEvent::Ended { session: SESSION }));
     assert!(any!(effects, Effect::Forward(ForwardEffect::Close { .. })) && model.forwards.all().is_empty());
     assert!(any!(effects, Effect::Pod(PodEffect::Delete { key, .. }) if *key == pod.key), "{effects:?}");
+    assert_eq!(audited(&effects), ["close-forward"]);
+    let deleted = PodEvent::Deleted { key: pod.key.clone(), result: Ok(()) };
+    assert_eq!(audited(&model.update(Event::Pod(deleted))), ["delete-pod"]);
     // Nothing that a session says that is over has an effect.
     let late = AgentEvent::Asked { session: SESSION, number: 9, order: connect("mysql") };
     assert!(!opens(&model.update(Event::Agent(late))));
@@ -124,8 +128,9 @@ fn its_time_is_limited_and_can_be_renewed_by_its_owner_alone() {
     assert_eq!(outcome(&model, 2), Some(Outcome::Renewed { until: noon() + TimeDelta::minutes(34) }));
     at(&mut model, 34 * 60 - 1);
     assert_eq!(model.forwards.all().len(), 1);
-    at(&mut model, 34 * 60);
+    let ended = at(&mut model, 34 * 60);
     assert!(model.forwards.all().is_empty(), "its time is up");
+    assert_eq!(audited(&ended), ["agent-expired", "close-forward"]);
     assert_eq!(audited(&ask(&mut model, 3, AgentOrder::Stop { forward: id.0 })), Vec::<&str>::new());
     assert_eq!(refused(&model, 3), Some(Refusal::NotOwn));
 }
@@ -145,7 +150,8 @@ fn a_person_is_asked_and_decides() {
         assert_eq!(model.screen.dialogs.len(), 1);
         let effects = press_button(&mut model, button);
         assert_eq!((opens(&effects), refused(&model, 1)), (first.is_none(), first), "{button}");
-        assert_eq!(audited(&effects), [if first.is_none() { "agent-connect" } else { "agent-refused" }]);
+        let done: &[&str] = if first.is_none() { &["open-forward", "agent-connect"] } else { &["agent-refused"] };
+        assert_eq!(audited(&effects), done);
         assert!(model.screen.dialogs.is_empty());
         for id in model.forwards.ids(|_| true) {
             ask(&mut model, 3, AgentOrder::Stop { forward: id.0 });
@@ -197,12 +203,15 @@ fn without_a_screen_the_agents_program_asks() {
         (Consent::Once, None),
         (Consent::Session, None),
         (Consent::Refused, Some(Refusal::ByPerson)),
+        (Consent::Unanswered, Some(Refusal::Unanswered)),
         (Consent::Nobody, Some(Refusal::Nobody)),
     ] {
         let mut model = offered(Some(AgentAccess::Ask));
         model.mode = Mode::Subcommand;
         ask(&mut model, 1, connect("mysql"));
-        let Some(Outcome::Ask { question, production: false, .. }) = outcome(&model, 1) else { panic!("no question") };
+        let Some(Outcome::Ask { wish }) = outcome(&model, 1) else { panic!("no question") };
+        assert_eq!((wish.target.as_str(), wish.cluster.as_str(), wish.production), ("mysql", "dev", false));
+        let question = wish.question;
         ask(&mut model, 2, AgentOrder::Answer { question: question + 1, consent });
         assert_eq!(refused(&model, 2), Some(Refusal::NoQuestion));
         let order = AgentOrder::Answer { question, consent };
@@ -232,7 +241,7 @@ fn what_others_opened_is_used_and_stays_theirs() {
     press(&mut model, Command::Connect);
     let id = only(&model).spec.id;
     ask(&mut model, 1, connect("mysql"));
-    assert_eq!(outcome(&model, 1), Some(Outcome::Open { forwards: vec![id.0] }));
+    assert_eq!(outcome(&model, 1), Some(Outcome::Open { forwards: vec![id.0], opened: Vec::new() }));
     ask(&mut model, 2, AgentOrder::Stop { forward: id.0 });
     assert_eq!(refused(&model, 2), Some(Refusal::NotOwn));
     model.update(Event::Agent(AgentEvent::Ended { session: SESSION }));
@@ -264,7 +273,7 @@ fn a_session_has_so_many_forwards_and_no_more() {
 }
 
 /// The config is read again, with the target `mysql` changed.
-fn edit(model: &mut Model, change: impl Fn(&mut Target)) -> Vec<Effect> {
+pub fn edit(model: &mut Model, change: impl Fn(&mut Target)) -> Vec<Effect> {
     let mut targets = model.targets.all().to_vec();
     change(&mut targets[0]);
     let settings = model.config.settings().clone();
@@ -281,7 +290,7 @@ fn an_answer_is_about_the_target_as_it_was_asked_about() {
         ask(&mut model, 1, connect("mysql"));
         edit(&mut model, change);
         assert!(!opens(&press_button(&mut model, 2)));
-        assert_eq!(refused(&model, 1), Some(Refusal::NoQuestion));
+        assert_eq!(refused(&model, 1), Some(Refusal::Changed));
     }
     // An edit ends the open forward, and the permission for the session.
     let mut model = offered(Some(AgentAccess::Ask));

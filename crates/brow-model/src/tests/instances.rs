@@ -13,7 +13,7 @@ use crate::types::instance::Report;
 use crate::types::instance::Role;
 use crate::types::instance::StateDetail;
 
-fn shared(id: u64, name: &str, state: RemoteState) -> ForwardReport {
+pub fn shared(id: u64, name: &str, state: RemoteState) -> ForwardReport {
     ForwardReport {
         socket: None,
         id,
@@ -32,9 +32,13 @@ fn shared(id: u64, name: &str, state: RemoteState) -> ForwardReport {
     }
 }
 
+/// The report of a dashboard.
+pub fn report_of(forwards: Vec<ForwardReport>, leaving: bool, ended: Vec<u64>) -> Report {
+    Report { pid: 42, role: Role::Dashboard, forwards, leaving, ended, wants: Vec::new(), asks: Vec::new() }
+}
+
 fn hear(model: &mut Model, forwards: Vec<ForwardReport>) {
-    let report =
-        Report { pid: 42, role: Role::Background, forwards, leaving: false, ended: Vec::new(), wants: Vec::new() };
+    let report = Report { role: Role::Background, ..report_of(forwards, false, Vec::new()) };
     let event = InstanceEvent::Heard { instance: "42-00000000".into(), report };
     assert!(model.update(Event::Instance(event)).is_empty());
     model.arrange();
@@ -86,7 +90,7 @@ fn what_is_stopped_there_is_told_from_what_ends_with_its_instance() {
     model.mode = crate::state::Mode::Subcommand;
     let of = |name: &str| ("42-00000000".to_owned(), name.to_owned());
     let report = |forwards: Vec<ForwardReport>, leaving: bool, ended: Vec<u64>| {
-        let report = Report { pid: 42, role: Role::Dashboard, forwards, leaving, ended, wants: Vec::new() };
+        let report = report_of(forwards, leaving, ended);
         Event::Instance(InstanceEvent::Heard { instance: "42-00000000".into(), report })
     };
     let both = vec![shared(7, "mysql", RemoteState::Live), shared(8, "b", RemoteState::Live)];

@@ -176,6 +176,7 @@ fn hear(model: &mut Model, pod: Option<&PodKey>, draining: Vec<String>) -> Vec<E
         leaving: false,
         ended: Vec::new(),
         wants: Vec::new(),
+        asks: Vec::new(),
     };
     model.update(Event::Instance(InstanceEvent::Heard { instance: "42-0".into(), report }))
 }

@@ -7,6 +7,8 @@ macro_rules! any {
     };
 }
 
+mod agent_limits;
+mod agent_questions;
 mod agents;
 mod attention;
 mod batch;

@@ -249,6 +249,7 @@ fn proxy_pods_are_none_of_its_business() {
         ttl: Ttl::DEFAULT,
         settings: PodSettings::default(),
         on_demand: false,
+        agent: None,
         patience: std::time::Duration::ZERO,
     };
     let effects = applied(&mut model, pod(&request, 1, Phase::Ready));

@@ -7,7 +7,7 @@ use crate::types::forward::ForwardId;
 use crate::types::ttl::Ttl;
 
 /// One connection of an agent to an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
 /// The mark of a forward that an agent opened.
@@ -19,6 +19,26 @@ pub struct AgentMark {
     pub client: String,
     /// The end of its time.
     pub until: DateTime<Utc>,
+    /// The consent that it was opened with.
+    pub grant: Grant,
+}
+
+impl AgentMark {
+    /// Returns the time left to it, for a pod that is created now.
+    pub(crate) fn left(&self, now: DateTime<Utc>) -> Option<Ttl> {
+        Ttl::from_secs(u64::try_from((self.until - now).num_seconds()).unwrap_or_default().max(1))
+    }
+}
+
+/// The consent that something needs or has, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grant {
+    /// That of the config alone.
+    Config,
+    /// That of a person, outside production.
+    Person,
+    /// That of a person, in production.
+    Production,
 }
 
 /// An order of an agent.
@@ -51,6 +71,11 @@ pub enum AgentOrder {
         question: u64,
         consent: Consent,
     },
+    /// Take an order back that nobody waits for any more: close its question, and what it opened.
+    Withdraw {
+        /// The order's number in the session.
+        order: u64,
+    },
 }
 
 /// The answer to an agent's question.
@@ -63,15 +88,21 @@ pub enum Consent {
     Once,
     /// As long as this session lasts, unless it is in production, where each time is asked.
     Session,
+    /// Nobody answered.
+    Unanswered,
     /// Nobody could be asked.
     Nobody,
 }
 
 /// A wish of an agent that a person is asked about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentWish {
+    #[serde(skip)]
     pub session: SessionId,
-    /// The number of the question.
+    /// The other instance that asks; `None`: this one.
+    #[serde(skip)]
+    pub instance: Option<String>,
+    /// The number of the question, in its instance.
     pub question: u64,
     /// The name that the agent's program gives itself.
     pub client: String,
@@ -84,6 +115,8 @@ pub struct AgentWish {
     pub place: AgentPlace,
     /// The time for which it wants the forward.
     pub ttl: Ttl,
+    /// The time after which the question counts as refused.
+    pub within: Ttl,
     pub deed: Deed,
 }
 
@@ -91,7 +124,8 @@ pub struct AgentWish {
 pub type AgentPlace = (String, String, Option<String>, String);
 
 /// The deed that a wish is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Deed {
     /// Open a forward.
     Connect {
@@ -110,20 +144,15 @@ pub enum Outcome {
     Open {
         /// Their numbers.
         forwards: Vec<u64>,
+        /// The numbers of those that were opened for this order.
+        opened: Vec<u64>,
     },
     /// The forward lasts until then.
     Renewed { until: DateTime<Utc> },
     /// The forward is closed.
     Stopped,
     /// There is no screen: the agent's program has to ask its user, and to pass on the [answer](AgentOrder::Answer).
-    Ask {
-        /// The number of the question.
-        question: u64,
-        /// The time that the agent asks for.
-        ttl: Ttl,
-        /// True if the config marks the cluster as production.
-        production: bool,
-    },
+    Ask { wish: Box<AgentWish> },
     /// It is not done.
     Refused(Refusal),
 }
@@ -150,6 +179,15 @@ pub enum Refusal {
     TooMany,
     /// There is no such question any more.
     NoQuestion,
+    /// The target was changed while a person was asked about it.
+    Changed,
+}
+
+impl AgentWish {
+    /// Returns every text in it that a screen shows.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        [&self.client, &self.target, &self.cluster].into_iter().map(String::as_str)
+    }
 }
 
 /// The most forwards that a session has at a time.

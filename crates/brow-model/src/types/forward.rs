@@ -1,6 +1,7 @@
 //! Forwards: a listener on this machine and the way from it to a target.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::types::traffic::{Counts, Traffic, TunnelInfo};
 use crate::types::workload::Destination;
 
 /// Names one forward for as long as the program runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ForwardId(pub u64);
 
 /// The specification of a forward.

@@ -1,5 +1,6 @@
 //! Settings of forwards: on demand or not, timeouts, renewal, probes.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -42,13 +43,15 @@ impl LocalUsers {
     }
 }
 
-/// The access of agents to a target. A target without any is not offered to them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The access of agents to a target, the least strict first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AgentAccess {
     /// Agents may connect to it.
     Allowed,
     /// They may once a person has agreed.
     Ask,
+    /// It is not offered to them.
+    Denied,
 }
 
 impl AgentAccess {
@@ -57,12 +60,36 @@ impl AgentAccess {
         match self {
             Self::Allowed => "true",
             Self::Ask => "ask",
+            Self::Denied => "false",
         }
     }
 
     /// Returns the access of that name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Allowed, Self::Ask].into_iter().find(|access| access.name() == name)
+        [Self::Allowed, Self::Ask, Self::Denied].into_iter().find(|access| access.name() == name)
+    }
+}
+
+/// The settings of coding agents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentSettings {
+    /// The access to targets that have a tag and say nothing themselves.
+    pub tags: BTreeMap<String, AgentAccess>,
+    /// The time after which a question that nobody has answered counts as refused: a minute at most.
+    pub answer_timeout: Ttl,
+}
+
+impl Default for AgentSettings {
+    fn default() -> Self {
+        Self { tags: BTreeMap::new(), answer_timeout: Ttl::MINUTE }
+    }
+}
+
+impl AgentSettings {
+    /// Returns the access of agents to a target that is offered to them: its own, else the strictest of its tags.
+    pub fn access(&self, own: Option<AgentAccess>, tags: &[String]) -> Option<AgentAccess> {
+        let of_tags = || tags.iter().filter_map(|tag| self.tags.get(tag)).max().copied();
+        own.or_else(of_tags).filter(|access| *access != AgentAccess::Denied)
     }
 }
 
@@ -93,7 +120,7 @@ pub struct ForwardSettings {
     pub local_address: Option<IpAddr>,
     /// The path of a Unix socket to listen on. Only targets have it.
     pub local_socket: Option<String>,
-    /// The access of agents; `None`: the target is not offered to them. Only targets have it.
+    /// The access of agents; `None`: that which its tags have. Only targets have it.
     pub agent: Option<AgentAccess>,
 }
 

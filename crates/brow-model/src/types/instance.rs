@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::types::agent::AgentWish;
 use crate::types::forward::{Forward, ForwardState};
 
 /// The report of an instance.
@@ -24,6 +25,9 @@ pub struct Report {
     /// The targets that it was asked to forward: where another instance has them, it takes them over when that ends.
     #[serde(default)]
     pub wants: Vec<String>,
+    /// The questions of agents that dashboards are to ask.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asks: Vec<AgentWish>,
 }
 
 /// The kind of an instance.
@@ -121,6 +125,8 @@ pub struct RemoteInstance {
     pub silent: bool,
     /// The targets that it was asked to forward.
     pub wants: Vec<String>,
+    /// The numbers of the questions that it has had asked, as it reported last.
+    pub asks: Vec<u64>,
 }
 
 /// A forward of another instance.
@@ -186,10 +192,12 @@ impl RemoteState {
 impl Report {
     /// Every text in it: what a screen shows.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.forwards.iter().flat_map(|forward| {
+        let asked = self.asks.iter().flat_map(AgentWish::texts);
+        let forwards = self.forwards.iter().flat_map(|forward| {
             let ForwardReport { name, cluster, namespace, local, socket, pod, draining, agent, .. } = forward;
             let given = socket.iter().chain(pod).chain(agent).chain(draining);
             [name, cluster, namespace, local].into_iter().chain(given).map(String::as_str)
-        })
+        });
+        forwards.chain(asked)
     }
 }

@@ -105,6 +105,8 @@ pub struct PodRequest {
     pub settings: PodSettings,
     /// True if it is created on demand, and deleted once it is unused.
     pub on_demand: bool,
+    /// The name of the agent's program that it is for, which is not for the pod either.
+    pub agent: Option<String>,
     /// For how long it is asked for again while the server is busy.
     pub patience: Duration,
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::types::forward_settings::ForwardSettings;
+use crate::types::forward_settings::{AgentSettings, ForwardSettings};
 use crate::types::port_plan::PortPlan;
 use crate::types::ttl::Ttl;
 
@@ -330,6 +330,7 @@ pub struct Settings {
     pub forward: ForwardSettings,
     /// Per cluster, by context name.
     pub clusters: BTreeMap<String, ClusterSettings>,
+    pub agents: AgentSettings,
     /// Changes to the key table.
     pub keys: Vec<KeyOverride>,
 }
@@ -354,6 +355,7 @@ impl Default for Settings {
             connection_strings: BTreeMap::new(),
             forward: ForwardSettings::built_in(),
             clusters: BTreeMap::new(),
+            agents: AgentSettings::default(),
             keys: Vec::new(),
         }
     }

@@ -1,24 +1,19 @@
 //! Coding agents: what they ask for is done as far as the config lets them, and a person where it has to be asked.
 
-use chrono::TimeDelta;
-
-use crate::language::effect::{Effect, TerminalEffect};
+use crate::language::effect::Effect;
 use crate::language::event::AgentEvent;
-use crate::language::log::{Entry, Level, Message};
-use crate::screen::dialog::{Dialog, Question};
+use crate::language::log::{Level, Message};
 use crate::state::Model;
-use crate::state::agents::AgentQuestion;
 use crate::types::agent::{
-    AgentMark, AgentOrder, AgentPlace, AgentWish, Consent, Deed, MAX_AGENT_FORWARDS, Outcome, Refusal, SessionId,
+    AgentMark, AgentOrder, AgentPlace, AgentWish, Deed, Grant, MAX_AGENT_FORWARDS, Outcome, Refusal, SessionId,
 };
 use crate::types::forward::{Forward, ForwardId};
 use crate::types::forward_settings::AgentAccess;
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
+use crate::types::workload::Destination;
 use crate::update::demand::span;
-
-/// The time after which a question that nobody has answered counts as refused.
-const QUESTION_TIMEOUT: TimeDelta = TimeDelta::seconds(60);
+use crate::update::open::{Manner, leads_to};
 
 impl Model {
     pub(crate) fn on_agent(&mut self, event: AgentEvent, out: &mut Vec<Effect>) {
@@ -35,16 +30,19 @@ impl Model {
                     }
                     AgentOrder::Stop { forward } => Some(self.stop_for_agent(session, ForwardId(forward), out)),
                     AgentOrder::Answer { question, consent } => {
-                        let answered =
-                            self.unattended() && self.answer_agent((session, question), consent, Some(number), out);
-                        (!answered).then_some(Outcome::Refused(Refusal::NoQuestion))
+                        Some(self.answer_by_client(session, question, consent, out))
+                    }
+                    AgentOrder::Withdraw { order } => {
+                        self.withdraw_order(session, order, out);
+                        None
                     }
                 };
                 self.note_outcome(session, number, outcome);
             }
+            AgentEvent::Answered { question, consent } => self.answer_agent(question, consent, out),
             AgentEvent::Ended { session } => {
                 if let Some(question) = self.agents.end(session).and_then(|ended| ended.question) {
-                    self.close_question(question.wish.question);
+                    self.close_question(None, question.wish.question);
                 }
                 for id in self.forwards.ids(|forward| is_of(forward, session)) {
                     self.stop_forward(id, out);
@@ -53,10 +51,25 @@ impl Model {
         }
     }
 
-    fn note_outcome(&mut self, session: SessionId, number: u64, outcome: Option<Outcome>) {
+    pub(crate) fn note_outcome(&mut self, session: SessionId, number: u64, outcome: Option<Outcome>) {
         if let (Some(at), Some(outcome)) = (self.agents.get_mut(session), outcome) {
             at.note(number, outcome);
         }
+    }
+
+    /// Returns the access of agents to a target that is offered to them.
+    pub fn agent_access(&self, target: &Target) -> Option<AgentAccess> {
+        self.config.settings().agents.access(target.forward.agent, &target.tags)
+    }
+
+    /// Returns the consent that agents need for a target; `None` if it is not offered to them.
+    pub(crate) fn needed_grant(&self, target: &Target) -> Option<Grant> {
+        let access = self.agent_access(target)?;
+        Some(match access {
+            _ if self.is_production(&target.cluster) => Grant::Production,
+            AgentAccess::Ask => Grant::Person,
+            AgentAccess::Allowed | AgentAccess::Denied => Grant::Config,
+        })
     }
 
     /// Grants a wish, asks a person about it or refuses it. `None`: the outcome is not known yet.
@@ -70,52 +83,44 @@ impl Model {
     ) -> Option<Outcome> {
         let saved = self.target(target).filter(|target| !self.targets.is_temporary(&target.name));
         let Some(target) = saved.cloned() else { return Some(Outcome::Refused(Refusal::NoTarget)) };
-        let Some(access) = target.forward.agent else { return Some(Outcome::Refused(Refusal::NotOffered)) };
-        let (question, production) = (self.next_number(), self.is_production(&target.cluster));
+        let Some(needed) = self.needed_grant(&target) else { return Some(Outcome::Refused(Refusal::NotOffered)) };
+        let question = self.next_number();
         let at = self.agents.get_mut(session)?;
         let wish = AgentWish {
             session,
+            instance: None,
             question,
             client: at.client.clone(),
             target: target.name.clone(),
             cluster: target.cluster.clone(),
-            production,
+            production: needed == Grant::Production,
             place: place_of(&target),
             ttl: ttl.unwrap_or(Ttl::QUARTER).min(self.config.settings().max_ttl),
+            within: self.config.settings().agents.answer_timeout,
             deed,
         };
         if at.refused.contains(&target.name) {
             return Some(Outcome::Refused(Refusal::ByPerson));
         }
-        let needs_no_answer = access == AgentAccess::Allowed || at.allowed.contains(&wish.place);
-        let is_open = |at: &Forward| at.spec.target == target.name && is_of(at, session) && !at.has_failed();
-        let open = self.forwards.ids(is_open);
-        if matches!(deed, Deed::Connect { .. }) && !open.is_empty() {
-            return Some(Outcome::Open { forwards: open.into_iter().map(|id| id.0).collect() });
+        let is_allowed = needed == Grant::Person && at.allowed.contains(&wish.place);
+        if let (Deed::Connect { .. }, Some(open)) = (deed, self.own_forwards(&target, session)) {
+            return Some(Outcome::Open { forwards: open, opened: Vec::new() });
         }
-        if needs_no_answer && !production {
-            return Some(self.grant(&wish, &target, out));
+        if needed == Grant::Config || is_allowed {
+            return Some(self.grant(&wish, &target, needed, out));
         }
-        let at = self.agents.get_mut(session)?;
-        if at.question.is_some() {
-            return Some(Outcome::Refused(Refusal::Busy));
-        }
-        at.question = Some(AgentQuestion { wish: wish.clone(), number, until: self.now + QUESTION_TIMEOUT });
-        if self.unattended() {
-            return Some(Outcome::Ask { question, ttl: wish.ttl, production });
-        }
-        let entry = Entry {
-            at: self.now,
-            level: Level::Warning,
-            message: Message::AgentAsks,
-            thing: wish.target.clone(),
-            detail: wish.client.clone(),
-            words: String::new(),
-        };
-        out.push(Effect::Terminal(TerminalEffect::Notify(entry)));
-        self.note(Level::Warning, Message::AgentAsks, &wish.target, &wish.client);
-        self.ask(Question::Agent(Box::new(wish)));
-        None
+        self.put_question(wish, number, out)
+    }
+
+    /// Returns the forwards of a session to all ports of a target, if it has them.
+    fn own_forwards(&self, target: &Target, session: SessionId) -> Option<Vec<u64>> {
+        let own = |address| self.open_at(target, address).filter(|forward| is_of(forward, session));
+        target.address.singles().iter().map(|address| own(address).map(|forward| forward.spec.id.0)).collect()
+    }
+
+    /// Returns the forward of this instance to a port of a target.
+    fn open_at(&self, target: &Target, address: &Destination) -> Option<&Forward> {
+        self.forwards.all().values().find(|forward| leads_to(forward, target, address) && !forward.has_failed())
     }
 
     fn wish_renewal(
@@ -135,67 +140,52 @@ impl Model {
 
     fn stop_for_agent(&mut self, session: SessionId, id: ForwardId, out: &mut Vec<Effect>) -> Outcome {
         let own = self.forwards.all().get(&id).filter(|forward| is_of(forward, session));
-        let Some((target, mark)) = own.and_then(|forward| Some((forward.spec.target.clone(), forward.agent.clone()?)))
-        else {
+        if own.is_none() {
             return Outcome::Refused(Refusal::NotOwn);
-        };
-        self.audit_agent("agent-stop", &target, &mark.client, out);
-        self.stop_forward(id, out);
+        }
+        self.end_forward_of_agent("agent-stop", id, out);
         Outcome::Stopped
     }
 
-    /// Takes in the answer to a question. Its outcome is that of the order that waits for it, or of `number`. Returns
-    /// false if the question is not open any more.
-    pub(crate) fn answer_agent(
-        &mut self,
-        (session, question): (SessionId, u64),
-        consent: Consent,
-        number: Option<u64>,
-        out: &mut Vec<Effect>,
-    ) -> bool {
-        let Some(AgentQuestion { wish, number: asked, .. }) = self.agents.take_question(session, question) else {
-            return false;
-        };
-        // The target may have been edited since the question.
-        let target = self.target(&wish.target).cloned();
-        let is_same = target.as_ref().is_some_and(|target| {
-            let production = self.is_production(&target.cluster);
-            place_of(target) == wish.place && target.forward.agent.is_some() && production == wish.production
-        });
-        let refusal = match consent {
-            Consent::Once | Consent::Session if !is_same => Some(Refusal::NoQuestion),
-            Consent::Refused => Some(Refusal::ByPerson),
-            Consent::Nobody => Some(Refusal::Nobody),
-            Consent::Once | Consent::Session => None,
-        };
-        if let Some(at) = self.agents.get_mut(wish.session) {
-            match consent {
-                Consent::Refused => drop(at.refused.insert(wish.target.clone())),
-                Consent::Session if is_same => drop(at.allowed.insert(wish.place.clone())),
-                Consent::Session | Consent::Once | Consent::Nobody => {}
-            }
+    /// Closes a forward of an agent, and writes why.
+    fn end_forward_of_agent(&mut self, action: &'static str, id: ForwardId, out: &mut Vec<Effect>) {
+        if let Some(forward) = self.forwards.all().get(&id)
+            && let Some(mark) = &forward.agent
+        {
+            self.audit_agent(action, &forward.spec.target, &mark.client, out);
         }
-        let outcome = match (refusal, target) {
-            (Some(refusal), _) => self.refuse(&wish, refusal, out),
-            (None, Some(target)) => self.grant(&wish, &target, out),
-            (None, None) => Outcome::Refused(Refusal::NoTarget),
-        };
-        self.note_outcome(wish.session, number.unwrap_or(asked), Some(outcome));
-        true
+        self.stop_forward(id, out);
     }
 
-    fn refuse(&mut self, wish: &AgentWish, refusal: Refusal, out: &mut Vec<Effect>) -> Outcome {
+    /// Takes back an order that nobody waits for any more.
+    fn withdraw_order(&mut self, session: SessionId, order: u64, out: &mut Vec<Effect>) {
+        for asked in self.agents.take_questions(|asked| asked.wish.session == session && asked.number == order) {
+            self.close_question(None, asked.wish.question);
+        }
+        let Some(at) = self.agents.all().get(&session) else { return };
+        let opened =
+            at.outcomes().iter().filter(|(number, _)| *number == order).filter_map(|(_, outcome)| match outcome {
+                Outcome::Open { opened, .. } => Some(opened.clone()),
+                _ => None,
+            });
+        for id in opened.flatten().collect::<Vec<_>>() {
+            // It may be a person's by now.
+            self.stop_for_agent(session, ForwardId(id), out);
+        }
+    }
+
+    pub(crate) fn refuse(&mut self, wish: &AgentWish, refusal: Refusal, out: &mut Vec<Effect>) -> Outcome {
         self.audit_agent("agent-refused", &wish.target, &wish.client, out);
         Outcome::Refused(refusal)
     }
 
     /// Does what an agent wishes.
-    fn grant(&mut self, wish: &AgentWish, target: &Target, out: &mut Vec<Effect>) -> Outcome {
+    pub(crate) fn grant(&mut self, wish: &AgentWish, target: &Target, grant: Grant, out: &mut Vec<Effect>) -> Outcome {
         let until = self.now + span(wish.ttl.duration());
-        let mark = AgentMark { session: wish.session, client: wish.client.clone(), until };
+        let mark = AgentMark { session: wish.session, client: wish.client.clone(), until, grant };
         let outcome = match wish.deed {
             Deed::Connect { on_demand } => self.connect_for_agent(&mark, target, on_demand, out),
-            Deed::Renew(id) => self.renew_for_agent(id, &mark, out),
+            Deed::Renew(id) => self.renew_for_agent(id, (&mark, wish.ttl), out),
         };
         let action = match (&outcome, wish.deed) {
             (Outcome::Refused(_), _) => "agent-refused",
@@ -214,32 +204,52 @@ impl Model {
         on_demand: bool,
         out: &mut Vec<Effect>,
     ) -> Outcome {
-        let has = |model: &Self| model.forwards.ids(|at| at.spec.target == target.name && !at.has_failed());
-        let mut open = has(self);
         let singles = target.address.singles();
-        open.extend(singles.iter().filter_map(|address| Some(self.elsewhere(target, address)?.0)));
-        if open.is_empty() {
-            if self.forwards.ids(|forward| is_of(forward, mark.session)).len() >= MAX_AGENT_FORWARDS {
-                return Outcome::Refused(Refusal::TooMany);
+        let there = |address| {
+            let own = self.open_at(target, address).map(|forward| forward.spec.id);
+            own.or_else(|| self.elsewhere(target, address).map(|(id, _)| id))
+        };
+        let there: Vec<Option<ForwardId>> = singles.iter().map(there).collect();
+        let missing = there.iter().filter(|id| id.is_none()).count();
+        let own = self.forwards.ids(|forward| is_of(forward, mark.session)).len();
+        if missing > 0 && own + missing > MAX_AGENT_FORWARDS {
+            return Outcome::Refused(Refusal::TooMany);
+        }
+        let (mut forwards, mut opened) = (Vec::new(), Vec::new());
+        for (address, there) in singles.iter().zip(there) {
+            if let Some(id) = there {
+                forwards.push(id.0);
+            } else if let Some(id) = self.open_for_agent(mark, (target, address), on_demand, out) {
+                forwards.push(id.0);
+                opened.push(id.0);
             }
-            // Its pod is deleted with it, as that of any forward on demand.
-            self.open_forward_as(target, true, out);
-            open = has(self);
-            for id in &open {
-                if let Some(forward) = self.forwards.get_mut(*id) {
-                    forward.agent = Some(mark.clone());
-                    if let Some(demand) = forward.demand.filter(|_| !on_demand) {
-                        self.on_wanted(*id, demand.round, out);
-                    }
-                }
-            }
+        }
+        if missing > 0 {
             self.note(Level::Info, Message::AgentConnected, &target.name, &mark.client);
         }
-        Outcome::Open { forwards: open.into_iter().map(|id| id.0).collect() }
+        Outcome::Open { forwards, opened }
+    }
+
+    fn open_for_agent(
+        &mut self,
+        mark: &AgentMark,
+        (target, address): (&Target, &Destination),
+        on_demand: bool,
+        out: &mut Vec<Effect>,
+    ) -> Option<ForwardId> {
+        // Its pod is deleted with it, as that of any forward on demand.
+        let manner = Manner { on_demand: true, had: None, agent: Some(mark.clone()) };
+        self.open_forward_to(target, address, manner, out);
+        let forward = self.open_at(target, address)?;
+        let (id, demand) = (forward.spec.id, forward.demand);
+        if let Some(demand) = demand.filter(|_| !on_demand) {
+            self.on_wanted(id, demand.round, out);
+        }
+        Some(id)
     }
 
     /// Begins the time of an agent's forward anew, and replaces its pod if that ends before.
-    fn renew_for_agent(&mut self, id: ForwardId, mark: &AgentMark, out: &mut Vec<Effect>) -> Outcome {
+    fn renew_for_agent(&mut self, id: ForwardId, (mark, ttl): (&AgentMark, Ttl), out: &mut Vec<Effect>) -> Outcome {
         let Some(forward) = self.forwards.get_mut(id).filter(|forward| is_of(forward, mark.session)) else {
             return Outcome::Refused(Refusal::NotOwn);
         };
@@ -250,38 +260,43 @@ impl Model {
         if let Some((key, left)) = left
             && self.now + left < mark.until
         {
-            self.renew(&key, None, out);
+            self.renew(&key, Some(ttl), out);
         }
         Outcome::Renewed { until: mark.until }
     }
 
     /// Refuses the questions that nobody has answered, and closes forwards of agents whose time is up.
     pub(crate) fn check_agents(&mut self, out: &mut Vec<Effect>) {
-        for AgentQuestion { wish, number, .. } in self.agents.take_unanswered(self.now) {
-            self.close_question(wish.question);
-            let outcome = self.refuse(&wish, Refusal::Unanswered, out);
-            self.note_outcome(wish.session, number, Some(outcome));
-            self.note(Level::Info, Message::AgentUnanswered, wish.target, wish.client);
-        }
+        self.refuse_unanswered(out);
         let now = self.now;
         for id in self.forwards.ids(|forward| forward.agent.as_ref().is_some_and(|mark| mark.until <= now)) {
-            self.stop_forward(id, out);
+            self.end_forward_of_agent("agent-expired", id, out);
         }
     }
 
-    /// Closes the dialog of a question.
-    fn close_question(&mut self, number: u64) {
-        let asks = |dialog: &Dialog| match dialog {
-            Dialog::Confirm { question: Question::Agent(wish), .. } => wish.question == number,
-            _ => false,
+    /// Closes forwards of agents to targets that lead elsewhere now, are offered no longer, or need more consent than
+    /// there was: agents have to ask again.
+    pub(crate) fn withdraw_from_agents(&mut self, before: &[Target], out: &mut Vec<Effect>) {
+        let is_over = |forward: &Forward, mark: &AgentMark| {
+            let is_its = |target: &&Target| target.name == forward.spec.target;
+            let (was, now) = (before.iter().find(is_its), self.targets.all().iter().find(is_its));
+            let moved = |now: &Target| was.is_some_and(|was| place_of(was) != place_of(now));
+            let lets = |now: &Target| self.needed_grant(now).is_some_and(|needed| needed <= mark.grant);
+            now.is_none_or(|now| moved(now) || !lets(now))
         };
-        self.screen.dialogs.retain(|dialog| !asks(dialog));
-        self.screen.unarranged = true;
+        let ended = self.forwards.all().values().filter_map(|forward| {
+            let mark = forward.agent.as_ref().filter(|mark| is_over(forward, mark))?;
+            Some((forward.spec.id, forward.spec.target.clone(), mark.client.clone()))
+        });
+        for (id, target, client) in ended.collect::<Vec<_>>() {
+            self.end_forward_of_agent("agent-withdrawn", id, out);
+            self.note(Level::Warning, Message::AgentWithdrawn, target, client);
+        }
     }
 }
 
 /// Returns where a target leads.
-fn place_of(target: &Target) -> AgentPlace {
+pub(crate) fn place_of(target: &Target) -> AgentPlace {
     (target.name.clone(), target.cluster.clone(), target.namespace.clone(), target.address.to_string())
 }
 

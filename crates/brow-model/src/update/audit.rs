@@ -3,32 +3,45 @@
 use crate::language::effect::{AuditEntry, Effect, StoreEffect, TargetEdit};
 use crate::language::fault::{Fault, What};
 use crate::state::Model;
+use crate::types::forward::Forward;
+use crate::types::proxy::PodSelector;
 use crate::types::target::Target;
 
 impl Model {
-    /// Writes a line of the audit log.
-    pub(crate) fn audit(
+    /// Writes what became of a forward.
+    pub(crate) fn audit_forward(
         &self,
         action: &'static str,
-        thing: &str,
-        location: Option<(&str, &str)>,
+        forward: &Forward,
         fault: Option<What>,
         out: &mut Vec<Effect>,
     ) {
-        self.write(action, thing.to_owned(), location.unzip(), fault, out);
+        let PodSelector { cluster, namespace, .. } = &forward.spec.selector;
+        let agent = forward.agent.as_ref().map(|mark| mark.client.clone());
+        self.write(action, forward.spec.target.clone(), (Some(cluster), Some(namespace)), (agent, fault), out);
+    }
+
+    /// Writes what became of a pod, for an agent's forward or a person's.
+    pub(crate) fn audit_pod(
+        &self,
+        (action, thing): (&'static str, &str),
+        (cluster, namespace): (&str, &str),
+        agent: Option<String>,
+        fault: Option<What>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.write(action, thing.to_owned(), (Some(cluster), Some(namespace)), (agent, fault), out);
     }
 
     /// Writes what an agent asked for, by the name of its program.
     pub(crate) fn audit_agent(&self, action: &'static str, target: &str, agent: &str, out: &mut Vec<Effect>) {
-        let cluster = self.target(target).map(|target| target.cluster.clone());
-        let (thing, agent) = (target.to_owned(), Some(agent.to_owned()));
-        let entry = AuditEntry { at: self.now, action, thing, cluster, namespace: None, agent, fault: None };
-        out.push(Effect::Store(StoreEffect::Audit(entry)));
+        let cluster = self.target(target).map(|target| target.cluster.as_str());
+        self.write(action, target.to_owned(), (cluster, None), (Some(agent.to_owned()), None), out);
     }
 
     /// Writes what became of a connection.
     pub(crate) fn audit_cluster(&self, action: &'static str, name: &str, fault: Option<What>, out: &mut Vec<Effect>) {
-        self.write(action, name.to_owned(), (Some(name), None), fault, out);
+        self.write(action, name.to_owned(), (Some(name), None), (None, fault), out);
     }
 
     /// Writes what became of edits: all made, or with the fault of a save. A file that contradicts an edit refuses
@@ -42,7 +55,7 @@ impl Model {
             let target = edit.targets()[0];
             let location = (Some(&*target.cluster), target.namespace.as_deref());
             let fault = fault.filter(|fault| refused(fault, edit)).map(|fault| fault.what);
-            self.write(edit.action(), edit.thing(), location, fault, out);
+            self.write(edit.action(), edit.thing(), location, (None, fault), out);
         }
     }
 
@@ -51,11 +64,11 @@ impl Model {
         action: &'static str,
         thing: String,
         (cluster, namespace): (Option<&str>, Option<&str>),
-        fault: Option<What>,
+        (agent, fault): (Option<String>, Option<What>),
         out: &mut Vec<Effect>,
     ) {
         let (cluster, namespace) = (cluster.map(str::to_owned), namespace.map(str::to_owned));
-        let entry = AuditEntry { at: self.now, action, thing, cluster, namespace, agent: None, fault };
+        let entry = AuditEntry { at: self.now, action, thing, cluster, namespace, agent, fault };
         out.push(Effect::Store(StoreEffect::Audit(entry)));
     }
 }

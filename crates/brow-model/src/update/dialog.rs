@@ -201,7 +201,7 @@ impl Model {
             Question::OtherPort { spec, port, .. } if yes => self.restart_forward(spec.id, Some(port), out),
             Question::Agent(wish) => {
                 let consent = [Consent::Refused, Consent::Once, Consent::Session].get(button).copied();
-                self.answer_agent((wish.session, wish.question), consent.unwrap_or(Consent::Refused), None, out);
+                self.answer_wish(*wish, consent.unwrap_or(Consent::Refused), out);
             }
             Question::Restore(open) => self.answer_restore(&open, yes, out),
             Question::Import { targets, .. } => {

@@ -162,7 +162,6 @@ impl Model {
     /// It cannot listen.
     fn on_not_bound(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
         let Some(forward) = self.forwards.get_mut(id) else { return };
-        let target = forward.spec.target.clone();
         // It carries nothing: it keeps no pod.
         forward.route = Route::Failed;
         forward.fault = Some(fault.clone());
@@ -175,7 +174,7 @@ impl Model {
             let question = Question::OtherPort { spec, port, fault: Box::new(fault.clone()) };
             self.ask(question);
         }
-        self.audit("open-forward", &target, None, Some(fault.what), out);
+        self.audit_forward("open-forward", &failed, Some(fault.what), out);
         self.fail(fault);
         self.count_opened(id, false);
     }
@@ -207,12 +206,10 @@ impl Model {
     pub(crate) fn stop_forward(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
         if let Some(forward) = self.forwards.remove(id) {
             self.screen.unarranged = true;
-            let spec = forward.spec.clone();
-            let location = Some((spec.selector.cluster.as_str(), spec.selector.namespace.as_str()));
-            self.audit("close-forward", &spec.target, location, None, out);
+            self.audit_forward("close-forward", &forward, None, out);
             out.push(Effect::Forward(ForwardEffect::Close { id }));
             self.on_forward_closed(&forward, out);
-            self.note(Level::Info, Message::ForwardClosed, spec.target, "");
+            self.note(Level::Info, Message::ForwardClosed, forward.spec.target, "");
         }
     }
 

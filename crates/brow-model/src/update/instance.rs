@@ -44,7 +44,9 @@ impl Model {
         let failed = self.forwards.all().values().filter(|forward| forward.state() == ForwardState::Failed);
         let ended = self.forwards.ended().into_iter().flatten().copied().chain(failed.map(|forward| forward.spec.id.0));
         let (ended, wants) = (ended.collect(), self.targets.wants().iter().cloned().collect());
-        Report { pid, role, forwards: forwards.collect(), leaving: self.forwards.ended().is_some(), ended, wants }
+        let by_dashboards = self.agents.questions().filter(|question| !question.by_client);
+        let asks = by_dashboards.map(|question| question.wish.clone()).collect();
+        Report { pid, role, forwards: forwards.collect(), leaving: self.forwards.ended().is_some(), ended, wants, asks }
     }
 
     /// Returns the time at which the pod of a forward ends, unless it is renewed in time.
@@ -64,20 +66,25 @@ impl Model {
                     self.remember_ports_of(&instance);
                 }
                 self.note_stopped(&instance, &report);
+                self.hear_questions(&instance, &report.asks, out);
                 let counter = &mut self.counter;
                 self.instances.replace(&instance, report, || {
                     *counter += 1;
                     *counter
                 });
+                self.ask_without_dashboard();
                 self.delete_drained_pods(out);
             }
             InstanceEvent::Gone { instance } => {
                 self.remember_ports_of(&instance);
+                self.hear_questions(&instance, &[], out);
                 self.instances.remove(&instance);
+                self.ask_without_dashboard();
                 self.delete_drained_pods(out);
             }
             InstanceEvent::Unheard { instance, pid } => {
                 self.instances.mark_silent(instance, pid);
+                self.ask_without_dashboard();
                 self.fail(Fault::new(What::InstanceUnheard, pid.to_string(), ""));
             }
             InstanceEvent::Known => {

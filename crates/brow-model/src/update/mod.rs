@@ -2,6 +2,7 @@
 
 mod action;
 mod agent;
+mod agent_question;
 mod arrange;
 mod attention;
 mod audit;

@@ -7,6 +7,7 @@ use crate::language::effect::{Effect, TargetEdit};
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::Question;
 use crate::state::Model;
+use crate::types::forward_settings::AgentAccess;
 use crate::types::offer::{LeftOut, Offer, OnConflict, Outcome, OutcomeCounts};
 use crate::types::target::Target;
 use crate::types::workload::Destination;
@@ -132,7 +133,12 @@ impl Model {
         let free = |name: &&String| self.target(name).is_none();
         let name = offer.names.iter().find(free).cloned();
         let name = name.unwrap_or_else(|| self.free_name(&offer.target.name));
-        Target { name, local_port: port, ..offer.target }
+        let mut target = Target { name, local_port: port, ..offer.target };
+        if target.forward.agent.is_none() && self.agent_access(&target).is_some() {
+            // Its tags are somebody else's words.
+            target.forward.agent = Some(AgentAccess::Denied);
+        }
+        target
     }
 
     /// Returns the local port of an offer, else one of the port plan that is free.

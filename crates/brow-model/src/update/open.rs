@@ -6,6 +6,7 @@ use crate::language::effect::{Effect, ForwardEffect};
 use crate::language::log::{Level, Message};
 use crate::screen::focus::Pane;
 use crate::state::Model;
+use crate::types::agent::AgentMark;
 use crate::types::epoch::Epoch;
 use crate::types::forward::{Forward, ForwardId, ForwardSpec, ForwardState, port_name};
 use crate::types::proxy::{Phase, PodKey, ProxyPod};
@@ -26,6 +27,22 @@ pub(crate) fn places_of(target: &Target, address: &Destination) -> (Vec<IpAddr>,
     (target.forward.local_address.map_or_else(|| LOOPBACK.to_vec(), |ip| vec![ip]), socket)
 }
 
+/// Returns true if a forward is that to one port of a target.
+pub(crate) fn leads_to(forward: &Forward, target: &Target, address: &Destination) -> bool {
+    let several = target.address.workload().is_some_and(|workload| !workload.more.is_empty());
+    forward.spec.target == target.name && (!several || forward.spec.address == *address)
+}
+
+/// The manner in which a forward is opened.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Manner {
+    pub on_demand: bool,
+    /// The local port that an earlier run had.
+    pub had: Option<u16>,
+    /// The agent that it is for.
+    pub agent: Option<AgentMark>,
+}
+
 impl Model {
     /// Opens a forward to each port of a target, through a pod of its own which is asked for where there is none; on
     /// demand where the config wants it so.
@@ -36,21 +53,20 @@ impl Model {
     /// The same, on demand or not.
     pub(crate) fn open_forward_as(&mut self, target: &Target, on_demand: bool, out: &mut Vec<Effect>) {
         for address in &target.address.singles() {
-            self.open_forward_to(target, address, (on_demand, None), out);
+            self.open_forward_to(target, address, Manner { on_demand, ..Manner::default() }, out);
         }
     }
 
-    /// Opens a forward to one port of a target, on demand or not, on the local port that an earlier run had, if any.
+    /// Opens a forward to one port of a target.
     pub(crate) fn open_forward_to(
         &mut self,
         target: &Target,
         address: &Destination,
-        (on_demand, had): (bool, Option<u16>),
+        manner: Manner,
         out: &mut Vec<Effect>,
     ) {
-        let several = target.address.workload().is_some_and(|workload| !workload.more.is_empty());
-        let same = |forward: &&Forward| !several || forward.spec.address == *address;
-        let open = self.forwards_of(&target.name).filter(same).find(|forward| !forward.has_failed());
+        let same = |forward: &Forward| leads_to(forward, target, address);
+        let open = self.forwards.all().values().find(|forward| same(forward) && !forward.has_failed());
         if let Some(forward) = open {
             let (id, local, broken) = (forward.spec.id, forward.local(), forward.state() == ForwardState::Broken);
             let lost = forward.has_lost_pod();
@@ -73,10 +89,10 @@ impl Model {
             self.note(Level::Info, Message::ForwardedElsewhere, name, local);
             return self.show_forward(id);
         }
-        if !on_demand && !self.ensure_connected_for(target, out) {
+        if !manner.on_demand && !self.ensure_connected_for(target, out) {
             return;
         }
-        for id in self.forwards.ids(|forward| forward.spec.target == target.name && same(&forward)) {
+        for id in self.forwards.ids(same) {
             self.forwards.remove(id);
         }
         let name = port_name(target, address);
@@ -85,11 +101,12 @@ impl Model {
         let any_port = target.local_port == 0 || name != target.name;
         let port = match places_of(target, address) {
             (bind, _) if bind.is_empty() => 0,
-            _ => had.unwrap_or(if any_port { remembered } else { target.local_port }),
+            _ => manner.had.unwrap_or(if any_port { remembered } else { target.local_port }),
         };
         let any_port = any_port || port != target.local_port;
-        let id =
-            self.listen(target, address, (port, any_port), if on_demand { Route::Resting } else { Route::Wanted }, out);
+        let on_demand = manner.on_demand;
+        let route = if on_demand { Route::Resting } else { Route::Wanted };
+        let id = self.listen(target, address, (port, any_port), (route, manner.agent), out);
         if !on_demand {
             self.await_pod(id);
             self.route_forwards(&target.cluster, out);
@@ -123,7 +140,7 @@ impl Model {
         let via = self.pods.all().get(pod).filter(|pod| pod.phase == Phase::Ready).map(ProxyPod::via);
         let route = via.map_or(Route::Wanted, Route::through);
         let waits = route.is_awaited();
-        let id = self.listen(target, &target.address, (port, port == 0), route, out);
+        let id = self.listen(target, &target.address, (port, port == 0), (route, None), out);
         if waits {
             self.await_pod(id);
             self.route_forwards(&target.cluster, out);
@@ -135,7 +152,7 @@ impl Model {
         target: &Target,
         address: &Destination,
         (port, any_port): (u16, bool),
-        route: Route,
+        (route, agent): (Route, Option<AgentMark>),
         out: &mut Vec<Effect>,
     ) -> ForwardId {
         let on_demand = route == Route::Resting;
@@ -172,10 +189,10 @@ impl Model {
         }
         forward.route = via.clone().map_or(route, Route::through);
         forward.demand = on_demand.then_some(Demand::FRESH);
+        forward.agent = agent;
+        self.audit_forward("open-forward", &forward, None, out);
         self.forwards.insert(forward);
         self.screen.unarranged = true;
-        let location = Some((spec.selector.cluster.as_str(), spec.selector.namespace.as_str()));
-        self.audit("open-forward", &spec.target, location, None, out);
         out.push(Effect::Forward(ForwardEffect::Open { spec: Box::new(spec), via }));
         id
     }

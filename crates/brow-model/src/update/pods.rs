@@ -37,7 +37,8 @@ impl Model {
                     self.note(Level::Info, Message::PodKilled, &key.name, &key.cluster);
                     self.pods.end_deletion(&key);
                 }
-                self.audit("delete-pod", &key.name, Some((&key.cluster, &key.namespace)), fault, out);
+                let agent = self.pods.agent_of(&key).cloned();
+                self.audit_pod(("delete-pod", &key.name), (&key.cluster, &key.namespace), agent, fault, out);
             }
             PodEvent::Described { key, result } => {
                 for dialog in &mut self.screen.dialogs {
@@ -76,12 +77,12 @@ impl Model {
 
     fn on_created(&mut self, id: PodRequestId, result: Result<Box<ProxyPod>, Fault>, out: &mut Vec<Effect>) {
         let Some(request) = self.pods.end_request(id) else { return };
-        let location = Some((request.cluster.as_str(), request.namespace.as_str()));
+        let location = (request.cluster.as_str(), request.namespace.as_str());
         match result {
             Ok(pod) => {
                 self.pods.note_created(&pod, &request);
                 self.record_pods_until(&request.cluster, request.ttl, out);
-                self.audit("create-pod", &pod.key.name, location, None, out);
+                self.audit_pod(("create-pod", &pod.key.name), location, request.agent.clone(), None, out);
                 self.note(Level::Info, Message::PodCreated, &pod.key.name, &pod.key.cluster);
                 if let Some(limit) = pod.cpu_limit.as_deref().filter(|_| request.settings.resources.cpu_limit.is_none())
                 {
@@ -105,7 +106,8 @@ impl Model {
                 self.drain_idle_pods(&request.selector(), out);
             }
             Err(fault) => {
-                self.audit("create-pod", &request.target, location, Some(fault.what), out);
+                let agent = request.agent.clone();
+                self.audit_pod(("create-pod", &request.target), location, agent, Some(fault.what), out);
                 if fault.what == What::TimedOut {
                     // It may have been made all the same.
                     self.record_pods_until(&request.cluster, request.ttl, out);

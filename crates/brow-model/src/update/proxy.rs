@@ -11,15 +11,25 @@ use crate::types::settings::{PodSettings, Relay};
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
 
+/// An order for a pod.
+#[derive(Debug, Default)]
+pub(crate) struct PodOrder {
+    /// Its TTL, unless it is that of the target.
+    pub ttl: Option<Ttl>,
+    pub on_demand: bool,
+    /// The name of the agent's program that it is for.
+    pub agent: Option<String>,
+}
+
 impl Model {
     /// Asks for a proxy pod for a target; `None` where that cannot even be asked, which is then told.
     pub(crate) fn request_pod(
         &mut self,
         target: &Target,
-        ttl: Option<Ttl>,
-        on_demand: bool,
+        order: PodOrder,
         out: &mut Vec<Effect>,
     ) -> Option<PodRequestId> {
+        let PodOrder { ttl, on_demand, agent } = order;
         if !self.ensure_connected_for(target, out) {
             return None;
         }
@@ -41,6 +51,7 @@ impl Model {
             ttl,
             settings: self.pod_settings_of(target),
             on_demand,
+            agent,
             patience: self.forward_policy(&target.name).create,
         };
         let location = format!("{}/{}", request.cluster, request.namespace);

@@ -13,6 +13,7 @@ use crate::types::proxy::{Phase, PodKey, PodRequestId, ProxyPod};
 use crate::types::route::Route;
 use crate::types::ttl::Ttl;
 use crate::update::demand::span;
+use crate::update::proxy::PodOrder;
 
 /// The time between a failed renewal and the next automatic one.
 const AGAIN: TimeDelta = TimeDelta::seconds(60);
@@ -42,7 +43,9 @@ impl Model {
             return true;
         }
         let ttl = ttl.or(pod.ttl).map(|ttl| ttl.min(self.config.settings().max_ttl));
-        let request = self.request_pod(&target, ttl, self.pods.lifecycle.is_on_demand(key), out);
+        let agent = self.pods.agent_of(key).cloned();
+        let order = PodOrder { ttl, on_demand: self.pods.lifecycle.is_on_demand(key), agent };
+        let request = self.request_pod(&target, order, out);
         if request.is_some() {
             self.note(Level::Info, Message::RenewalAsked, &key.name, "");
         }

@@ -43,11 +43,10 @@ impl Model {
         };
         forward.demand = forward.demand.map(|_| Demand::FRESH);
         let resting = forward.is_resting();
-        let spec = forward.spec.clone();
+        let (spec, restarted) = (forward.spec.clone(), forward.clone());
         let cluster = spec.selector.cluster.clone();
         self.screen.unarranged = true;
-        let location = Some((spec.selector.cluster.as_str(), spec.selector.namespace.as_str()));
-        self.audit("restart-forward", &spec.target, location, None, out);
+        self.audit_forward("restart-forward", &restarted, None, out);
         out.push(Effect::Forward(ForwardEffect::Open { spec: Box::new(spec), via }));
         // What it carried is cut off.
         self.on_forward_closed(&before, out);
@@ -85,7 +84,7 @@ impl Model {
     pub(crate) fn apply_target_edits(&mut self, before: &[Target], out: &mut Vec<Effect>) {
         let mut turned: Vec<ForwardId> = Vec::new();
         let mut moved: Vec<(ForwardId, Option<u16>)> = Vec::new();
-        let mut withdrawn: Vec<ForwardId> = Vec::new();
+        self.withdraw_from_agents(before, out);
         for forward in self.forwards.all().values() {
             let is_its = |target: &&Target| target.name == forward.spec.target;
             let (Some(was), Some(now)) = (before.iter().find(is_its), self.targets.all().iter().find(is_its)) else {
@@ -96,10 +95,6 @@ impl Model {
             let port = Some(now.local_port).filter(|port| *port != 0 && *port != was.local_port && had_it);
             let led = (&was.address, &was.cluster, &was.namespace);
             let elsewhere = led != (&now.address, &now.cluster, &now.namespace);
-            if forward.agent.is_some() && (elsewhere || now.forward.agent.is_none()) {
-                withdrawn.push(forward.spec.id);
-                continue;
-            }
             let places = |target: &Target| places_of(target, &target.address);
             if port.is_some() || elsewhere || places(was) != places(now) {
                 moved.push((forward.spec.id, port));
@@ -107,10 +102,6 @@ impl Model {
             if was.forward.on_demand != now.forward.on_demand {
                 turned.push(forward.spec.id);
             }
-        }
-        // An agent was let through to what the target was.
-        for id in withdrawn {
-            self.stop_forward(id, out);
         }
         self.update_probes(out);
         self.update_local_users(out);

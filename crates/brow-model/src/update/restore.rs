@@ -10,6 +10,7 @@ use crate::types::restore::OpenForward;
 use crate::types::settings::Restore;
 use crate::types::target::Target;
 use crate::types::workload::Destination;
+use crate::update::open::Manner;
 
 impl Model {
     /// Asks for the forwards of instances that have ended. They are this instance's from then on, so that no other
@@ -48,7 +49,8 @@ impl Model {
     fn restore(&mut self, open: &[OpenForward], out: &mut Vec<Effect>) {
         for open in open {
             if let Some((target, address)) = self.closed_target(open) {
-                self.open_forward_to(&target, &address, (open.on_demand, Some(open.port)), out);
+                let manner = Manner { on_demand: open.on_demand, had: Some(open.port), agent: None };
+                self.open_forward_to(&target, &address, manner, out);
             }
         }
     }

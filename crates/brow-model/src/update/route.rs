@@ -7,6 +7,7 @@ use crate::state::Model;
 use crate::types::forward::{Forward, ForwardId, ForwardState};
 use crate::types::proxy::{PodKey, PodRequest, ProxyPod};
 use crate::types::route::Route;
+use crate::update::proxy::PodOrder;
 
 impl Model {
     /// Has a forward wait for a pod. The pods of a workload are found by the forward's own watch.
@@ -27,6 +28,7 @@ impl Model {
     pub(crate) fn route_forward(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
         let Some(forward) = self.forwards.all().get(&id) else { return };
         let (spec, wants) = (forward.spec.clone(), forward.route == Route::Wanted);
+        let agent = forward.agent.clone();
         if let Some(via) = self.ready_pod(&spec.selector).map(ProxyPod::via) {
             return self.set_route(id, Route::through(via), None, out);
         }
@@ -50,7 +52,10 @@ impl Model {
         }
         let target = self.target(&spec.target).cloned();
         let asked = if let Some(target) = target {
-            self.request_pod(&target, None, spec.on_demand, out).is_some()
+            // A pod for an agent lasts no longer than its forward.
+            let ttl = agent.as_ref().and_then(|mark| mark.left(self.now));
+            let agent = agent.map(|mark| mark.client);
+            self.request_pod(&target, PodOrder { ttl, on_demand: spec.on_demand, agent }, out).is_some()
         } else {
             self.fail(Fault::new(What::TargetMissing, &spec.target, ""));
             false

@@ -10,6 +10,7 @@ use crate::screen::text_field::Field;
 use crate::state::Model;
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
+use crate::update::proxy::PodOrder;
 
 impl Model {
     /// The target of that name.
@@ -49,7 +50,7 @@ impl Model {
                 self.note(Level::Info, Message::NeedsNoPod, &target.name, target.address.to_string());
                 continue;
             }
-            asked += usize::from(self.request_pod(target, ttl, false, out).is_some());
+            asked += usize::from(self.request_pod(target, PodOrder { ttl, ..PodOrder::default() }, out).is_some());
         }
         self.note_batch(Batch::Created, asked);
         self.screen.targets.marks.clear();

@@ -257,7 +257,7 @@ impl TargetField {
             Some(Slot::Flag(_)) => &["", "true", "false"],
             Some(Slot::On(_)) => &["", "true"],
             Some(Slot::Users(_)) => &["", "me", "me+root", "all"],
-            Some(Slot::Agent(_)) => &["", "true", "ask"],
+            Some(Slot::Agent(_)) => &["", "true", "ask", "false"],
             Some(Slot::Relay(_)) => &["", "auto", "socat"],
             Some(Slot::Carrier(_)) => &["", "auto", "port-forward", "pod-proxy"],
             Some(Slot::Policy(_)) => &["", "Always", "IfNotPresent", "Never"],

@@ -1,0 +1,151 @@
+//! Questions of coding agents: which dashboard asks, and what becomes of those that nobody waits for.
+
+use crate::language::event::{AgentEvent, InstanceEvent};
+use crate::screen::dialog::{Dialog, Question};
+use crate::state::Mode;
+use crate::tests::agents::{SESSION, ask, audited, connect, offered, opens, outcome, press_button, refused};
+use crate::tests::instances::report_of;
+use crate::tests::*;
+use crate::types::agent::{AgentOrder, AgentWish, Consent, Outcome, Refusal};
+use crate::types::forward_settings::AgentAccess;
+use crate::types::instance::{Report, Role};
+
+const DASHBOARD: &str = "42-00000000";
+const HOST: &str = "43-00000000";
+
+fn hear(model: &mut Model, instance: &str, report: Report) -> Vec<Effect> {
+    let effects = model.update(Event::Instance(InstanceEvent::Heard { instance: instance.to_owned(), report }));
+    model.arrange();
+    effects
+}
+
+/// An instance without a screen that serves an agent, and knows of a dashboard.
+fn host() -> Model {
+    let mut model = offered(Some(AgentAccess::Ask));
+    model.mode = Mode::Subcommand;
+    hear(&mut model, DASHBOARD, report_of(Vec::new(), false, Vec::new()));
+    model
+}
+
+/// The report of the instance, as another one reads it.
+fn reported(host: &Model) -> Report {
+    let report = serde_json::to_string(&host.report(43, Role::Agents)).unwrap();
+    serde_json::from_str(&report).unwrap()
+}
+
+fn asked(model: &Model) -> Vec<AgentWish> {
+    let wish = |dialog: &Dialog| match dialog {
+        Dialog::Confirm { question: Question::Agent(wish), .. } => Some((**wish).clone()),
+        _ => None,
+    };
+    model.screen.dialogs.iter().filter_map(wish).collect()
+}
+
+#[test]
+fn a_dashboard_that_comes_later_is_asked_and_its_answer_counts() {
+    let mut host = host();
+    assert!(!opens(&ask(&mut host, 1, connect("mysql"))));
+    assert_eq!(outcome(&host, 1), None, "the agent's program is not to ask");
+    let mut dashboard = connected();
+    let effects = hear(&mut dashboard, HOST, reported(&host));
+    assert!(any!(effects, Effect::Terminal(TerminalEffect::Notify(_))));
+    let [wish] = asked(&dashboard).try_into().unwrap();
+    assert_eq!((wish.client.as_str(), wish.target.as_str(), wish.ttl), ("robot 1", "mysql", Ttl::QUARTER));
+    // The agent cannot answer itself what a person is asked.
+    let forged = AgentOrder::Answer { question: wish.question, consent: Consent::Once };
+    assert!(!opens(&ask(&mut host, 2, forged)) && refused(&host, 2) == Some(Refusal::NoQuestion));
+
+    let effects = press_button(&mut dashboard, 1);
+    let answer =
+        ForwardEffect::AnswerElsewhere { instance: HOST.to_owned(), question: wish.question, consent: Consent::Once };
+    assert!(effects.contains(&Effect::Forward(answer)), "{effects:?}");
+    // A report from before that is read after it asks nothing again.
+    hear(&mut dashboard, HOST, reported(&host));
+    assert!(asked(&dashboard).is_empty());
+    let answered = AgentEvent::Answered { question: wish.question, consent: Consent::Once };
+    assert!(opens(&host.update(Event::Agent(answered.clone()))));
+    assert!(matches!(outcome(&host, 1), Some(Outcome::Open { .. })));
+    assert!(reported(&host).asks.is_empty());
+    // A second answer is none.
+    assert!(host.update(Event::Agent(answered)).is_empty());
+}
+
+#[test]
+fn a_question_that_is_answered_elsewhere_or_withdrawn_closes_in_every_dashboard() {
+    for how in ["answered", "withdrawn", "unanswered", "session", "host"] {
+        let mut host = host();
+        ask(&mut host, 1, connect("mysql"));
+        let mut dashboard = connected();
+        hear(&mut dashboard, HOST, reported(&host));
+        let question = asked(&dashboard)[0].question;
+        let ended = InstanceEvent::Gone { instance: HOST.to_owned() };
+        match how {
+            "answered" => drop(host.update(Event::Agent(AgentEvent::Answered { question, consent: Consent::Refused }))),
+            "withdrawn" => drop(ask(&mut host, 2, AgentOrder::Withdraw { order: 1 })),
+            "unanswered" => drop(at(&mut host, 60)),
+            "session" => drop(host.update(Event::Agent(AgentEvent::Ended { session: SESSION }))),
+            _ => drop(dashboard.update(Event::Instance(ended))),
+        }
+        if how != "host" {
+            hear(&mut dashboard, HOST, reported(&host));
+        }
+        assert!(asked(&dashboard).is_empty(), "{how}");
+    }
+    // A dashboard has others ask its own questions, too.
+    let mut own = offered(Some(AgentAccess::Ask));
+    ask(&mut own, 1, connect("mysql"));
+    assert_eq!(own.report(1, Role::Dashboard).asks.len(), 1);
+    let question = asked(&own)[0].question;
+    own.update(Event::Agent(AgentEvent::Answered { question, consent: Consent::Once }));
+    assert!(asked(&own).is_empty() && matches!(outcome(&own, 1), Some(Outcome::Open { .. })));
+}
+
+#[test]
+fn the_agents_program_asks_once_no_dashboard_does() {
+    for gone in [true, false] {
+        let mut host = host();
+        ask(&mut host, 1, connect("mysql"));
+        if gone {
+            host.update(Event::Instance(InstanceEvent::Gone { instance: DASHBOARD.to_owned() }));
+        } else {
+            hear(&mut host, DASHBOARD, report_of(Vec::new(), true, Vec::new()));
+        }
+        let Some(Outcome::Ask { wish }) = outcome(&host, 1) else { panic!("it is not asked") };
+        assert!(host.report(43, Role::Agents).asks.is_empty());
+        let answer = AgentOrder::Answer { question: wish.question, consent: Consent::Once };
+        assert!(opens(&ask(&mut host, 2, answer)));
+    }
+}
+
+#[test]
+fn an_order_that_nobody_waits_for_is_taken_back() {
+    // While it is asked about.
+    let mut model = offered(Some(AgentAccess::Ask));
+    ask(&mut model, 1, connect("mysql"));
+    let effects = ask(&mut model, 2, AgentOrder::Withdraw { order: 1 });
+    assert!(asked(&model).is_empty() && audited(&effects).is_empty());
+    // The next is not kept from being asked.
+    ask(&mut model, 3, connect("mysql"));
+    assert_eq!((asked(&model).len(), refused(&model, 3)), (1, None));
+    assert!(opens(&press_button(&mut model, 1)));
+    // When it was granted already; what was opened before stays.
+    ask(&mut model, 4, connect("mysql"));
+    ask(&mut model, 5, AgentOrder::Withdraw { order: 4 });
+    assert_eq!(model.forwards.all().len(), 1);
+    ask(&mut model, 6, AgentOrder::Withdraw { order: 3 });
+    assert!(model.forwards.all().is_empty());
+}
+
+#[test]
+fn an_answer_that_comes_too_late_is_told_that_nobody_answered() {
+    let mut model = offered(Some(AgentAccess::Ask));
+    model.mode = Mode::Subcommand;
+    model.config.settings_mut().agents.answer_timeout = "5s".parse().unwrap();
+    ask(&mut model, 1, connect("mysql"));
+    let Some(Outcome::Ask { wish }) = outcome(&model, 1) else { panic!("no question") };
+    assert_eq!(wish.within.secs(), 5);
+    at(&mut model, 5);
+    let answer = AgentOrder::Answer { question: wish.question, consent: Consent::Once };
+    assert!(!opens(&ask(&mut model, 2, answer)));
+    assert_eq!(refused(&model, 2), Some(Refusal::Unanswered));
+}

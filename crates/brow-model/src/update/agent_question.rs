@@ -1,0 +1,161 @@
+//! The questions of coding agents to a person: at whatever dashboard there is, else through the agent's own program.
+
+use crate::language::effect::{Effect, ForwardEffect, TerminalEffect};
+use crate::language::log::{Entry, Level, Message};
+use crate::screen::dialog::{Dialog, Question};
+use crate::state::Model;
+use crate::state::agents::AgentQuestion;
+use crate::types::agent::{AgentWish, Consent, Grant, Outcome, Refusal, SessionId};
+use crate::update::agent::place_of;
+use crate::update::demand::span;
+
+/// The most questions of another instance that are asked at a time.
+const MAX_QUESTIONS: usize = 16;
+
+impl Model {
+    /// Asks a person about a wish. `None`: the outcome is not known yet.
+    pub(crate) fn put_question(&mut self, wish: AgentWish, number: u64, out: &mut Vec<Effect>) -> Option<Outcome> {
+        let by_client = self.unattended() && !self.instances.has_dashboard();
+        let at = self.agents.get_mut(wish.session)?;
+        if at.question.is_some() {
+            return Some(Outcome::Refused(Refusal::Busy));
+        }
+        let until = self.now + span(wish.within.duration());
+        at.question = Some(AgentQuestion { wish: wish.clone(), number, until, by_client });
+        if by_client {
+            return Some(Outcome::Ask { wish: Box::new(wish) });
+        }
+        self.show_question(wish, out);
+        None
+    }
+
+    /// Asks on this screen, if there is one.
+    fn show_question(&mut self, wish: AgentWish, out: &mut Vec<Effect>) {
+        if self.unattended() {
+            return;
+        }
+        let entry = Entry {
+            at: self.now,
+            level: Level::Warning,
+            message: Message::AgentAsks,
+            thing: wish.target.clone(),
+            detail: wish.client.clone(),
+            words: String::new(),
+        };
+        out.push(Effect::Terminal(TerminalEffect::Notify(entry)));
+        self.note(Level::Warning, Message::AgentAsks, &wish.target, &wish.client);
+        self.ask(Question::Agent(Box::new(wish)));
+    }
+
+    /// Takes in the questions that another instance has: asks the new ones, and closes the dialogs of those that are
+    /// answered.
+    pub(crate) fn hear_questions(&mut self, instance: &str, asks: &[AgentWish], out: &mut Vec<Effect>) {
+        let known = self.instances.all().get(instance).map(|at| at.asks.clone()).unwrap_or_default();
+        for question in known.iter().filter(|known| asks.iter().all(|wish| wish.question != **known)) {
+            self.close_question(Some(instance), *question);
+        }
+        for wish in asks.iter().filter(|wish| !known.contains(&wish.question)).take(MAX_QUESTIONS) {
+            self.show_question(AgentWish { instance: Some(instance.to_owned()), ..wish.clone() }, out);
+        }
+    }
+
+    /// Has the agents' programs ask what a dashboard was to ask that has ended.
+    pub(crate) fn ask_without_dashboard(&mut self) {
+        if !self.unattended() || self.instances.has_dashboard() {
+            return;
+        }
+        for AgentQuestion { wish, number, .. } in self.agents.hand_to_clients() {
+            let (session, wish) = (wish.session, Box::new(wish));
+            self.note_outcome(session, number, Some(Outcome::Ask { wish }));
+        }
+    }
+
+    /// Answers what a dialog has asked, here or in the instance that wants to know.
+    pub(crate) fn answer_wish(&mut self, wish: AgentWish, consent: Consent, out: &mut Vec<Effect>) {
+        match wish.instance {
+            None => self.answer_agent(wish.question, consent, out),
+            Some(instance) => {
+                let question = wish.question;
+                out.push(Effect::Forward(ForwardEffect::AnswerElsewhere { instance, question, consent }));
+            }
+        }
+    }
+
+    /// Takes in the answer of a dashboard, this one or another.
+    pub(crate) fn answer_agent(&mut self, question: u64, consent: Consent, out: &mut Vec<Effect>) {
+        let is_it = |asked: &AgentQuestion| !asked.by_client && asked.wish.question == question;
+        for asked in self.agents.take_questions(is_it) {
+            self.close_question(None, question);
+            let outcome = self.decide(&asked.wish, consent, out);
+            self.note_outcome(asked.wish.session, asked.number, Some(outcome));
+        }
+    }
+
+    /// Takes in the answer that the agent's program passes on. It answers only what it was to ask.
+    pub(crate) fn answer_by_client(
+        &mut self,
+        session: SessionId,
+        question: u64,
+        consent: Consent,
+        out: &mut Vec<Effect>,
+    ) -> Outcome {
+        let is_it =
+            |asked: &AgentQuestion| asked.by_client && asked.wish.session == session && asked.wish.question == question;
+        if let Some(asked) = self.agents.take_questions(is_it).pop() {
+            return self.decide(&asked.wish, consent, out);
+        }
+        let expired = self.agents.all().get(&session).is_some_and(|at| at.expired == Some(question));
+        Outcome::Refused(if expired { Refusal::Unanswered } else { Refusal::NoQuestion })
+    }
+
+    /// Does what a person said.
+    fn decide(&mut self, wish: &AgentWish, consent: Consent, out: &mut Vec<Effect>) -> Outcome {
+        let refusal = match consent {
+            Consent::Refused => Refusal::ByPerson,
+            Consent::Unanswered => Refusal::Unanswered,
+            Consent::Nobody => Refusal::Nobody,
+            Consent::Once | Consent::Session => {
+                let grant = if wish.production { Grant::Production } else { Grant::Person };
+                // The target may have been edited since the question.
+                let target = self.target(&wish.target).filter(|target| {
+                    place_of(target) == wish.place && self.needed_grant(target).is_some_and(|needed| needed <= grant)
+                });
+                let Some(target) = target.cloned() else { return self.refuse(wish, Refusal::Changed, out) };
+                if let Some(at) = self.agents.get_mut(wish.session).filter(|_| consent == Consent::Session) {
+                    at.allowed.insert(wish.place.clone());
+                }
+                return self.grant(wish, &target, grant, out);
+            }
+        };
+        if let Some(at) = self.agents.get_mut(wish.session).filter(|_| consent == Consent::Refused) {
+            at.refused.insert(wish.target.clone());
+        }
+        self.refuse(wish, refusal, out)
+    }
+
+    /// Refuses the questions that nobody has answered in time.
+    pub(crate) fn refuse_unanswered(&mut self, out: &mut Vec<Effect>) {
+        let now = self.now;
+        for AgentQuestion { wish, number, .. } in self.agents.take_questions(|asked| asked.until <= now) {
+            self.close_question(None, wish.question);
+            if let Some(at) = self.agents.get_mut(wish.session) {
+                at.expired = Some(wish.question);
+            }
+            let outcome = self.refuse(&wish, Refusal::Unanswered, out);
+            self.note_outcome(wish.session, number, Some(outcome));
+            self.note(Level::Info, Message::AgentUnanswered, wish.target, wish.client);
+        }
+    }
+
+    /// Closes the dialog of a question that this instance asks, or another.
+    pub(crate) fn close_question(&mut self, instance: Option<&str>, number: u64) {
+        let asks = |dialog: &Dialog| match dialog {
+            Dialog::Confirm { question: Question::Agent(wish), .. } => {
+                wish.question == number && wish.instance.as_deref() == instance
+            }
+            _ => false,
+        };
+        self.screen.dialogs.retain(|dialog| !asks(dialog));
+        self.screen.unarranged = true;
+    }
+}
