@@ -19,31 +19,39 @@ use brow_model::list::ForwardColumn;
 
 /// The column of the rate: the first to be dropped, since the sparkline shows it too.
 const RATE: Column = Column::number(0, 9, 12);
-/// In the order of [`ForwardColumn::ALL`].
-const COLUMNS: [Column; 12] = [
-    Column::NONE,
-    Column::words(Column::ALWAYS, 15, 48),
-    Column::words(7, 14, 40),
-    Column::words(1, 12, 63),
-    // "◑ stops in 1h30": a time without its unit is none.
-    Column::words(Column::ALWAYS, 15, 20),
-    Column::number(4, 6, 14),
-    Column::number(5, 9, 12),
-    RATE,
-    Column::number(6, 9, 12),
-    RATE,
-    Column::picture(3, 10, 30),
-    Column::words(2, 18, 60),
-];
+/// In the order of [`ForwardColumn::ALL`], with the least width of the target's name.
+const fn columns_of(target: u16) -> [Column; 12] {
+    [
+        Column::NONE,
+        Column::words(Column::ALWAYS, 15, 48),
+        Column::words(7, target, 40),
+        Column::words(1, 12, 63),
+        // "◑ stops in 1h30": a time without its unit is none.
+        Column::words(Column::ALWAYS, 15, 20),
+        Column::number(4, 6, 14),
+        Column::number(5, 9, 12),
+        RATE,
+        Column::number(6, 9, 12),
+        RATE,
+        Column::picture(3, 10, 30),
+        Column::words(2, 18, 60),
+    ]
+}
+
+const COLUMNS: [Column; 12] = columns_of(14);
+/// With room for the mark of what an agent opened, in either language.
+const MARKED_COLUMNS: [Column; 12] = columns_of(21);
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let model = scene.model;
     let list = &model.screen.forwards;
+    let of_others = model.instances.forwards().values().any(|other| other.forward.agent.is_some());
+    let is_marked = of_others || model.forwards.all().values().any(|forward| forward.agent.is_some());
     let content = Content {
         pane: Pane::Forwards,
         list,
         heads: ForwardColumn::ALL.iter().map(|column| scene.head(column.key())).collect(),
-        columns_of: &COLUMNS,
+        columns_of: if is_marked { &MARKED_COLUMNS } else { &COLUMNS },
         sorted: ForwardColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
         aside: Vec::new(),
     };

@@ -1,5 +1,6 @@
 //! Whole frames: every pane, dialog and state at 80×24 and 200×50, as snapshots; colors and sizes beside them.
 
+mod agents;
 mod colors;
 mod day;
 mod dialogs;

@@ -1,0 +1,53 @@
+//! Coding agents on the screen: the question to a person, and the mark of what they opened.
+
+use chrono::TimeDelta;
+
+use super::fixture::{busy, english, focused, lines, now, themed, words};
+use crate::view::Theme;
+use brow_model::agent::{AgentMark, AgentWish, Deed, Grant, SessionId};
+use brow_model::dialog::{Dialog, Question};
+use brow_model::focus::Pane;
+use brow_model::settings::{Colors, Language};
+use brow_model::ttl::Ttl;
+
+fn wish(production: bool, deed: Deed) -> AgentWish {
+    AgentWish {
+        session: SessionId(1),
+        instance: None,
+        question: 1,
+        client: "claude-code 3.1".to_owned(),
+        target: "orders-mysql".to_owned(),
+        cluster: "prod-eu".to_owned(),
+        production,
+        place: ("orders-mysql".to_owned(), "prod-eu".to_owned(), None, "10.0.0.1:3306".to_owned()),
+        ttl: Ttl::QUARTER,
+        within: Ttl::MINUTE,
+        deed,
+    }
+}
+
+#[test]
+fn the_question_and_the_mark_in_both_languages() {
+    let theme = Theme::named("dark", Colors::Truecolor).unwrap();
+    for (language, text) in [("en", english()), ("zh", words(Language::ZhCn))] {
+        let mut model = focused(busy(), Pane::Forwards);
+        let until = now() + TimeDelta::minutes(12);
+        let client = "claude-code 3.1".to_owned();
+        let mark = AgentMark { session: SessionId(1), client, until, grant: Grant::Person };
+        model.forwards.all_mut().values_mut().next().unwrap().agent = Some(mark);
+        let shot = |name: &str, model: &brow_model::Model| {
+            let (mut terminal, _) = themed(model, 80, 24, &theme, &text);
+            insta::assert_snapshot!(format!("agent-{name}-{language}-80x24"), lines(&mut terminal));
+        };
+        shot("mark", &model);
+        for (name, wish) in [
+            ("question", wish(false, Deed::Connect { on_demand: false })),
+            ("question-production", wish(true, Deed::Renew(brow_model::forward::ForwardId(1)))),
+        ] {
+            let mut model = model.clone();
+            let question = Question::Agent(Box::new(wish));
+            model.screen.dialogs.push(Dialog::Confirm { question, button: 0 });
+            shot(name, &model);
+        }
+    }
+}
