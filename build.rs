@@ -1,10 +1,10 @@
-//! Tells the tests what this machine has: a cluster, a client of MCP, socat, qemu. Without them, those that need them
-//! are ignored, and counted as such.
+//! Tells the tests what this machine has: a cluster, a client of MCP, chromium, socat, qemu. Without them, those that
+//! need them are ignored, and counted as such.
 
 use std::env;
 
 fn main() {
-    println!("cargo::rustc-check-cfg=cfg(cluster, socat, qemu, mcp_client)");
+    println!("cargo::rustc-check-cfg=cfg(chromium, cluster, socat, qemu, mcp_client)");
     println!("cargo::rerun-if-env-changed=PATH");
     for (variable, cfg) in [("BROW_TEST_KUBECONFIG", "cluster"), ("BROW_TEST_MCP_PYTHON", "mcp_client")] {
         println!("cargo::rerun-if-env-changed={variable}");
@@ -13,7 +13,7 @@ fn main() {
         }
     }
     let path = env::var_os("PATH").unwrap_or_default();
-    for (program, cfg) in [("socat", "socat"), ("qemu-aarch64", "qemu")] {
+    for (program, cfg) in [("chromium", "chromium"), ("socat", "socat"), ("qemu-aarch64", "qemu")] {
         if env::split_paths(&path).any(|dir| dir.join(program).is_file()) {
             println!("cargo::rustc-cfg={cfg}");
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bridge::{Bridge, Lets, NODES};
 use brow_model::address::Address;
+use brow_model::allow::AllowList;
 use brow_model::epoch::Epoch;
 use brow_model::event::{Event, ForwardEvent};
 use brow_model::fault::{Fault, What};
@@ -120,6 +121,7 @@ impl Open {
             tunnel: None,
             local_users: LocalUsers::Me,
             local_socket: None,
+            allow: AllowList::default(),
             relay: brow_model::settings::Relay::Socat,
             carrier: brow_model::settings::Carrier::PortForward,
             pod_proxy_worked: false,

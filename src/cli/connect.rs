@@ -97,7 +97,7 @@ pub(super) async fn run(globals: Globals, mut args: Args) -> ExitCode {
     if args.detach && globals.practice {
         return Failure::usage(text.get("cli.practice-ends")).print();
     }
-    if args.options.choice.is_empty() {
+    if args.options.choice.is_empty() && args.options.once.is_empty() {
         return Failure::usage(text.get("cli.name-a-target")).print();
     }
     if args.detached
@@ -266,7 +266,10 @@ impl Connect {
         }
         let forwards: Vec<Place> =
             endpoints.iter().map(|endpoint| (endpoint.name.clone(), endpoint.local, endpoint.socket.clone())).collect();
-        match Running::start(&exec::filled(&self.args.exec, &forwards), exec::environment(&forwards)) {
+        let proxy = endpoints.iter().filter(|endpoint| endpoint.is_proxy).find_map(|endpoint| endpoint.local);
+        let mut env = exec::environment(&forwards);
+        env.extend(proxy.into_iter().flat_map(exec::proxy_environment));
+        match Running::start(&exec::filled(&self.args.exec, &forwards), env) {
             Ok((command, side_task)) => {
                 (self.command, self.side_task) = (Some(command), Some(side_task));
                 None

@@ -79,6 +79,15 @@ pub(super) fn environment(forwards: &[Place]) -> Vec<(String, String)> {
     first.into_iter().chain(named).flatten().collect()
 }
 
+/// The environment that has programs use a proxy at an address for all but this machine.
+pub(super) fn proxy_environment(local: SocketAddr) -> Vec<(String, String)> {
+    let (socks, http) = (format!("socks5h://{local}"), format!("http://{local}"));
+    let own = "localhost,127.0.0.1,::1".to_owned();
+    // Programs do not agree on the case: curl takes no HTTP_PROXY.
+    let all = [("ALL_PROXY", socks), ("HTTP_PROXY", http.clone()), ("HTTPS_PROXY", http), ("NO_PROXY", own)];
+    all.into_iter().flat_map(|(name, value)| [(name.to_owned(), value.clone()), (name.to_lowercase(), value)]).collect()
+}
+
 /// Fills `{addr}`, `{host}`, `{port}` and `{socket}` of the first forward into the arguments of a command, and those of
 /// each with its name, as in `{port:db}`. Other braces stay as they are.
 pub(super) fn filled(command: &[String], forwards: &[Place]) -> Vec<String> {
@@ -139,6 +148,15 @@ mod tests {
             "/web.sock",
         ];
         assert_eq!(filled, wanted);
+    }
+
+    #[test]
+    fn programs_are_told_of_a_proxy_in_both_cases() {
+        let env = proxy_environment("[::1]:1080".parse().unwrap());
+        let get = |name: &str| env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        assert_eq!((get("ALL_PROXY"), get("all_proxy")), (Some("socks5h://[::1]:1080"), Some("socks5h://[::1]:1080")));
+        assert_eq!((get("https_proxy"), get("HTTP_PROXY")), (Some("http://[::1]:1080"), Some("http://[::1]:1080")));
+        assert_eq!((get("no_proxy"), env.len()), (Some("localhost,127.0.0.1,::1"), 8));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The dialer of forwards: tunnels by cluster, and the conversations with relays.
 
+mod ask;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,12 +18,14 @@ use crate::events::EventSender;
 use crate::forward::{self, Deliver, Dialer, Flow, Lane, LaneEnd, LaneParser, ReachError};
 use crate::proxy::relay::{self, Mux, RelayError, RelayRequest, Secret};
 use crate::proxy::{self, uid_of};
+pub use ask::ask_relay;
+use ask::connected;
 use brow_model::address::Address;
 use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, What};
 use brow_model::forward::ForwardSpec;
 use brow_model::installation::Installation;
-use brow_model::route::Via;
+use brow_model::route::{Relayed, Via};
 use brow_model::sanitize;
 use brow_model::settings::{Carrier, Relay};
 use kube_tunnel::{self, Lease, LeaseOptions, Login, Protocol, Stream, Tunnels};
@@ -32,9 +36,6 @@ const RELAY_TIMEOUT_SLACK: Duration = Duration::from_secs(3);
 
 /// The longest wait for a login that is being renewed, before the current one is used.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(8);
-
-/// The timeout of a relay's answer, including the API server's if the relay is new.
-const RELAY_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The parser of what relays write on the streams of lanes.
 pub const LANE_PARSER: LaneParser = LaneParser { port: relay::read_lane, failure: relay::read_failure };
@@ -186,8 +187,12 @@ impl ForwardDialer {
             RelayError::Unable(words) => {
                 let words = sanitize::line(&words).into_owned();
                 let known = lock(&self.tunnels.without).insert(via.uid.clone(), words.clone()).is_some();
-                if !known && via.to.as_ref().is_some_and(|address| !address.is_udp()) {
-                    self.events.send(ForwardEvent::WithoutRelay(via.clone(), words)).await;
+                match &via.to {
+                    Some(Relayed::Named) => self.serves_no_proxy(via, words).await,
+                    Some(Relayed::To(address)) if !known && !address.is_udp() => {
+                        self.events.send(ForwardEvent::WithoutRelay(via.clone(), words)).await;
+                    }
+                    Some(Relayed::To(_)) | None => {}
                 }
                 None
             }
@@ -197,6 +202,17 @@ impl ForwardDialer {
                 Some(LaneEnd::Unavailable)
             }
         }
+    }
+
+    /// Reports that the pod has no relay that could serve a proxy target.
+    async fn serves_no_proxy(&self, via: &Via, why: String) {
+        let fault = Fault::new(What::NoProxy, &via.pod.name, why);
+        self.events.send(ForwardEvent::ConnectionFailed(fault)).await;
+    }
+
+    /// Returns the reason why a pod does not run our own relay, if it is known.
+    fn why_without(&self, via: &Via) -> String {
+        lock(&self.tunnels.without).get(&via.uid).cloned().unwrap_or_default()
     }
 
     /// Has the pod run our own relay, on a stream that carries all connections.
@@ -254,44 +270,6 @@ impl ForwardDialer {
     }
 }
 
-/// Opens a stream to a relay and sends it a request. A new relay is given its secret, if `confirm` agrees.
-///
-/// # Errors
-/// The tunnel's error, or that the relay does not know the secret.
-pub async fn ask_relay(
-    lease: &Lease,
-    secret: &Secret,
-    request: RelayRequest<'_>,
-    confirm: impl Future<Output = Result<(), kube_tunnel::Error>>,
-) -> Result<Stream, kube_tunnel::Error> {
-    let mut stream = lease.open().await?;
-    answered(relay::request(&mut stream, secret, request, confirm)).await?;
-    Ok(stream)
-}
-
-/// Waits for a relay's answer, and translates its refusal.
-async fn answered(
-    asked: impl Future<Output = Result<(), RelayError<kube_tunnel::Error>>>,
-) -> Result<(), kube_tunnel::Error> {
-    use kube_tunnel::Error;
-    match timeout(RELAY_ANSWER_TIMEOUT, asked).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(RelayError::Io(error))) => Err(Error::from_io(error)),
-        Ok(Err(RelayError::Unconfirmed(error))) => Err(error),
-        Ok(Err(
-            refusal @ (RelayError::WrongSecret
-            | RelayError::Full
-            | RelayError::Silent
-            | RelayError::Off
-            | RelayError::Unable(_)),
-        )) => Err(Error::Pod { text: refusal.to_string() }),
-        // It may be busy: that says nothing of its version.
-        Err(_) => Err(Error::TunnelLost {
-            text: format!("no answer of the relay within {} s", RELAY_ANSWER_TIMEOUT.as_secs()),
-        }),
-    }
-}
-
 impl Dialer for ForwardDialer {
     type Lease = PodLease;
 
@@ -335,7 +313,9 @@ impl Dialer for ForwardDialer {
     }
 
     async fn open(&self, lease: &PodLease, via: &Via) -> Result<PodStream, kube_tunnel::Error> {
-        let Some(address) = &via.to else { return lease.tunnels.open().await.map(PodStream::Own) };
+        let Some(to) = &via.to else { return lease.tunnels.open().await.map(PodStream::Own) };
+        // The clients of a proxy target are connected to what they name, one by one.
+        let Some(address) = to.address() else { return Err(kube_tunnel::Error::Closed) };
         // If our own relay is gone or full, socat is still there.
         if let Some(stream) = lease.open_relayed(address).await {
             return Ok(PodStream::Relayed(stream));
@@ -343,20 +323,36 @@ impl Dialer for ForwardDialer {
         self.request(&lease.tunnels, via, RelayRequest::Connect(address)).await.map(PodStream::Own)
     }
 
+    async fn connect(&self, lease: &PodLease, via: &Via, to: &Address) -> Result<PodStream, ReachError> {
+        if lease.relay().await.is_none() {
+            return Err(ReachError::Target(Fault::new(What::NoProxy, &via.pod.name, self.why_without(via))));
+        }
+        let full =
+            || kube_tunnel::Error::Pod { text: "the pod's relay carries as many connections as it can".to_owned() };
+        let mut stream = lease.open_relayed(to).await.ok_or_else(|| ReachError::Tunnel(full()))?;
+        connected(&mut stream, to).await.map(|_| PodStream::Relayed(stream))
+    }
+
     async fn open_flow(&self, lease: &PodLease, via: &Via, deliver: Deliver) -> Result<Arc<dyn Flow>, ReachError> {
-        let why = || lock(&self.tunnels.without).get(&via.uid).cloned().unwrap_or_default();
         lease
             .open_flow(via, deliver)
             .await
-            .unwrap_or_else(|| Err(ReachError::Target(Fault::new(What::NoUdp, &via.pod.name, why()))))
+            .unwrap_or_else(|| Err(ReachError::Target(Fault::new(What::NoUdp, &via.pod.name, self.why_without(via)))))
     }
 
     async fn lane(&self, lease: &PodLease, via: &Via, lane: &Lane) -> LaneEnd {
-        let Some(address) = &via.to else { return LaneEnd::Unsupported };
-        if address.is_udp() {
-            // socat carries none: nothing is left to do without the relay.
-            return self.keep_relay(lease, via).await.unwrap_or(LaneEnd::Unsupported);
-        }
+        let address = match &via.to {
+            None => return LaneEnd::Unsupported,
+            Some(Relayed::Named) if self.relay != Relay::Auto => {
+                self.serves_no_proxy(via, String::new()).await;
+                return LaneEnd::Unsupported;
+            }
+            Some(Relayed::To(address)) if !address.is_udp() => address,
+            // socat carries no datagrams and knows one address: nothing is left to do without the relay.
+            Some(Relayed::To(_) | Relayed::Named) => {
+                return self.keep_relay(lease, via).await.unwrap_or(LaneEnd::Unsupported);
+            }
+        };
         if self.relay == Relay::Auto
             && let Some(end) = self.keep_relay(lease, via).await
         {
@@ -368,13 +364,9 @@ impl Dialer for ForwardDialer {
     }
 
     async fn reach(&self, lease: &PodLease, via: &Via) -> Result<Option<Duration>, ReachError> {
-        let Some(asked) = &via.to else { return Ok(None) };
+        let Some(asked) = via.to.as_ref().and_then(Relayed::address) else { return Ok(None) };
         if let Some(mut stream) = lease.open_relayed(asked).await {
-            let connected = stream.connected().await;
-            return connected.map(Some).map_err(|error| match stream.failure().get() {
-                Some((what, words)) => ReachError::Target(Fault::new(*what, asked.to_string(), words)),
-                None => ReachError::Tunnel(error),
-            });
+            return connected(&mut stream, asked).await.map(Some);
         }
         self.diagnose_relay(&lease.tunnels, via, asked).await.map_err(ReachError::Tunnel)?.map_err(ReachError::Target)
     }
@@ -384,7 +376,7 @@ impl Dialer for ForwardDialer {
     }
 
     async fn diagnose(&self, lease: &PodLease, via: &Via, age: Duration) -> Result<Option<Fault>, kube_tunnel::Error> {
-        let Some(asked) = via.to.as_ref() else { return Ok(None) };
+        let Some(asked) = via.to.as_ref().and_then(Relayed::address) else { return Ok(None) };
         // A relay gives up by itself after its timeout: asking again would only take as long again. Whoever lived
         // longer without a byte had most likely reached the target: a connection that was never used, and closed for
         // that. But a slow node may be late, too, so that one is asked about.

@@ -175,6 +175,7 @@ fn is_free_on_all(port: u16) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use brow_model::allow::AllowList;
     use brow_model::epoch::Epoch;
     use brow_model::forward::ForwardId;
     use brow_model::forward_settings::LocalUsers;
@@ -200,6 +201,7 @@ mod tests {
             probe: None,
             local_users: LocalUsers::Me,
             local_socket: None,
+            allow: AllowList::default(),
         }
     }
 

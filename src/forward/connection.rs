@@ -9,11 +9,11 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::connections::OpenConnection;
-use super::dialer::{self, Dialer, Lease, TargetFailure};
+use super::dialer::{self, Dialer, Lease, ReachError, TargetFailure};
 use super::lane::LaneConnection;
 use super::supervise::Route;
 use super::upstream::Upstream;
-use super::{Forward, Wait};
+use super::{Forward, Wait, socks};
 use brow_model::fault::{Fault, What};
 use kube_tunnel::contain::contain;
 use kube_tunnel::{self, Error};
@@ -38,7 +38,7 @@ pub(super) enum End {
 }
 
 /// Serves one connection. Errors concern this connection only.
-pub(super) async fn serve<D: Dialer>(forward: &Forward<D>, local: TcpStream, listed: &OpenConnection) {
+pub(super) async fn serve<D: Dialer>(forward: &Arc<Forward<D>>, local: TcpStream, listed: &OpenConnection) {
     // Nothing sent to the local program waits to be sent with more. A socket without the option still works.
     let _ = local.set_nodelay(true);
     let local = Arc::new(local);
@@ -67,7 +67,14 @@ pub(super) fn report<D: Dialer>(forward: &Forward<D>, end: End) {
     }
 }
 
-async fn carry<D: Dialer>(forward: &Forward<D>, local: &Arc<TcpStream>, listed: &OpenConnection) -> Result<(), End> {
+async fn carry<D: Dialer>(
+    forward: &Arc<Forward<D>>,
+    local: &Arc<TcpStream>,
+    listed: &OpenConnection,
+) -> Result<(), End> {
+    if let Some(rules) = &forward.rules {
+        return socks::carry(forward, rules, local, listed).await;
+    }
     let mut excluded = None;
     let mut again = None;
     for left in (0..MAX_ATTEMPTS).rev() {
@@ -90,7 +97,7 @@ async fn carry<D: Dialer>(forward: &Forward<D>, local: &Arc<TcpStream>, listed: 
                     kube_tunnel::end_in_order(local).await;
                     Ok(())
                 }
-                Err(error) => Err(reported_failure(forward, &upstream, &error, &reported).await),
+                Err(error) => Err(reported_failure(forward, &upstream, &forward.address, &error, &reported).await),
             };
         }
         match (result, summary.sent) {
@@ -123,15 +130,16 @@ async fn carry<D: Dialer>(forward: &Forward<D>, local: &Arc<TcpStream>, listed: 
     Err(End::Aborted)
 }
 
-/// Returns the end of a connection that broke through a relay that reports its target's failures.
-async fn reported_failure<D: Dialer>(
+/// Returns the end of a connection to an address that broke through a relay that reports its target's failures.
+pub(super) async fn reported_failure<D: Dialer>(
     forward: &Forward<D>,
     upstream: &Arc<Upstream<D::Lease>>,
+    address: &str,
     error: &Error,
     reported: &TargetFailure,
 ) -> End {
     if let Some((what, words)) = reported.get() {
-        return End::Failed(Fault::new(*what, &forward.address, words));
+        return End::Failed(Fault::new(*what, address, words));
     }
     // A pod that is killed takes its relay along; the cluster tells of that first.
     if !matches!(error, Error::Local(_)) && !forward.is_current(upstream) && !upstream.is_relay_alive().await {
@@ -205,6 +213,38 @@ async fn open<D: Dialer>(forward: &Forward<D>, mut excluded: Excluded<D::Lease>)
                     return Err(end);
                 }
                 excluded = Some((upstream, end));
+            }
+        }
+    }
+}
+
+/// Opens something through the forward's pod, or through the next one if that pod is gone.
+pub(super) async fn through<D: Dialer, T, F>(
+    forward: &Forward<D>,
+    open: impl Fn(Arc<Upstream<D::Lease>>) -> F,
+) -> Result<(Arc<Upstream<D::Lease>>, T), End>
+where
+    F: Future<Output = Result<T, ReachError>>,
+{
+    let mut gone: Excluded<D::Lease> = None;
+    loop {
+        let limit = if gone.is_some() { FAILOVER_TIMEOUT } else { POD_TIMEOUT };
+        let except = gone.as_ref().map(|(upstream, _)| upstream);
+        let upstream = match (wait_for_upstream(forward, except, limit).await, gone.take()) {
+            (Some(upstream), _) => upstream?,
+            (None, Some((_, end))) => return Err(end),
+            (None, None) => return Err(no_pod(forward)),
+        };
+        upstream.wait_until_listening().await;
+        match open(Arc::clone(&upstream)).await {
+            Ok(opened) => return Ok((upstream, opened)),
+            Err(ReachError::Target(fault)) => return Err(End::Failed(fault)),
+            Err(ReachError::Tunnel(error)) => {
+                let end = failure(forward, &upstream, &error, true);
+                if !error.is_pod_gone() {
+                    return Err(end);
+                }
+                gone = Some((upstream, end));
             }
         }
     }

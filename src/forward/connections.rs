@@ -9,9 +9,11 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::destinations::{Destinations, NamedPlace};
 use super::dialer::Dialer;
 use super::meter::{DatagramMeter, Meter};
 use super::{Forward, port_owner};
+use brow_model::address::Address;
 use brow_model::connection::{Connection, ConnectionId, ConnectionState, Program};
 use brow_model::event::ForwardEvent;
 use kube_tunnel::{Counters, PeerUser, peer_user, udp_peer_user};
@@ -21,6 +23,8 @@ use kube_tunnel::{Counters, PeerUser, peer_user, udp_peer_user};
 pub(super) struct Connections {
     next: AtomicU64,
     open: Mutex<BTreeMap<u64, Arc<OpenConnection>>>,
+    /// The destinations of a proxy target.
+    destinations: Destinations,
     /// Notified when somebody wants to see them.
     pub looked_at: Notify,
 }
@@ -48,6 +52,8 @@ pub(super) struct OpenConnection {
     /// Cancelled to end it.
     pub token: CancellationToken,
     has_stream: AtomicBool,
+    /// The destination, once the client of a proxy target has named it.
+    to: OnceLock<Arc<NamedPlace>>,
     /// The local program, once it was looked for.
     program: OnceLock<Option<Program>>,
 }
@@ -70,6 +76,15 @@ impl OpenConnection {
     pub(super) fn opened(&self) {
         self.has_stream.store(true, Ordering::Relaxed);
     }
+
+    /// Notes the destination that its client has named.
+    pub(super) fn go_to(&self, all: &Connections, address: &Address, meter: &Meter) -> Arc<NamedPlace> {
+        Arc::clone(self.to.get_or_init(|| all.name(address, meter)))
+    }
+
+    fn is_to(&self, destination: ConnectionId) -> bool {
+        self.to.get().is_some_and(|place| place.id == destination)
+    }
 }
 
 impl Connections {
@@ -79,14 +94,37 @@ impl Connections {
 
     /// Lists a connection until the guard is dropped. It is to end when `token` is cancelled.
     pub(super) fn list(self: &Arc<Self>, origin: Origin, meter: &Meter, token: CancellationToken) -> Listed {
+        self.list_part(origin, &meter.counters, &meter.datagrams, OnceLock::new(), token)
+    }
+
+    /// Lists a flow to a destination that its client has named.
+    pub(super) fn list_flow(self: &Arc<Self>, origin: Origin, to: Arc<NamedPlace>, token: CancellationToken) -> Listed {
+        let (counters, datagrams) = (Arc::clone(&to.counters), Arc::clone(&to.datagrams));
+        self.list_part(origin, &counters, &datagrams, to.into(), token)
+    }
+
+    /// Returns the destination at an address, which a client names.
+    pub(super) fn name(&self, address: &Address, meter: &Meter) -> Arc<NamedPlace> {
+        self.destinations.named(address, meter, || self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn list_part(
+        self: &Arc<Self>,
+        origin: Origin,
+        counters: &Arc<Counters>,
+        datagrams: &Arc<DatagramMeter>,
+        to: OnceLock<Arc<NamedPlace>>,
+        token: CancellationToken,
+    ) -> Listed {
         let is_flow = matches!(origin, Origin::Flow { .. });
         let connection = Arc::new(OpenConnection {
             origin,
             since: Utc::now(),
-            counters: Arc::new(Counters::part_of(Arc::clone(&meter.counters))),
-            datagrams: is_flow.then(|| Arc::new(DatagramMeter::part_of(Arc::clone(&meter.datagrams)))),
+            counters: Arc::new(Counters::part_of(Arc::clone(counters))),
+            datagrams: is_flow.then(|| Arc::new(DatagramMeter::part_of(Arc::clone(datagrams)))),
             token,
             has_stream: AtomicBool::new(false),
+            to,
             program: OnceLock::new(),
         });
         let id = self.next.fetch_add(1, Ordering::Relaxed);
@@ -94,11 +132,17 @@ impl Connections {
         Listed { connections: Arc::clone(self), id, connection }
     }
 
-    /// Ends a connection, if it is still open.
+    /// Ends a connection, if it is still open, or all connections to a destination.
     pub(super) fn end(&self, id: ConnectionId) {
-        if let Some(connection) = self.lock().get(&id.0) {
+        for (_, connection) in self.lock().iter().filter(|(own, open)| **own == id.0 || open.is_to(id)) {
             connection.token.cancel();
         }
+    }
+
+    /// Returns the destinations that clients of a proxy target have named.
+    pub(super) fn destinations(&self) -> Vec<Connection> {
+        let open: Vec<_> = self.lock().values().cloned().collect();
+        self.destinations.rows(|id| open.iter().filter(|connection| connection.is_to(id)).count())
     }
 
     /// Returns the open connections with their local programs. Reads files of every process if a program has not been
@@ -122,6 +166,7 @@ impl Connections {
                 ConnectionState::Waiting
             },
             datagrams: connection.datagrams.as_ref().map(|datagrams| datagrams.totals()),
+            to: None,
         };
         open.into_iter().map(shown).collect()
     }
@@ -158,6 +203,10 @@ pub(super) async fn report<D: Dialer>(forward: Arc<Forward<D>>) {
     let report = async {
         loop {
             forward.connections.looked_at.notified().await;
+            if forward.rules.is_some() {
+                forward.report(ForwardEvent::Connections(forward.connections.destinations())).await;
+                continue;
+            }
             let connections = Arc::clone(&forward.connections);
             // A panic there is reported by the hook, and leaves the list as it is.
             if let Ok(list) = tokio::task::spawn_blocking(move || connections.look()).await {

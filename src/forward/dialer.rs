@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::lane::{Lane, LaneEnd};
+use brow_model::address::Address;
 use brow_model::fault::{Fault, Grant, Remedy, What};
 use brow_model::route::Via;
 use kube_tunnel::{self, Counters, Error, Protocol, Stats, Summary};
@@ -46,6 +47,19 @@ pub trait Dialer: Send + Sync + 'static {
         lease: &Self::Lease,
         via: &Via,
     ) -> impl Future<Output = Result<<Self::Lease as Lease>::Stream, Error>> + Send;
+
+    /// Connects to an address through our own relay, for the client of a proxy target that names it.
+    ///
+    /// # Errors
+    /// The relay could not connect, cannot be asked, or is none of ours.
+    fn connect(
+        &self,
+        _: &Self::Lease,
+        via: &Via,
+        _: &Address,
+    ) -> impl Future<Output = Result<<Self::Lease as Lease>::Stream, ReachError>> + Send {
+        std::future::ready(Err(ReachError::Target(Fault::new(What::NoProxy, &via.pod.name, ""))))
+    }
 
     /// Opens a flow of datagrams through the relay to its target. What comes back is given to `deliver`.
     ///

@@ -4,6 +4,7 @@
 //! pod are kept, up to a limit.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,12 +15,14 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::connection::{self, End, FAILOVER_TIMEOUT, POD_TIMEOUT};
+use super::connection::{self, End};
 use super::connections::{Listed, OpenConnection, Origin};
 use super::dialer::{Dialer, Flow, Incoming, ReachError};
 use super::upstream::Upstream;
 use super::{Forward, local_users};
+use brow_model::address::Address;
 use brow_model::fault::{Fault, Remedy, What};
+use brow_model::route::{Relayed, Via};
 use kube_tunnel::contain::contain;
 
 /// The time without a datagram after which a flow ends (RFC 4787, REQ-5: at least two minutes).
@@ -38,19 +41,28 @@ const USER_TTL: Duration = Duration::from_secs(1);
 /// The pause after an error of the socket.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A client of a socket.
-struct Client {
-    flow: Arc<LocalFlow>,
-    /// Kept by the flow's task, too: it is listed until that ends.
-    listed: Arc<OpenConnection>,
-    /// The time at which its user was checked.
+/// The flows of a socket, by what tells them apart.
+pub(super) struct Flows<K> {
+    open: HashMap<K, OpenFlow>,
+    ended: mpsc::UnboundedSender<(K, Arc<LocalFlow>)>,
+    ending: mpsc::UnboundedReceiver<(K, Arc<LocalFlow>)>,
+}
+
+/// A flow, until its end is known.
+pub(super) struct OpenFlow {
+    pub flow: Arc<LocalFlow>,
+    /// The time at which its client's user was checked.
     checked: Instant,
 }
 
 /// The local end of a flow.
-struct LocalFlow {
+pub(super) struct LocalFlow {
     socket: Arc<UdpSocket>,
     client: SocketAddr,
+    /// The destination, if it is not the forward's own.
+    to: Option<Address>,
+    /// The first bytes of each datagram to the client.
+    head: Vec<u8>,
     listed: Arc<OpenConnection>,
     born: Instant,
     /// The time of the last datagram, in microseconds after `born`.
@@ -78,18 +90,12 @@ pub(super) async fn serve<D: Dialer>(forward: Arc<Forward<D>>, socket: UdpSocket
 
 async fn receive<D: Dialer>(forward: Arc<Forward<D>>, socket: Arc<UdpSocket>) {
     let Ok(ours) = socket.local_addr() else { return };
-    let mut clients: HashMap<SocketAddr, Client> = HashMap::new();
-    let (ended, mut ending) = mpsc::unbounded_channel::<Arc<LocalFlow>>();
+    let mut flows: Flows<SocketAddr> = Flows::new();
     // More than any datagram has.
     let mut space = vec![0; 1 << 16];
     loop {
         let received = tokio::select! {
-            Some(flow) = ending.recv() => {
-                if clients.get(&flow.client).is_some_and(|client| Arc::ptr_eq(&client.flow, &flow)) {
-                    clients.remove(&flow.client);
-                }
-                continue;
-            }
+            () = flows.forget_ended() => continue,
             received = socket.recv_from(&mut space) => received,
         };
         let (length, from) = match received {
@@ -104,34 +110,70 @@ async fn receive<D: Dialer>(forward: Arc<Forward<D>>, socket: Arc<UdpSocket>) {
         };
         let now = Instant::now();
         let origin = Origin::Flow { ours, theirs: from };
-        match clients.get_mut(&from).filter(|client| !client.flow.is_over()) {
-            Some(client) => {
-                if now.duration_since(client.checked) >= USER_TTL {
+        match flows.get(&from) {
+            Some(known) => {
+                if now.duration_since(known.checked) >= USER_TTL {
                     if !local_users::admit_origin(&forward, origin) {
-                        client.listed.token.cancel();
+                        known.flow.listed.token.cancel();
                         continue;
                     }
-                    client.checked = now;
+                    known.checked = now;
                 }
-                client.flow.send(&space[..length]);
+                known.flow.send(&space[..length]);
             }
             None if local_users::admit_origin(&forward, origin) => {
-                if clients.len() >= MAX_FLOWS {
-                    end_idlest(&mut clients);
-                }
                 let listed = forward.connections.list(origin, &forward.meter, forward.token.child_token());
-                let flow = LocalFlow::new(Arc::clone(&socket), from, Arc::clone(&listed.connection));
+                let flow = Arc::new(LocalFlow::new(Arc::clone(&socket), from, Arc::clone(&listed.connection)));
                 flow.send(&space[..length]);
-                let client = Client { flow: Arc::clone(&flow), listed: Arc::clone(&listed.connection), checked: now };
-                clients.insert(from, client);
-                let (forward, ended) = (Arc::clone(&forward), ended.clone());
-                forward.tracker.clone().spawn(async move {
-                    carry(&forward, &flow, listed).await;
-                    // The receiver may have been dropped.
-                    let _ = ended.send(flow);
-                });
+                flows.begin(&forward, from, flow, listed, MAX_FLOWS);
             }
             None => {}
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash + Send + 'static> Flows<K> {
+    pub(super) fn new() -> Self {
+        let (ended, ending) = mpsc::unbounded_channel();
+        Self { open: HashMap::new(), ended, ending }
+    }
+
+    /// Returns the flow of a key, unless it is over.
+    pub(super) fn get(&mut self, key: &K) -> Option<&mut OpenFlow> {
+        self.open.get_mut(key).filter(|known| !known.flow.is_over())
+    }
+
+    /// Begins a flow. Where there are `most`, the one that is idle for longest gives way.
+    pub(super) fn begin<D: Dialer>(
+        &mut self,
+        forward: &Arc<Forward<D>>,
+        key: K,
+        flow: Arc<LocalFlow>,
+        listed: Listed,
+        most: usize,
+    ) {
+        if self.open.len() >= most {
+            let idlest = self.open.iter().min_by_key(|(_, known)| known.flow.last_used()).map(|(key, _)| key.clone());
+            if let Some(known) = idlest.and_then(|idlest| self.open.remove(&idlest)) {
+                known.flow.listed.token.cancel();
+            }
+        }
+        self.open.insert(key.clone(), OpenFlow { flow: Arc::clone(&flow), checked: Instant::now() });
+        let (forward, ended) = (Arc::clone(forward), self.ended.clone());
+        forward.tracker.clone().spawn(async move {
+            carry(&forward, &flow, listed).await;
+            // The receiver may have been dropped.
+            let _ = ended.send((key, flow));
+        });
+    }
+
+    /// Waits for the end of a flow, and forgets it. Cancel safe.
+    pub(super) async fn forget_ended(&mut self) {
+        // The sender is ours.
+        if let Some((key, flow)) = self.ending.recv().await
+            && self.open.get(&key).is_some_and(|known| Arc::ptr_eq(&known.flow, &flow))
+        {
+            self.open.remove(&key);
         }
     }
 }
@@ -140,13 +182,6 @@ async fn receive<D: Dialer>(forward: Arc<Forward<D>>, socket: Arc<UdpSocket>) {
 fn is_of_another_datagram(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, ConnectionReset, Interrupted, WouldBlock};
     matches!(error.kind(), ConnectionRefused | ConnectionReset | Interrupted | WouldBlock)
-}
-
-fn end_idlest(clients: &mut HashMap<SocketAddr, Client>) {
-    let idlest = clients.values().min_by_key(|client| client.flow.last_used()).map(|client| client.flow.client);
-    if let Some(client) = idlest.and_then(|idlest| clients.remove(&idlest)) {
-        client.listed.token.cancel();
-    }
 }
 
 /// Carries one flow from its first datagram to its end.
@@ -188,27 +223,14 @@ async fn open<D: Dialer>(
     forward: &Arc<Forward<D>>,
     flow: &Arc<LocalFlow>,
 ) -> Result<(Arc<Upstream<D::Lease>>, Arc<dyn Flow>), End> {
-    let mut gone: Option<(Arc<Upstream<D::Lease>>, End)> = None;
-    loop {
-        let limit = if gone.is_some() { FAILOVER_TIMEOUT } else { POD_TIMEOUT };
-        let except = gone.as_ref().map(|(upstream, _)| upstream);
-        let upstream = match (connection::wait_for_upstream(forward, except, limit).await, gone.take()) {
-            (Some(upstream), _) => upstream?,
-            (None, Some((_, end))) => return Err(end),
-            (None, None) => return Err(connection::no_pod(forward)),
-        };
-        upstream.wait_until_listening().await;
+    connection::through(forward, |upstream| async move {
         let local = Arc::clone(flow);
         let deliver = Box::new(move |incoming: Incoming<'_>| local.deliver(incoming));
-        match forward.dialer.open_flow(&upstream.lease, &upstream.via, deliver).await {
-            Ok(way) => return Ok((upstream, way)),
-            Err(ReachError::Tunnel(error)) if error.is_pod_gone() => {
-                let end = failed(forward, &upstream, ReachError::Tunnel(error));
-                gone = Some((upstream, end));
-            }
-            Err(error) => return Err(failed(forward, &upstream, error)),
-        }
-    }
+        let to = flow.to.clone().map(Relayed::To).or_else(|| upstream.via.to.clone());
+        let via = Via { to, ..upstream.via.clone() };
+        forward.dialer.open_flow(&upstream.lease, &via, deliver).await
+    })
+    .await
 }
 
 fn failed<D: Dialer>(forward: &Forward<D>, upstream: &Upstream<D::Lease>, error: ReachError) -> End {
@@ -219,9 +241,15 @@ fn failed<D: Dialer>(forward: &Forward<D>, upstream: &Upstream<D::Lease>, error:
 }
 
 impl LocalFlow {
-    fn new(socket: Arc<UdpSocket>, client: SocketAddr, listed: Arc<OpenConnection>) -> Arc<Self> {
+    pub(super) fn new(socket: Arc<UdpSocket>, client: SocketAddr, listed: Arc<OpenConnection>) -> Self {
         let way = Mutex::new(Way::Opening(Vec::new()));
-        Arc::new(Self { socket, client, listed, born: Instant::now(), used: AtomicU64::new(0), way })
+        let (to, head) = (None, Vec::new());
+        Self { socket, client, to, head, listed, born: Instant::now(), used: AtomicU64::new(0), way }
+    }
+
+    /// The same flow to a destination that the client named; what comes from there begins with `head`.
+    pub(super) fn named(self, to: Address, head: Vec<u8>) -> Self {
+        Self { to: Some(to), head, ..self }
     }
 
     /// Nothing that holds this lock panics.
@@ -255,7 +283,7 @@ impl LocalFlow {
     }
 
     /// Sends a datagram of the client, or keeps it until there is a way.
-    fn send(&self, datagram: &[u8]) {
+    pub(super) fn send(&self, datagram: &[u8]) {
         self.touch();
         let went = match &mut *self.way() {
             Way::Open(flow) => flow.send(datagram),
@@ -300,7 +328,8 @@ impl LocalFlow {
         match incoming {
             Incoming::Datagram(datagram) => {
                 self.touch();
-                if self.socket.try_send_to(datagram, self.client).is_ok() {
+                let whole = [&self.head, datagram].concat();
+                if self.socket.try_send_to(&whole, self.client).is_ok() {
                     datagrams.received();
                     self.listed.counters.add_down(datagram.len());
                 } else {
@@ -313,75 +342,4 @@ impl LocalFlow {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::time::advance;
-    use tokio_util::sync::CancellationToken;
-
-    use super::*;
-    use crate::forward::connections::Connections;
-    use crate::forward::meter::Meter;
-
-    async fn flow() -> (Arc<LocalFlow>, Listed, UdpSocket) {
-        let [socket, client] =
-            [UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap()];
-        let (ours, theirs) = (socket.local_addr().unwrap(), client.local_addr().unwrap());
-        let origin = Origin::Flow { ours, theirs };
-        let listed = Arc::<Connections>::default().list(origin, &Meter::default(), CancellationToken::new());
-        (LocalFlow::new(Arc::new(socket), theirs, Arc::clone(&listed.connection)), listed, client)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_flow_is_idle_two_minutes_after_its_last_datagram_either_way() {
-        let (flow, _listed, _client) = flow().await;
-        let idling = Arc::clone(&flow);
-        let idle = tokio::spawn(async move { idling.idle().await });
-        for send in [true, false] {
-            advance(Duration::from_secs(119)).await;
-            tokio::task::yield_now().await;
-            assert!(!idle.is_finished());
-            if send {
-                flow.send(b"up");
-            } else {
-                flow.deliver(Incoming::Datagram(b"down"));
-            }
-        }
-        advance(Duration::from_secs(119)).await;
-        tokio::task::yield_now().await;
-        assert!(!idle.is_finished());
-        advance(Duration::from_secs(2)).await;
-        idle.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn what_waits_for_a_pod_is_bounded_and_the_rest_is_counted() {
-        struct Taking(Mutex<Vec<Vec<u8>>>);
-        impl Flow for Taking {
-            fn send(&self, datagram: &[u8]) -> bool {
-                let mut taken = self.0.lock().unwrap();
-                taken.push(datagram.to_vec());
-                taken.len() % 2 == 1
-            }
-
-            fn ended(&self) -> futures::future::BoxFuture<'_, ReachError> {
-                Box::pin(std::future::pending())
-            }
-        }
-        let (flow, listed, _client) = flow().await;
-        let datagrams = listed.connection.datagrams.as_ref().unwrap();
-        for number in 0..10_u8 {
-            flow.send(&vec![number; 60_000]);
-        }
-        flow.send(b"small");
-        assert_eq!((datagrams.totals().up, datagrams.totals().dropped), (0, 6));
-        let taking = Arc::new(Taking(Mutex::default()));
-        flow.open(&(Arc::clone(&taking) as Arc<dyn Flow>));
-        // Of the five that waited every other one is dropped on the way.
-        assert_eq!((datagrams.totals().up, datagrams.totals().dropped), (3, 8));
-        assert_eq!(
-            taking.0.lock().unwrap().iter().map(Vec::len).collect::<Vec<_>>(),
-            [60_000, 60_000, 60_000, 60_000, 5]
-        );
-        flow.deliver(Incoming::Dropped(4));
-        assert_eq!(datagrams.totals().dropped, 12);
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@
 mod bind;
 mod connection;
 mod connections;
+mod destinations;
 mod dialer;
 mod flows;
 mod lane;
@@ -18,6 +19,7 @@ mod pod_ref;
 mod port_owner;
 mod probe;
 mod report;
+mod socks;
 mod supervise;
 mod upstream;
 
@@ -48,6 +50,7 @@ use local_users::Gate;
 use meter::Meter;
 use pod_ref::{PodRef, PodRefs};
 use report::Reporter;
+use socks::Rules;
 use supervise::Route;
 use upstream::Upstream;
 
@@ -186,6 +189,8 @@ struct Forward<D: Dialer> {
     reporter: Reporter,
     meter: Arc<Meter>,
     gate: Gate,
+    /// The rules of a proxy target, whose clients name their destinations.
+    rules: Option<Rules>,
     connections: Arc<Connections>,
     /// The destination that the handle sets.
     destinations: watch::Receiver<Destination>,
@@ -255,6 +260,7 @@ pub fn start<D: Dialer>(
             reporter,
             meter,
             gate: Gate::new(admitted),
+            rules: spec.address.is_proxy().then(|| Rules::new(spec.allow)),
             connections,
             destinations: destinations.clone(),
             routes,

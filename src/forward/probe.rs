@@ -153,7 +153,7 @@ async fn ask<D: Dialer>(
     began: Instant,
 ) -> Result<Duration, ProbeError> {
     let mut stream = forward.dialer.open(&upstream.lease, &upstream.via).await.map_err(ProbeError::Tunnel)?;
-    let question = question_of(probe, upstream.via.to.as_ref().map(|to| to.host.to_string()));
+    let question = question_of(probe, upstream.via.to.as_ref().and_then(|to| Some(to.address()?.host.to_string())));
     let io = |error| ProbeError::Tunnel(Error::from_io(error));
     if !question.is_empty() {
         stream.write_all(&question).await.map_err(io)?;

@@ -135,6 +135,7 @@ fn tell_forward(forward: u64, epoch: u64, event: &ForwardEvent) {
         ForwardEvent::Drained(via) => debug!(forward, epoch, "has left {}", through(via)),
         ForwardEvent::Probed(health) => debug!(forward, epoch, ?health, "was probed"),
         ForwardEvent::ConnectionFailed(fault) => debug!(forward, epoch, "a connection failed: {}", why(fault)),
+        ForwardEvent::NotAllowed(_) => debug!(forward, epoch, "refused a destination"),
         ForwardEvent::UserRefused { uid, .. } => debug!(forward, epoch, uid, "refused another local user"),
         ForwardEvent::UsersUntold => debug!(forward, epoch, "the system does not tell whose connections are"),
         ForwardEvent::Connections(list) => debug!(forward, epoch, connections = list.len(), "were listed"),

@@ -72,6 +72,7 @@ fn key(entry: &Entry) -> &'static str {
         Message::AlwaysNow => "log.always-now",
         Message::OpenToOthers => "log.open-to-others",
         Message::UserRefused => unless_empty(&entry.detail, "log.user-refused", "log.unknown-user-refused"),
+        Message::NotAllowed => "log.not-allowed",
         Message::WentDown => "log.went-down",
         Message::WentUp => "log.went-up",
         Message::AgentAsks => "log.agent-asks",

@@ -5,6 +5,7 @@ use std::hint::black_box;
 
 use brow_model::Model;
 use brow_model::action::{Action, Command, Typed};
+use brow_model::allow::AllowList;
 use brow_model::cluster::{Cluster, Context, Link};
 use brow_model::dialog::Dialog;
 use brow_model::epoch::Epoch;
@@ -113,6 +114,7 @@ fn forward(model: &Model, n: u16) -> Forward {
         probe: None,
         local_users: LocalUsers::Me,
         local_socket: None,
+        allow: AllowList::default(),
         tunnel: None,
         relay: brow_model::settings::Relay::Socat,
         carrier: brow_model::settings::Carrier::Auto,

@@ -13,12 +13,13 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use brow_model::allow::AllowList;
 use brow_model::epoch::Epoch;
 use brow_model::event::{Event, ForwardEvent};
 use brow_model::fault::Fault;
 use brow_model::forward::{ForwardId, ForwardSpec};
 use brow_model::forward_settings::LocalUsers;
-use brow_model::proxy::{PodKey, PodSelector};
+use brow_model::proxy::PodSelector;
 use brow_model::route::Via;
 use brow_tui::forward::{self, Deliver, Dialer, Flow, Handle, Lane, LaneEnd, Lease, ReachError};
 use bytes::Bytes;
@@ -30,7 +31,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use servers::{echo, end, say, server, silent};
+pub use servers::{echo, end, say, server, silent, via};
 
 /// Longer than anything here takes; only a broken test waits for it.
 pub const TIMEOUT: Duration = Duration::from_mins(1);
@@ -320,15 +321,11 @@ pub fn spec(port: u16) -> ForwardSpec {
         tunnel: None,
         local_users: LocalUsers::Me,
         local_socket: None,
+        allow: AllowList::default(),
         relay: brow_model::settings::Relay::Socat,
         carrier: brow_model::settings::Carrier::PortForward,
         pod_proxy_worked: false,
     }
-}
-
-pub fn via(name: &str) -> Via {
-    let pod = PodKey { cluster: "dev".into(), namespace: "default".into(), name: name.into() };
-    Via { pod, uid: String::new(), port: 1080, to: None }
 }
 
 impl Forward {

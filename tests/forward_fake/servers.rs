@@ -3,11 +3,18 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use brow_model::proxy::PodKey;
+use brow_model::route::Via;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::TIMEOUT;
+
+pub fn via(name: &str) -> Via {
+    let pod = PodKey { cluster: "dev".into(), namespace: "default".into(), name: name.into() };
+    Via { pod, uid: String::new(), port: 1080, to: None }
+}
 
 /// A server in this process; `talk` serves one connection. It ends with the test's runtime.
 pub async fn server<F>(talk: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> (SocketAddr, JoinHandle<()>)

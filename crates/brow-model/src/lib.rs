@@ -15,7 +15,7 @@ pub use language::{action, command, effect, event, fault, log, request};
 pub use screen::{batch, browser, dialog, filter, first_run, focus, form, list, menu, palette, text_field};
 pub use state::{Mode, Model};
 pub use types::{
-    address, agent, attention, backend, cluster, connection, connection_strings, epoch, field, forward,
+    address, agent, allow, attention, backend, cluster, connection, connection_strings, epoch, field, forward,
     forward_settings, health, installation, instance, inventory, lifecycle, offer, ownership, port_plan, proxy,
     restore, route, service, settings, target, traffic, ttl, workload,
 };

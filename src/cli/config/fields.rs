@@ -78,6 +78,7 @@ fn option(field: TargetField) -> Option<Arg> {
         Slot::Path(_) => ("PATH", None, false),
         Slot::Users(_) => ("USERS", None, false),
         Slot::Agent(_) => ("true|ask|false", None, false),
+        Slot::Allow(_) => ("DESTINATION", None, true),
         Slot::Words(_) => ("TAG", None, true),
         Slot::Names(_) => ("NAME", None, true),
         Slot::Labels(_) | Slot::Annotations(_) => ("KEY=VALUE", None, true),

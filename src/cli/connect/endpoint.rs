@@ -41,6 +41,8 @@ pub(super) struct Endpoint {
     pub status: Status,
     /// The instance that has the forward, if it is another one.
     pub instance: Option<String>,
+    /// True if its clients name their destinations.
+    pub is_proxy: bool,
     cluster: String,
     /// True if its target is not saved.
     is_temporary: bool,
@@ -59,6 +61,7 @@ pub(super) fn of(model: &Model, targets: &[Target]) -> Vec<Endpoint> {
                 socket: None,
                 status: Status::Missing,
                 instance: None,
+                is_proxy: address.is_proxy(),
                 cluster: target.cluster.clone(),
                 is_temporary: model.targets.is_temporary(&target.name),
                 pod: None,

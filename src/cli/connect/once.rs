@@ -28,6 +28,9 @@ pub(in crate::cli) struct Once {
     /// Kubeconfig context; absent: the current one
     #[arg(long, value_name = "CONTEXT", add = ArgValueCandidates::new(complete::contexts), help_heading = HEADING)]
     context: Option<String>,
+    /// SOCKS and HTTP proxy into this context: clients name what they want to reach
+    #[arg(long, value_name = "CONTEXT", conflicts_with = "context", add = ArgValueCandidates::new(complete::contexts), help_heading = HEADING)]
+    socks: Option<String>,
     /// Namespace of proxy pods and workloads; absent: the context's own
     #[arg(long, short, value_name = "NAMESPACE", help_heading = HEADING)]
     namespace: Option<String>,
@@ -49,9 +52,10 @@ pub(super) struct Meant {
 }
 
 impl Meant {
-    /// Returns the names of all of them.
+    /// Returns the names of all of them but a proxy that is not saved: its option says so.
     pub(super) fn names(&self) -> Vec<String> {
-        self.saved.iter().chain(&self.once).map(|target| target.name.clone()).collect()
+        let once = self.once.iter().filter(|target| !target.address.is_proxy());
+        self.saved.iter().chain(once).map(|target| target.name.clone()).collect()
     }
 }
 
@@ -62,21 +66,29 @@ impl Once {
     /// A name, pattern or tag that means nothing; options that are wrong, or of no use.
     pub(super) fn meant(&self, choice: &Choice, model: &Model, text: &Text) -> Result<Meant, Failure> {
         let is_saved = |name: &String| model.targets.all().iter().any(|at| at.name == *name || matches(name, &at.name));
-        let is_place = |name: &&String| !is_saved(name) && name.parse::<Destination>().is_ok();
+        let is_place =
+            |name: &&String| !is_saved(name) && name.parse::<Destination>().is_ok_and(|place| !place.is_proxy());
         let (places, names): (Vec<_>, Vec<_>) = choice.names.iter().partition(is_place);
         let names = names.into_iter().cloned().collect();
-        let saved = Choice { names, tag: choice.tag.clone() }.of(model, text)?;
+        let mut saved = Choice { names, tag: choice.tag.clone() }.of(model, text)?;
         let given = self.fields();
-        if places.is_empty() && !given.is_empty() {
+        let proxy = self.proxy(model, text)?;
+        let proxy_is_saved = proxy.as_ref().is_some_and(|proxy| model.target(&proxy.name).is_some());
+        if places.is_empty() && !given.is_empty() && (proxy.is_none() || proxy_is_saved) {
             return Err(Failure::usage(text.get("cli.saved-has-its-own")));
         }
-        if places.len() > 1 && self.local_port.is_some() {
+        if places.len() + usize::from(proxy.is_some()) > 1 && self.local_port.is_some() {
             return Err(Failure::usage(text.get("cli.one-local-port")));
         }
         if let (Some(context), false) = (&self.context, places.is_empty()) {
             known(model, text, context)?;
         }
         let mut once: Vec<Target> = Vec::new();
+        match proxy {
+            Some(proxy) if !proxy_is_saved => once.push(Self::proxy_as_given(&proxy, &given, model, text)?),
+            Some(proxy) if saved.iter().all(|known| known.name != proxy.name) => saved.push(proxy),
+            Some(_) | None => {}
+        }
         for place in places {
             let target = self.target(place, &given, model, text)?;
             if !once.iter().any(|known| known.name == target.name) {
@@ -84,6 +96,30 @@ impl Once {
             }
         }
         Ok(Meant { saved, once })
+    }
+
+    /// Returns true if no proxy is wanted.
+    pub(in crate::cli) fn is_empty(&self) -> bool {
+        self.socks.is_none()
+    }
+
+    /// Returns the proxy target of the context that a proxy is wanted into, which may be saved.
+    fn proxy(&self, model: &Model, text: &Text) -> Result<Option<Target>, Failure> {
+        let Some(context) = &self.socks else { return Ok(None) };
+        known(model, text, context)?;
+        Ok(Some(model.proxy_of(context)))
+    }
+
+    /// Returns a proxy target with the options that were given.
+    fn proxy_as_given(
+        proxy: &Target,
+        given: &[(TargetField, String)],
+        model: &Model,
+        text: &Text,
+    ) -> Result<Target, Failure> {
+        let mut form = TargetForm::empty(&proxy.cluster);
+        form.set(TargetField::Name, proxy.name.clone());
+        filled(form, Some(proxy.address.to_string()), Fields::new(given.iter().cloned()), model, text)
     }
 
     fn fields(&self) -> Vec<(TargetField, String)> {
@@ -116,6 +152,7 @@ impl Once {
     pub(in crate::cli) fn arguments(&self) -> Vec<String> {
         let all = [
             ("context", &self.context),
+            ("socks", &self.socks),
             ("namespace", &self.namespace),
             ("local-port", &self.local_port),
             ("ttl", &self.ttl),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use toml_edit::{Array, InlineTable, Value};
 
+use brow_model::allow::AllowList;
 use brow_model::field::{Slot, TargetField};
 use brow_model::forward_settings::AgentAccess;
 use brow_model::settings::Toleration;
@@ -53,6 +54,10 @@ fn value(slot: Slot<'_>) -> Option<Value> {
             AgentAccess::Ask => access.name().into(),
             AgentAccess::Denied => false.into(),
         }),
+        Slot::Allow(AllowList(rules)) => {
+            let rules: Vec<String> = rules.iter().map(ToString::to_string).collect();
+            (!rules.is_empty()).then(|| list(&rules))
+        }
         Slot::Words(words) => (!words.is_empty()).then(|| list(words)),
         Slot::Names(names) => names.as_deref().map(list),
         Slot::Labels(table) | Slot::Annotations(table) => map(table),

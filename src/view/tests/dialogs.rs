@@ -1,11 +1,12 @@
 //! Dialogs.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::fixture::{ago, busy, drawn, field, focused, forbidden, forward, lines, target, themed, words};
 use super::{shots, shots_with};
 use crate::view::{Hit, Theme};
-use brow_model::connection::{Connection, ConnectionId, ConnectionState, Program};
+use brow_model::connection::{Connection, ConnectionId, ConnectionState, NamedDestination, Program};
 use brow_model::dialog::{ConnectionList, Dialog, Question};
 use brow_model::epoch::Epoch;
 use brow_model::fault::{Fault, Remedy, What};
@@ -16,6 +17,7 @@ use brow_model::proxy::PodKey;
 use brow_model::route::Route;
 use brow_model::settings::{Colors, Language};
 use brow_model::traffic::Datagrams;
+use brow_model::workload::Destination;
 
 fn with(dialog: Dialog) -> brow_model::Model {
     let mut model = busy();
@@ -49,6 +51,7 @@ fn connections() -> ConnectionList {
         down: u64::from(id) * 4_321_000,
         state,
         datagrams: None,
+        to: None,
     };
     let mut rows = vec![
         connection(1, Some((4711, "psql")), 7_200, ConnectionState::Open),
@@ -86,6 +89,30 @@ fn flows_of_a_forward() {
     shots("flow-details", &model);
     model.screen.dialogs.push(Dialog::Connections(list));
     shots("flows", &model);
+}
+
+#[test]
+fn destinations_of_a_proxy() {
+    let mut list = connections();
+    list.rows.iter_mut().for_each(|rows| rows.truncate(12));
+    for (row, count) in list.rows.iter_mut().flatten().zip(0..) {
+        (row.from, row.program) = (None, None);
+        let latency = (count != 2).then(|| Duration::from_micros(700 + 450 * count));
+        row.to = Some(NamedDestination {
+            address: format!("web-{count}.payments-team.svc.cluster.local:80"),
+            open: usize::from(count < 4),
+            total: 3 + count * 7,
+            failed: u64::from(count == 2),
+            latency,
+        });
+    }
+    let mut model = focused(busy(), Pane::Forwards);
+    model.forwards.all_mut().get_mut(&list.forward).unwrap().spec.address = Destination::Proxy;
+    model.screen.dialogs.push(Dialog::Connections(list.clone()));
+    shots("destinations", &model);
+    model.screen.dialogs.clear();
+    model.screen.dialogs.push(Dialog::Connections(ConnectionList { rows: Some(Vec::new()), ..list }));
+    shots("destinations-none", &model);
 }
 
 #[test]

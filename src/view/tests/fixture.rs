@@ -14,6 +14,7 @@ use crate::keymap::Keymap;
 use crate::text::{HelpSection, Hint, Text};
 use crate::view::{FrameInputs, Theme, ViewState, draw};
 use brow_model::Model;
+use brow_model::allow::AllowList;
 use brow_model::cluster::{Cluster, Context, Link, Scope};
 use brow_model::epoch::Epoch;
 use brow_model::fault::{Fault, Grant, Remedy, What};
@@ -122,6 +123,7 @@ pub fn forward(id: u64, target: &Target, port: u16, route: Route) -> Forward {
         tunnel: None,
         local_users: LocalUsers::Me,
         local_socket: None,
+        allow: AllowList::default(),
         relay: brow_model::settings::Relay::Socat,
         carrier: brow_model::settings::Carrier::Auto,
         pod_proxy_worked: false,

@@ -81,13 +81,15 @@ macro_rules! command_table {
                 Connections ["w"] lists_connections => |m, out| m.show_connections(out);
                 Describe ["i"] has_trouble => |m, _| m.show_trouble();
             }
-            Clusters "clusters" hints [ConnectCluster Describe Browse Copy Restart New] empty [Reload] {
+            Clusters "clusters" hints [ConnectCluster Describe Browse Proxy Copy Restart New] empty [Reload] {
                 /// Connects, or disconnects where all are connected.
                 "connect-cluster" ConnectCluster ["enter"] (Accept Connect) has_row => |m, out| {
                     m.connect_or_disconnect(out);
                 };
                 /// Lets go of the connection.
                 "disconnect-cluster" DisconnectCluster ["x"] (Stop) has_link => |m, out| m.disconnect_chosen(out);
+                /// Opens a SOCKS and HTTP proxy into the cluster, without saving it.
+                "proxy" Proxy ["p"] has_row => |m, out| m.open_proxies(out);
                 Restart ["R"] has_link => |m, out| m.connect_chosen(out);
                 Describe ["i"] has_trouble => |m, _| m.show_trouble();
                 Copy ["y"] has_row => |m, out| m.copy_names(out);

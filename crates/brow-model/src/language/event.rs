@@ -285,6 +285,8 @@ pub enum ForwardEvent {
     UserRefused { uid: Option<u32>, name: String },
     /// The system does not tell whose a connection is.
     UsersUntold,
+    /// A client of a proxy target named a destination that is not allowed, for the first time.
+    NotAllowed(Address),
     /// These are its open connections, in the order of their beginning.
     Connections(Vec<Connection>),
     /// One connection failed; the forward goes on.

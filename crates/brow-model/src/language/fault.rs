@@ -149,6 +149,8 @@ kinds! {
     RelayFull,
     /// A pod does not run our own relay, and no other carries UDP. Detail: why it does not, if that is known.
     NoUdp,
+    /// A pod does not run our own relay, and no other serves proxy targets. Detail: why it does not, if that is known.
+    NoProxy,
     /// A forward has no pod to go through.
     NoPod,
     /// A pod that took longer than a forward on demand waits. Detail: how long that is.

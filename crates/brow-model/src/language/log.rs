@@ -79,6 +79,8 @@ pub enum Message {
     OpenToOthers,
     /// Another user of this machine was refused. Detail: who, if that is known.
     UserRefused,
+    /// A client of a proxy target named a destination that is not allowed. Detail: which.
+    NotAllowed,
     /// A probe found a forward's target down.
     WentDown,
     /// A probe found it up again.

@@ -17,6 +17,7 @@ fn connection(id: u64) -> Connection {
         down: 0,
         state: ConnectionState::Open,
         datagrams: None,
+        to: None,
     }
 }
 

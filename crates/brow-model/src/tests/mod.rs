@@ -32,6 +32,7 @@ mod lost_pods;
 mod once;
 mod ownership;
 mod pods;
+mod proxies;
 mod quitting;
 mod renew;
 mod restore;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::types::traffic::Datagrams;
 
@@ -10,7 +11,7 @@ use crate::types::traffic::Datagrams;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
-/// An open connection.
+/// An open connection; of a proxy target, all connections to one destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
     pub id: ConnectionId,
@@ -18,7 +19,7 @@ pub struct Connection {
     pub from: Option<SocketAddr>,
     /// The local program, if the system tells us which one it is.
     pub program: Option<Program>,
-    /// The time at which it was accepted.
+    /// The time at which it was accepted, the last one to a destination.
     pub since: DateTime<Utc>,
     /// Bytes from the client to the target.
     pub up: u64,
@@ -27,6 +28,22 @@ pub struct Connection {
     pub state: ConnectionState,
     /// Its datagrams, if it is a flow of UDP.
     pub datagrams: Option<Datagrams>,
+    /// The destination, if it is one of a proxy target.
+    pub to: Option<NamedDestination>,
+}
+
+/// A destination that clients of a proxy target named, and what became of their connections to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedDestination {
+    pub address: String,
+    /// Connections that are open.
+    pub open: usize,
+    /// Connections so far.
+    pub total: u64,
+    /// Those of them that could not be opened or broke.
+    pub failed: u64,
+    /// The time that connecting took the last time; UDP has none.
+    pub latency: Option<Duration>,
 }
 
 /// A program of this machine.

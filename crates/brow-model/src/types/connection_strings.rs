@@ -16,6 +16,21 @@ pub const PLACEHOLDERS: [&str; 4] = ["host", "port", "address", "name"];
 /// The templates of web servers, and of what is not recognised.
 const WEB: &[Template] = &[("URL", "http://{address}"), ("curl", "curl http://{address}/")];
 
+/// The templates of a proxy target.
+pub(crate) const PROXY: &[Template] = &[
+    ("shell", "export ALL_PROXY=socks5h://{address} HTTP_PROXY=http://{address} HTTPS_PROXY=http://{address}"),
+    ("curl", "curl --proxy socks5h://{address} http://NAME.NAMESPACE.svc/"),
+    ("browser", "chromium --proxy-server=socks5://{address} --user-data-dir=DIRECTORY"),
+    ("PAC", "http://{address}/proxy.pac"),
+    ("Go", "HTTPS_PROXY=http://{address} HTTP_PROXY=http://{address} COMMAND"),
+    ("Java", "java -DsocksProxyHost={host} -DsocksProxyPort={port} -jar FILE"),
+    (
+        "JDBC MySQL",
+        "jdbc:mysql://NAME.NAMESPACE.svc/DATABASE?socksProxyHost={host}&socksProxyPort={port}&socksProxyRemoteDns=true",
+    ),
+    ("ssh", "ssh -o ProxyCommand='nc -X 5 -x {address} %h %p' USER@HOST"),
+];
+
 /// The templates of a service for which the config has none.
 pub(crate) fn built_in(service: Option<Service>) -> &'static [Template] {
     let Some(service) = service else { return WEB };
@@ -106,6 +121,7 @@ pub fn service_of(target: &Target, destination: &Destination) -> Option<Service>
     let (object, number, name) = match destination {
         // The known services are all TCP.
         Destination::Address(address) if address.is_udp() => return None,
+        Destination::Proxy => return None,
         Destination::Address(address) => (address.host.to_string(), address.port, ""),
         Destination::Workload(workload) => match &workload.port {
             Port::Number(number) => (workload.name.clone(), *number, ""),

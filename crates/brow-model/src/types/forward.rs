@@ -8,12 +8,13 @@ use std::time::Duration;
 use crate::language::fault::Fault;
 use crate::types::address::Address;
 use crate::types::agent::AgentMark;
+use crate::types::allow::AllowList;
 use crate::types::backend::Backend;
 use crate::types::epoch::Epoch;
 use crate::types::forward_settings::LocalUsers;
 use crate::types::health::{Health, HealthReport, ProbePlan};
 use crate::types::proxy::{PodKey, PodSelector, ProxyPod};
-use crate::types::route::{Demand, Route, Tunnel, Via};
+use crate::types::route::{Demand, Relayed, Route, Tunnel, Via};
 use crate::types::settings::{Carrier, Relay};
 use crate::types::target::Target;
 use crate::types::traffic::{Counts, Traffic, TunnelInfo};
@@ -58,6 +59,8 @@ pub struct ForwardSpec {
     pub local_users: LocalUsers,
     /// The path of a Unix socket to listen on, as the config has it.
     pub local_socket: Option<String>,
+    /// The destinations that clients of a proxy target may name.
+    pub allow: AllowList,
 }
 
 /// One forward.
@@ -149,18 +152,18 @@ impl Forward {
         }
     }
 
-    /// Returns the address that its relays connect to; `None` if it goes straight to pods of a workload, or that is not
-    /// known yet.
-    pub fn relayed_to(&self) -> Option<&Address> {
+    /// Returns what its relays connect to; `None` if it goes straight to pods of a workload, or that is not known yet.
+    pub fn relayed_to(&self) -> Option<Relayed> {
         match &self.spec.address {
-            Destination::Address(address) => Some(address),
-            Destination::Workload(_) => self.relay.as_ref(),
+            Destination::Address(address) => Some(Relayed::To(address.clone())),
+            Destination::Workload(_) => self.relay.clone().map(Relayed::To),
+            Destination::Proxy => Some(Relayed::Named),
         }
     }
 
-    /// Adds the address that the relay connects to, if it goes through one.
+    /// Adds what the relay connects to, if it goes through one.
     pub(crate) fn relayed(&self, via: Via) -> Via {
-        Via { to: self.relayed_to().cloned(), ..via }
+        Via { to: self.relayed_to(), ..via }
     }
 
     /// Returns true if it goes straight to pods, as far as is known.

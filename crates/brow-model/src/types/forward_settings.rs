@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::types::allow::AllowList;
 use crate::types::health::Probe;
 use crate::types::ttl::Ttl;
 
@@ -122,6 +123,8 @@ pub struct ForwardSettings {
     pub local_socket: Option<String>,
     /// The access of agents; `None`: that which its tags have. Only targets have it.
     pub agent: Option<AgentAccess>,
+    /// The destinations that clients of a proxy target may name. Only those have it.
+    pub allow: AllowList,
 }
 
 /// The same with every level merged and nothing absent.
@@ -178,6 +181,7 @@ impl ForwardSettings {
             local_address: None,
             local_socket: None,
             agent: None,
+            allow: AllowList::default(),
         }
     }
 
@@ -198,6 +202,7 @@ impl ForwardSettings {
             local_address: self.local_address,
             local_socket: self.local_socket.clone(),
             agent: self.agent,
+            allow: self.allow.clone(),
         }
     }
 

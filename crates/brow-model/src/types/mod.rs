@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod agent;
+pub mod allow;
 pub mod attention;
 pub mod backend;
 pub mod cluster;

@@ -1,5 +1,7 @@
 //! The route of a forward: the pod it goes through, or what it waits for.
 
+use std::fmt;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::types::address::Address;
@@ -13,8 +15,36 @@ pub struct Via {
     pub uid: String,
     /// The port in the pod.
     pub port: u16,
-    /// The address that the relay there connects to; `None`: the pod is the target itself.
-    pub to: Option<Address>,
+    /// The destination that the relay there connects to; `None`: the pod is the target itself.
+    pub to: Option<Relayed>,
+}
+
+/// The destination of what goes through a relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Relayed {
+    /// One address.
+    To(Address),
+    /// Whatever address a client names.
+    Named,
+}
+
+impl Relayed {
+    /// Returns the address, where it is one.
+    pub fn address(&self) -> Option<&Address> {
+        match self {
+            Self::To(address) => Some(address),
+            Self::Named => None,
+        }
+    }
+}
+
+impl fmt::Display for Relayed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::To(address) => address.fmt(f),
+            Self::Named => f.write_str("proxy"),
+        }
+    }
 }
 
 /// The current route of a forward.

@@ -15,7 +15,12 @@ pub enum Destination {
     Address(Address),
     /// Pods of the cluster, reached directly.
     Workload(Workload),
+    /// Whatever each client names by SOCKS or HTTP, reached through a proxy pod.
+    Proxy,
 }
+
+/// The text of [`Destination::Proxy`], which is no address for want of a port.
+const PROXY: &str = "proxy";
 
 /// Something in the cluster that stands for pods, and a port of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -185,7 +190,7 @@ impl Destination {
     /// The workload, where it is one.
     pub fn workload(&self) -> Option<&Workload> {
         match self {
-            Self::Address(_) => None,
+            Self::Address(_) | Self::Proxy => None,
             Self::Workload(workload) => Some(workload),
         }
     }
@@ -193,7 +198,7 @@ impl Destination {
     /// The workload, to be changed.
     pub fn workload_mut(&mut self) -> Option<&mut Workload> {
         match self {
-            Self::Address(_) => None,
+            Self::Address(_) | Self::Proxy => None,
             Self::Workload(workload) => Some(workload),
         }
     }
@@ -211,6 +216,11 @@ impl Destination {
         matches!(self, Self::Address(address) if address.is_udp())
     }
 
+    /// Returns true if its clients name what they want to reach, by SOCKS or HTTP.
+    pub fn is_proxy(&self) -> bool {
+        *self == Self::Proxy
+    }
+
     /// Returns true if pods of the cluster are the target themselves, as far as can be told without asking: no proxy
     /// pod is needed.
     pub fn is_direct(&self) -> bool {
@@ -222,6 +232,9 @@ impl FromStr for Destination {
     type Err = DestinationError;
 
     fn from_str(text: &str) -> Result<Self, DestinationError> {
+        if text.trim() == PROXY {
+            return Ok(Self::Proxy);
+        }
         // Not a kind and a name, though it has a slash.
         if is_url(text) {
             return Ok(Self::Address(text.parse()?));
@@ -374,6 +387,7 @@ impl fmt::Display for Destination {
         match self {
             Self::Address(address) => address.fmt(f),
             Self::Workload(workload) => workload.fmt(f),
+            Self::Proxy => f.write_str(PROXY),
         }
     }
 }

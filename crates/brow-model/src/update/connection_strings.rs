@@ -7,7 +7,7 @@ use crate::screen::dialog::Dialog;
 use crate::screen::focus::Pane;
 use crate::screen::menu::{Menu, MenuContent, MenuItem, MenuLabel, MenuOf};
 use crate::state::Model;
-use crate::types::connection_strings::{built_in, fill, fill_socket, for_sockets, service_of};
+use crate::types::connection_strings::{PROXY, built_in, fill, fill_socket, for_sockets, service_of};
 use crate::types::forward::Forward;
 use crate::types::service::Service;
 
@@ -41,9 +41,12 @@ impl Model {
             IpAddr::V4(_) | IpAddr::V6(_) => {}
         }
         let service = self.service_of(forward);
+        let of_proxy = forward.spec.address.is_proxy();
+        let built_in = if of_proxy { PROXY } else { built_in(service) };
         let mut templates: Vec<(String, String)> =
-            built_in(service).iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        let own = self.config.settings().connection_strings.get(service.map_or("other", Service::name));
+            built_in.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let key = service.map_or("other", Service::name);
+        let own = self.config.settings().connection_strings.get(key).filter(|_| !of_proxy);
         for (name, text) in own.into_iter().flatten() {
             match templates.iter_mut().find(|(known, _)| known == name) {
                 Some((_, known)) => known.clone_from(text),

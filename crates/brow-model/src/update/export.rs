@@ -56,6 +56,7 @@ impl Model {
                     }
                 }
             }
+            Destination::Proxy => vec![format!("# {}: kubectl has no proxy", crate::sanitize::line(&target.name))],
             Destination::Address(address) if address.is_udp() => {
                 vec![format!("# {}: kubectl port-forward carries no UDP", crate::sanitize::line(&target.name))]
             }

@@ -62,6 +62,7 @@ impl Model {
             | ForwardEvent::Relay(_)
                 if forward.is_resting() => {}
             ForwardEvent::UserRefused { uid, name } => self.on_user_refused(target, uid, &name),
+            ForwardEvent::NotAllowed(to) => self.note(Level::Warning, Message::NotAllowed, target, to.to_string()),
             ForwardEvent::Connections(list) => self.on_connections(id, list),
             ForwardEvent::UsersUntold => forward.users_untold = true,
             ForwardEvent::Probed(found) => self.on_probed(id, found, out),
@@ -89,21 +90,26 @@ impl Model {
             ForwardEvent::Relay(address) => self.on_relay(id, address, out),
             ForwardEvent::Refused(via) => self.on_refused(id, &via, out),
             ForwardEvent::ConnectionFailed(fault) => {
-                let fault = fault.with_plugin(plugin.as_deref());
-                // That there is no pod is what follows; why there is none says more.
-                if fault.what != What::NoPod || forward.fault.is_none() {
-                    forward.fault = Some(fault.clone());
-                }
-                // Why there is no way for one on demand may have been told just now.
-                let rests = forward.is_resting();
-                let last = self.screen.log.entries.back().filter(|last| rests && last.at == self.now);
-                if !last.is_some_and(|last| matches!(&last.message, Message::Failed(told) if **told == fault)) {
-                    self.fail(fault);
-                }
+                self.on_connection_failed(id, fault.with_plugin(plugin.as_deref()));
             }
             ForwardEvent::Closed => {
                 self.forwards.remove(id);
             }
+        }
+    }
+
+    /// One of its connections failed.
+    fn on_connection_failed(&mut self, id: ForwardId, fault: Fault) {
+        let Some(forward) = self.forwards.get_mut(id) else { return };
+        // That there is no pod is what follows; why there is none says more.
+        if fault.what != What::NoPod || forward.fault.is_none() {
+            forward.fault = Some(fault.clone());
+        }
+        // Why there is no way for one on demand may have been told just now.
+        let rests = forward.is_resting();
+        let last = self.screen.log.entries.back().filter(|last| rests && last.at == self.now);
+        if !last.is_some_and(|last| matches!(&last.message, Message::Failed(told) if **told == fault)) {
+            self.fail(fault);
         }
     }
 

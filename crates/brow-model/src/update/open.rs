@@ -113,6 +113,29 @@ impl Model {
         }
     }
 
+    /// Returns the proxy target of a cluster: one that exists, else a new one.
+    pub fn proxy_of(&self, cluster: &str) -> Target {
+        let mut known = self.targets.all().iter().filter(|target| target.cluster == cluster);
+        known.find(|target| target.address.is_proxy()).cloned().unwrap_or_else(|| {
+            let name = format!("proxy-{}", self.cluster_name(cluster));
+            let name = if self.target(&name).is_some() { self.free_name(&name) } else { name };
+            Target { name, cluster: cluster.to_owned(), address: Destination::Proxy, ..Target::blank() }
+        })
+    }
+
+    /// Opens proxies into the chosen clusters, without saving those that are new.
+    pub(crate) fn open_proxies(&mut self, out: &mut Vec<Effect>) {
+        for cluster in self.screen.clusters.chosen() {
+            let target = self.proxy_of(&cluster);
+            if self.target(&target.name).is_none() {
+                self.targets.add_temporary(target.clone());
+            }
+            self.screen.targets.wanted = Some(target.name.clone());
+            self.screen.focus.pane = Pane::Targets;
+            self.open_forward(&target, out);
+        }
+    }
+
     /// Opens one more forward to a target, through a given pod.
     pub(crate) fn open_forward_via(&mut self, target: &Target, pod: &PodKey, out: &mut Vec<Effect>) {
         let through = |forward: &&Forward| forward.is_through(pod);
@@ -180,6 +203,7 @@ impl Model {
             probe: self.probe_of(target),
             local_users: self.forward_policy(&target.name).local_users,
             local_socket,
+            allow: target.forward.allow.clone(),
         };
         let id = spec.id;
         let mut forward = Forward::opening(spec.clone(), self.now);

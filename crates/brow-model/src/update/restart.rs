@@ -76,6 +76,7 @@ impl Model {
             relay: pod.relay.unwrap_or_default(),
             carrier: pod.carrier.unwrap_or_default(),
             pod_proxy_worked: self.clusters.pod_proxy_works(&self.selector_of(target)),
+            allow: target.forward.allow.clone(),
             ..spec.clone()
         }
     }
@@ -96,7 +97,9 @@ impl Model {
             let led = (&was.address, &was.cluster, &was.namespace);
             let elsewhere = led != (&now.address, &now.cluster, &now.namespace);
             let places = |target: &Target| places_of(target, &target.address);
-            if port.is_some() || elsewhere || places(was) != places(now) {
+            // What is not allowed any more is cut off.
+            let allows = was.forward.allow != now.forward.allow;
+            if port.is_some() || elsewhere || allows || places(was) != places(now) {
                 moved.push((forward.spec.id, port));
             }
             if was.forward.on_demand != now.forward.on_demand {

@@ -135,8 +135,8 @@ impl Model {
 
     /// The probe of a target, if it has one.
     pub(crate) fn probe_of(&self, target: &Target) -> Option<ProbePlan> {
-        // None of them speaks UDP.
-        let probe = target.forward.probe.clone().filter(|_| !target.address.is_udp())?;
+        // None of them speaks UDP, and a proxy leads to no one address.
+        let probe = target.forward.probe.clone().filter(|_| !target.address.is_udp() && !target.address.is_proxy())?;
         Some(ProbePlan { probe, every: self.forward_policy(&target.name).probe_interval })
     }
 

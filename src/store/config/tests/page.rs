@@ -67,6 +67,7 @@ fn targets() -> String {
             Scope::Any => "everywhere",
             Scope::Target => "target",
             Scope::Workload => "workload target",
+            Scope::Proxy => "proxy target",
         };
         let (shown, of) = match field.slot(&mut Target::blank()) {
             Some(Slot::Quantity(_)) => (format!("`resources.{key}`"), "resources"),

@@ -6,6 +6,7 @@ use crate::sanitize::{is_line, is_unseen};
 use crate::screen::text_field::Field;
 use crate::state::Model;
 use crate::types::address::{AddressError, is_url};
+use crate::types::allow::AllowList;
 use crate::types::field::{
     Page, Scope, Slot, TargetField, is_label_key, is_label_value, is_quantity, is_socket_path, pairs, tolerations,
     words,
@@ -156,6 +157,7 @@ impl TargetForm {
             Slot::Probe(_) => (text.parse::<Probe>().is_err(), "probe"),
             Slot::Ip(_) => (text.parse::<IpAddr>().is_err(), "ip"),
             Slot::Image(_) => (text.contains(|c: char| c.is_whitespace() || is_unseen(c)), "image"),
+            Slot::Allow(_) => (text.parse::<AllowList>().is_err(), "allow"),
             Slot::Path(_) => (!is_socket_path(text), "socket-path"),
             Slot::Names(_) => (!words(text).iter().all(|name| is_dns_name(name)), "secrets"),
             Slot::Labels(_) => (!pairs(text).is_some_and(|table| table.iter().all(is_label)), "labels"),
@@ -197,12 +199,11 @@ impl TargetForm {
     /// Returns an error if the field does not apply to the target's kind of destination. An invalid destination takes
     /// every field.
     fn belongs(&self, field: TargetField) -> Option<&'static str> {
-        if field.scope() != Scope::Workload {
-            return None;
-        }
-        match self.text(TargetField::Address).parse().ok()? {
-            Destination::Address(_) => Some("workload-only"),
-            Destination::Workload(workload) => {
+        match (field.scope(), self.text(TargetField::Address).parse().ok()?) {
+            (Scope::Any | Scope::Target, _) | (Scope::Proxy, Destination::Proxy) => None,
+            (Scope::Proxy, _) => Some("proxy-only"),
+            (Scope::Workload, Destination::Address(_) | Destination::Proxy) => Some("workload-only"),
+            (Scope::Workload, Destination::Workload(workload)) => {
                 (field == TargetField::Via && workload.kind != Kind::Service).then_some("service-only")
             }
         }

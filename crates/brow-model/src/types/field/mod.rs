@@ -6,6 +6,7 @@ mod notation;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::types::allow::AllowList;
 use crate::types::forward_settings::{AgentAccess, ForwardSettings, LocalUsers};
 use crate::types::health::Probe;
 use crate::types::settings::{Carrier, PodSettings, PullPolicy, Relay, Toleration};
@@ -35,6 +36,8 @@ pub enum Scope {
     Target,
     /// A target that is a workload.
     Workload,
+    /// A target that is a proxy.
+    Proxy,
 }
 
 /// Declares the fields, in the order of the form: the help of its option, the name, the config's key, the page, the
@@ -84,7 +87,7 @@ fields! {
     Cluster = "cluster", Target, Target, Word(cluster);
     /// Namespace of its pods; absent: the context's own.
     Namespace = "namespace", Target, Target, Namespace(namespace);
-    /// Address or workload: host:port as the cluster sees it, or kind/name:port.
+    /// Address, workload or proxy: host:port as the cluster sees it, kind/name:port, or proxy for SOCKS and HTTP.
     Address = "address", Target, Target, Destination(address);
     /// Local port; 0: any free one.
     LocalPort = "local_port", Target, Target, Port(local_port);
@@ -96,6 +99,8 @@ fields! {
     Via = "via", Forward, Workload, Proxy(address.workload_mut()?.proxy);
     /// Time that connections wait for a workload's pod to run, such as 1m.
     Wait = "wait", Forward, Workload, Time(address.workload_mut()?.wait);
+    /// Destinations that clients of a proxy may name, such as *.svc or 10.0.0.0/8:3306; absent: all.
+    Allow = "allow", Forward, Proxy, Allow(forward.allow);
     /// Keeps pod and tunnel only while they are used.
     OnDemand = "on_demand", Forward, Any, Flag(forward.on_demand);
     /// On demand: time without a connection until pod and tunnel go, such as 10m.
@@ -188,6 +193,8 @@ pub enum Slot<'a> {
     Users(&'a mut Option<LocalUsers>),
     /// The access of agents.
     Agent(&'a mut Option<AgentAccess>),
+    /// The destinations that clients may name.
+    Allow(&'a mut AllowList),
     Words(&'a mut Vec<String>),
     /// Names of objects.
     Names(&'a mut Option<Vec<String>>),
@@ -287,6 +294,7 @@ impl Slot<'_> {
             Self::Ip(ip) => shown(**ip),
             Self::Users(users) => shown(users.map(LocalUsers::name)),
             Self::Agent(access) => shown(access.map(AgentAccess::name)),
+            Self::Allow(list) => list.to_string(),
             Self::Words(words) => words.join(", "),
             Self::Names(names) => shown(names.as_ref().map(|names| names.join(", "))),
             Self::Labels(table) | Self::Annotations(table) => notation::shown(table),
@@ -315,6 +323,7 @@ impl Slot<'_> {
                 *at = LocalUsers::ALL.into_iter().find(|(name, _)| *name == text).map(|(_, users)| users);
             }
             Self::Agent(at) => *at = AgentAccess::named(text),
+            Self::Allow(at) => text.parse().into_iter().for_each(|list| *at = list),
             Self::Words(at) => *at = words(text),
             Self::Names(at) => *at = some().map(|text| words(&text)),
             Self::Labels(at) | Self::Annotations(at) => *at = pairs(text).unwrap_or_default(),

@@ -1,0 +1,227 @@
+//! Serves the clients of a proxy target: they name their destinations by SOCKS or HTTP, and the relay in the pod
+//! resolves the names and connects.
+
+mod associate;
+mod http;
+mod wire;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::Forward;
+use super::connection::{self, End};
+use super::connections::OpenConnection;
+use super::destinations::NamedPlace;
+use super::dialer::{Dialer, Lease};
+use brow_model::address::Address;
+use brow_model::allow::AllowList;
+use brow_model::event::ForwardEvent;
+use brow_model::fault::{Fault, What};
+use kube_tunnel::Error;
+use wire::{Conversation, Protocol, Refusal, Request, Step};
+
+/// The longest time that a client takes to say what it wants. Browsers open connections ahead, and open another where
+/// one has ended.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The most refused destinations that are reported; a browser may name thousands.
+const MAX_REPORTED: usize = 32;
+
+/// The rules of one forward.
+pub(super) struct Rules {
+    allow: AllowList,
+    /// The destinations that were refused and reported.
+    reported: Mutex<BTreeSet<Address>>,
+}
+
+impl Rules {
+    pub(super) fn new(allow: AllowList) -> Self {
+        Self { allow, reported: Mutex::default() }
+    }
+
+    /// Returns true if clients may reach an address. The first refusal of an address is reported.
+    async fn allow<D: Dialer>(&self, forward: &Forward<D>, to: &Address) -> bool {
+        if self.allow.allows(to) {
+            return true;
+        }
+        forward.meter.fail();
+        let news = {
+            let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+            reported.len() < MAX_REPORTED && reported.insert(to.clone())
+        };
+        if news {
+            forward.report(ForwardEvent::NotAllowed(to.clone())).await;
+        }
+        false
+    }
+}
+
+/// A connection that a client asked for.
+struct Wanted {
+    to: Address,
+    /// The protocol of a refusal.
+    protocol: Protocol,
+    /// The answer once connected.
+    answer: Vec<u8>,
+    /// The first bytes for the destination.
+    first: Vec<u8>,
+}
+
+/// Carries one connection: hears what the client wants, and does it.
+pub(super) async fn carry<D: Dialer>(
+    forward: &Arc<Forward<D>>,
+    rules: &Rules,
+    local: &Arc<TcpStream>,
+    listed: &OpenConnection,
+) -> Result<(), End> {
+    // A client that has gone, or takes too long, is not answered.
+    let Ok(Ok(Some((request, rest)))) = timeout(REQUEST_TIMEOUT, hear(local)).await else { return Ok(()) };
+    let wanted = match request {
+        Request::Connect { to, protocol } => Wanted { to, protocol, answer: protocol.connected(), first: rest },
+        Request::Pass { to, head } => {
+            Wanted { to, protocol: Protocol::Http, answer: Vec::new(), first: [head, rest].concat() }
+        }
+        Request::Associate { from } => return associate::serve(forward, rules, local, listed, from).await,
+        Request::Pac => {
+            let at = local.local_addr().map_err(|_| End::Aborted)?;
+            return answer(local, &http::pac(at, &rules.allow)).await;
+        }
+    };
+    connect(forward, rules, local, listed, wanted).await
+}
+
+/// Hears what a client wants, and answers what it waits for. `None` for what is no request.
+async fn hear(local: &TcpStream) -> io::Result<Option<(Request, Vec<u8>)>> {
+    let mut conversation = Conversation::default();
+    let mut space = [0; 4_096];
+    loop {
+        match conversation.step() {
+            Step::More => match read(local, &mut space).await? {
+                0 => return Ok(None),
+                count => conversation.take(&space[..count]),
+            },
+            Step::Answer(bytes) => write(local, &bytes).await?,
+            Step::Asked(request) => return Ok(Some((request, conversation.rest()))),
+            Step::Refused(bytes) => {
+                write(local, &bytes).await?;
+                kube_tunnel::end_in_order(local).await;
+                return Ok(None);
+            }
+        }
+    }
+}
+
+async fn read(local: &TcpStream, space: &mut [u8]) -> io::Result<usize> {
+    loop {
+        local.readable().await?;
+        match local.try_read(space) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return read,
+        }
+    }
+}
+
+async fn write(local: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        local.writable().await?;
+        match local.try_write(bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Sends a last answer. A client that has gone needs none.
+async fn answer(local: &TcpStream, bytes: &[u8]) -> Result<(), End> {
+    if write(local, bytes).await.is_ok() {
+        kube_tunnel::end_in_order(local).await;
+    }
+    Ok(())
+}
+
+/// Connects a client to what it named, or answers why not.
+async fn connect<D: Dialer>(
+    forward: &Arc<Forward<D>>,
+    rules: &Rules,
+    local: &Arc<TcpStream>,
+    listed: &OpenConnection,
+    wanted: Wanted,
+) -> Result<(), End> {
+    let Wanted { to, protocol, answer: connected, first } = wanted;
+    if !rules.allow(forward, &to).await {
+        let words = format!("{to} is not among what this proxy target allows");
+        return answer(local, &protocol.refused(Refusal::NotAllowed, &words)).await;
+    }
+    let place = listed.go_to(&forward.connections, &to, &forward.meter);
+    let began = Instant::now();
+    let target = &to;
+    let opened = connection::through(forward, |upstream| async move {
+        forward.dialer.connect(&upstream.lease, &upstream.via, target).await
+    });
+    let (upstream, mut stream) = match opened.await {
+        Ok(opened) => opened,
+        Err(End::Failed(fault)) => {
+            let words = if fault.detail.is_empty() { to.to_string() } else { format!("{to}: {}", fault.detail) };
+            let refused = protocol.refused(refusal(&fault), &words);
+            connection::report(forward, failed(&place, fault));
+            return answer(local, &refused).await;
+        }
+        Err(end) => return Err(end),
+    };
+    place.connected(began.elapsed());
+    listed.opened();
+    write(local, &connected).await.map_err(|_| End::Aborted)?;
+    let reported = upstream.lease.target_failure(&stream).unwrap_or_default();
+    let sent = stream.write_all(&first).await;
+    place.counters.add_up(first.len());
+    let result = match sent {
+        Ok(()) => upstream.lease.splice(Arc::clone(local), stream, None, &place.counters).await.1,
+        Err(error) => Err(Error::from_io(error)),
+    };
+    match result {
+        Ok(()) => {
+            kube_tunnel::end_in_order(local).await;
+            Ok(())
+        }
+        Err(error) => {
+            Err(match connection::reported_failure(forward, &upstream, &to.to_string(), &error, &reported).await {
+                End::Failed(fault) => failed(&place, fault),
+                end => end,
+            })
+        }
+    }
+}
+
+/// Counts a failure. What is wrong with one destination is told to the client that named it, not of the forward.
+fn failed(place: &NamedPlace, fault: Fault) -> End {
+    place.fail();
+    match fault.what {
+        What::TargetRefused
+        | What::TargetTimedOut
+        | What::TargetUnresolved
+        | What::TargetUnreachable
+        | What::TargetReset => End::FailedQuietly,
+        _ => End::Failed(fault),
+    }
+}
+
+/// Returns the reason of a fault for a client.
+fn refusal(fault: &Fault) -> Refusal {
+    match fault.what {
+        What::TargetRefused => Refusal::Refused,
+        What::TargetTimedOut => Refusal::TimedOut,
+        What::TargetUnresolved => Refusal::Unresolved,
+        // The relay passes the system's words on (strerror(3)).
+        What::TargetUnreachable if fault.detail.starts_with("Network") => Refusal::NetworkUnreachable,
+        What::TargetUnreachable => Refusal::HostUnreachable,
+        _ => Refusal::Failed,
+    }
+}
