@@ -16,7 +16,6 @@ use toml_edit::{Document, Item};
 
 use brow_model::action::Command;
 use brow_model::address::UrlPart;
-use brow_model::connection_strings::PLACEHOLDERS;
 use brow_model::fault::Fault;
 use brow_model::near::nearest;
 use brow_model::settings::{
