@@ -75,6 +75,11 @@
 //! # }
 //! ```
 //!
+//! # Processes in containers
+//!
+//! [`exec::Process`] starts a command in a container, or joins its first process: input, output, terminal size and exit
+//! code. It has a connection of its own.
+//!
 //! # Errors
 //!
 //! Opening a stream does not wait for the pod, so a refusal is an error of the stream's first read. Errors tell apart
@@ -146,6 +151,7 @@ pub use backoff::Backoff;
 pub use error::Error;
 pub use io::{
     dial::Route,
+    exec,
     peer::{PeerUser, peer_user, tells_peer_users, tells_udp_peer_users, udp_peer_user},
     splice::{end_in_order, splice, splice_with_summary},
     stream::Stream,

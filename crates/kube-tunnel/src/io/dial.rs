@@ -129,7 +129,7 @@ impl Dialer {
     /// `ahead`, protocols whose connections reach the pod at once are not used; [`Error::Closed`] means that there was
     /// no other.
     pub(crate) async fn dial(&self, route: &Route, ahead: bool) -> Result<Dialed, Error> {
-        check(route)?;
+        check(&route.namespace, &route.pod)?;
         let login = self.logins.current().await;
         let refused = match self.dial_as(&login, route, ahead).await {
             Err(error @ Error::Unauthorized { .. }) => error,
@@ -148,7 +148,7 @@ impl Dialer {
 
     /// Connects to a pod through `pods/proxy`, as [`Dialer::dial`] does: by GET, and by POST where that is forbidden.
     pub(crate) async fn pod_proxy(&self, route: &Route, token: &'static str) -> Result<TokioIo<Upgraded>, Error> {
-        check(route)?;
+        check(&route.namespace, &route.pod)?;
         let first = self.logins.current().await;
         let (mut login, mut forbidden) = (first.clone(), None);
         loop {
@@ -245,20 +245,17 @@ impl Dialer {
     }
 }
 
-/// Checks the names of a route, which become part of a path: they must not change its structure.
-fn check(route: &Route) -> Result<(), Error> {
+/// Checks names that become part of a path: they must not change its structure.
+pub(super) fn check(namespace: &str, pod: &str) -> Result<(), Error> {
     let is_name = |name: &str| {
         !name.is_empty()
+            && !name.starts_with('.')
             && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
     };
-    if is_name(&route.namespace)
-        && is_name(&route.pod)
-        && !route.pod.starts_with('.')
-        && !route.namespace.starts_with('.')
-    {
+    if is_name(namespace) && is_name(pod) {
         Ok(())
     } else {
-        Err(Error::NoSuchPod { text: format!("{}/{} is no name of a pod", route.namespace, route.pod) })
+        Err(Error::NoSuchPod { text: format!("{namespace}/{pod} is no name of a pod") })
     }
 }
 

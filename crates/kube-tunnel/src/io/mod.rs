@@ -1,6 +1,8 @@
-//! Connections: dialing them, the task that drives each, and moving bytes between a local socket and a stream.
+//! Connections: dialing them, the task that drives each, and moving bytes between a local socket and a stream; processes
+//! in containers.
 
 pub(crate) mod dial;
+pub mod exec;
 mod incoming;
 mod liveness_check;
 pub(crate) mod peer;

@@ -140,16 +140,16 @@ pub(crate) async fn pod_proxy(
 }
 
 /// An answer that is no upgrade.
-struct Answer {
-    status: u16,
+pub(super) struct Answer {
+    pub status: u16,
     /// The message of a `Status`, else the first line.
-    text: String,
+    pub text: String,
     is_status: bool,
     retry_after: Option<Duration>,
 }
 
 impl Answer {
-    async fn read(response: Response<Body>) -> Self {
+    pub(super) async fn read(response: Response<Body>) -> Self {
         let status = response.status().as_u16();
         let retry_after = response.headers().get(header::RETRY_AFTER);
         // In seconds; the API server gives no dates.
