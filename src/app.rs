@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::effects::Effects;
 use crate::keymap::Keymap;
 use crate::log;
+use crate::shell::Launcher;
 use crate::term::{self, Clipboard, Term};
 use crate::text::{HelpSection, Hint, Text};
 use crate::view::{self, FrameInputs, Hit, Theme, ViewState};
@@ -26,10 +27,13 @@ use brow_model::settings::Settings;
 
 mod input;
 mod notify;
+mod shells;
 mod shutdown;
 
 pub use notify::Notifier;
 pub use shutdown::shut_down;
+
+use shells::Session;
 
 /// The shortest time between two frames: 30 a second.
 const FRAME_INTERVAL: Duration = Duration::from_millis(33);
@@ -47,6 +51,8 @@ pub struct TerminalInfo {
     pub notifier: Notifier,
     /// The ways to the clipboard.
     pub clipboard: Clipboard,
+    /// The way in which sessions in containers are started.
+    pub shells: Launcher,
 }
 
 /// Something for the clipboard, its text, and whether a program took it.
@@ -71,6 +77,8 @@ pub struct App {
     foreground: Vec<TerminalEffect>,
     /// Things on their way to the clipboard.
     copies: JoinSet<Copied>,
+    /// The session in a container that has the terminal.
+    session: Option<Session>,
     zone: FixedOffset,
     quit: bool,
 }
@@ -89,6 +97,7 @@ impl App {
             misfit: None,
             foreground: Vec::new(),
             copies: JoinSet::new(),
+            session: None,
             zone: zone(Utc::now()),
             quit: false,
             model,
@@ -115,6 +124,7 @@ impl App {
             // Closing the terminal's window is an ordinary way to quit.
             ended = Ok(());
         }
+        self.end_session().await;
         if !self.quit {
             self.update(Event::Terminate);
         }
@@ -144,7 +154,10 @@ impl App {
                 biased;
                 // The terminal has been given back and the panic reported.
                 () = term::panicked() => return Err(std::io::Error::other("a part of the program panicked")),
-                () = any(&mut signals) => self.update(Event::Terminate),
+                // An interrupt that is typed is for the session that has the terminal.
+                is_interrupt = any(&mut signals) => if !is_interrupt || self.session.is_none() {
+                    self.update(Event::Terminate);
+                },
                 event = term.next() => {
                     self.tick();
                     match event {
@@ -172,9 +185,14 @@ impl App {
                         stale = true;
                     }
                 }
+                status = shells::ended(&mut self.session), if self.session.is_some() => {
+                    self.tick();
+                    self.on_session(status, term)?;
+                    stale = true;
+                }
                 () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => stale |= self.tick(),
             }
-            self.follow_foreground(term)?;
+            self.follow_foreground(term).await?;
             self.effects.publish(&self.model);
         }
         Ok(())
@@ -322,7 +340,7 @@ impl App {
     }
 
     /// Runs the effects that need the terminal.
-    fn follow_foreground(&mut self, term: &mut Term) -> std::io::Result<()> {
+    async fn follow_foreground(&mut self, term: &mut Term) -> std::io::Result<()> {
         term.set_mouse(self.model.config.settings().mouse)?;
         for effect in std::mem::take(&mut self.foreground) {
             match effect {
@@ -332,6 +350,7 @@ impl App {
                     let how = self.model.config.settings().notify;
                     term.send(Print(self.terminal.notifier.call(how, &words)))?;
                 }
+                TerminalEffect::Shell(place) => self.open_shell(&place, term).await?,
                 TerminalEffect::Quit => self.quit = true,
             }
         }
@@ -344,13 +363,13 @@ fn signals() -> std::io::Result<[Signal; 3]> {
     Ok([signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?])
 }
 
-/// Waits for any of the signals that ask the program to end.
-async fn any(signals: &mut [Signal; 3]) {
+/// Waits for any of the signals that ask the program to end; true if it is an interrupt.
+async fn any(signals: &mut [Signal; 3]) -> bool {
     let [terminate, hangup, interrupt] = signals;
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-        _ = interrupt.recv() => {}
+        _ = terminate.recv() => false,
+        _ = hangup.recv() => false,
+        _ = interrupt.recv() => true,
     }
 }
 

@@ -17,11 +17,12 @@
 //! | [`store`] | config, state, audit log, imports; one writer | `events` |
 //! | [`instance`] | the sockets by which running instances know each other, and agents give orders | `events`, `text` |
 //! | [`term`] | the terminal, taken and given back | nothing of ours |
+//! | [`shell`] | sessions in containers, on this terminal | `cluster`, `term`, `kube_tunnel` |
 //! | [`log`] | the log file, without secrets | `text` |
 //! | [`effects`] | effects become tasks | `events`, `cluster`, `proxy`, `kube_tunnel`, `forward`, `store`, `instance` |
 //! | [`check`] | checks what the work needs | `cluster`, `proxy`, `kube_tunnel`, `store`, `keymap`, `view`, `term` |
-//! | [`app`] | the loop | `text`, `view`, `keymap`, `term`, `effects`, `log` |
-//! | [`cli`] | the command line | `events`, `app`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `instance`, `brow_practice`, `check`, `log` |
+//! | [`app`] | the loop | `text`, `view`, `keymap`, `term`, `effects`, `shell`, `log` |
+//! | [`cli`] | the command line | `events`, `app`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `instance`, `shell`, `kube_tunnel`, `brow_practice`, `check`, `log` |
 
 pub mod app;
 pub mod check;
@@ -34,6 +35,7 @@ pub mod instance;
 pub mod keymap;
 pub mod log;
 pub mod proxy;
+pub mod shell;
 pub mod store;
 pub mod term;
 pub mod text;

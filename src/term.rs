@@ -2,6 +2,7 @@
 
 mod clipboard;
 mod hangup;
+mod raw;
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,7 @@ use futures::StreamExt;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Position, Rect};
 use ratatui::{Frame, Terminal};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
@@ -31,6 +33,7 @@ use hangup::{Hangup, HangupWriter};
 use brow_model::sanitize;
 
 pub use clipboard::Clipboard;
+pub use raw::{RawMode, Stdin};
 
 /// True while the terminal is in raw mode. The panic hook and [`Term`] both restore it, once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -45,6 +48,8 @@ static PANICKED: Notify = Notify::const_new();
 pub struct Term {
     terminal: Terminal<CrosstermBackend<BufWriter<HangupWriter<Stdout>>>>,
     mouse: bool,
+    /// The terminal's settings as we found them.
+    found: Termios,
     /// The title as last set.
     title: Option<String>,
     reader: Option<Reader>,
@@ -133,13 +138,14 @@ impl Term {
         // Room for a whole frame: the terminal sees it in one piece.
         let out = BufWriter::with_capacity(1 << 17, HangupWriter::new(stdout(), gone.clone()));
         let backend = CrosstermBackend::new(out);
+        let found = tcgetattr(rustix::stdio::stdin())?;
         enter(mouse)?;
         let taken = Terminal::new(backend).and_then(|terminal| Ok((terminal, Reader::start()?)));
         if taken.is_err() {
             give_back();
         }
         let (terminal, reader) = taken?;
-        Ok(Self { terminal, mouse, title: None, reader: Some(reader), _hangup: hangup, gone })
+        Ok(Self { terminal, mouse, found, title: None, reader: Some(reader), _hangup: hangup, gone })
     }
 
     /// Returns true if the terminal is known to be gone.
@@ -161,21 +167,29 @@ impl Term {
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
 
-    /// The terminal's events; `None` once the terminal is gone.
+    /// The terminal's events, none while it is lent; `None` once the terminal is gone.
     pub async fn next(&mut self) -> Option<io::Result<Event>> {
-        let Some(reader) = &mut self.reader else { return None };
+        let event = async {
+            match &mut self.reader {
+                Some(reader) => reader.events.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             () = self.gone.cancelled() => None,
-            event = reader.events.recv() => event,
+            event = event => event,
         }
     }
 
-    /// Sends a command to the terminal between two frames.
+    /// Sends a command to the terminal between two frames; not while it is lent.
     ///
     /// # Errors
     /// Where the terminal can't be written.
     pub fn send(&mut self, command: impl crossterm::Command) -> io::Result<()> {
+        if !TAKEN.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         execute!(self.terminal.backend_mut(), command)
     }
 
@@ -212,21 +226,36 @@ impl Term {
         }
     }
 
+    /// Lends the terminal to another program, restored, until [`Term::retake`].
+    pub async fn lend(&mut self) {
+        // Nobody may read the keys that are the other's now.
+        if let Some(reader) = self.reader.take() {
+            reader.stop().await;
+        }
+        give_back();
+    }
+
+    /// Takes a terminal that was lent, and redraws all of it.
+    ///
+    /// # Errors
+    /// Where the terminal can't be taken again.
+    pub fn retake(&mut self) -> io::Result<()> {
+        // A program that was killed has not restored it, and it is what we restore in the end.
+        tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.found)?;
+        enter(self.mouse)?;
+        self.title = None;
+        self.reader = Some(Reader::start()?);
+        self.redraw()
+    }
+
     /// Suspends the program, with the terminal restored, until it is brought to the foreground.
     ///
     /// # Errors
     /// Where the terminal can't be taken again.
     pub async fn suspend(&mut self) -> io::Result<()> {
-        // Nobody may read the keys that are the shell's now.
-        if let Some(reader) = self.reader.take() {
-            reader.stop().await;
-        }
-        give_back();
+        self.lend().await;
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP)?;
-        enter(self.mouse)?;
-        self.title = None;
-        self.reader = Some(Reader::start()?);
-        self.redraw()
+        self.retake()
     }
 
     /// Makes the next frame redraw the whole screen, in case something else wrote on it.
@@ -304,6 +333,7 @@ pub fn restore_on_panic() {
             return;
         }
         give_back();
+        raw::leave();
         report(info);
         PANICKED.notify_one();
     }));

@@ -247,18 +247,18 @@ fn filter_sort_and_zoom() {
     // Each column in turn, and round again.
     let heads = ["NAME", "LOCAL", "TARGET", "CLUSTER", "NAMESPACE", "TAGS", "LEFT", "STATE"];
     for head in heads {
-        screen.press("s");
-        screen.wait(head, |text| text.contains(&format!("{head} ▲")));
         screen.press("S");
+        screen.wait(head, |text| text.contains(&format!("{head} ▲")));
+        screen.press("O");
         screen.wait(head, |text| text.contains(&format!("{head} ▼")));
         let turned = order(&screen.text());
-        screen.press("S");
+        screen.press("O");
         screen.wait("turned round again", |text| {
             let order = order(text);
             text.contains(&format!("{head} ▲")) && order.iter().eq(turned.iter().rev())
         });
     }
-    screen.press("s");
+    screen.press("S");
     screen.wait("by attention again", |text| text.matches("by attention").count() == 3);
     screen.press("z");
     screen.wait_gone("Proxy pods");

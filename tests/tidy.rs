@@ -25,11 +25,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["events"]),
     ("instance", &["events", "text"]),
     ("term", &[]),
+    ("shell", &["cluster", "term", "kube_tunnel"]),
     ("log", &["text"]),
     ("effects", &["events", "cluster", "proxy", "kube_tunnel", "forward", "store", "instance"]),
     // What a config makes of keys and themes is known only by making them.
     ("check", &["cluster", "proxy", "kube_tunnel", "store", "keymap", "view", "term"]),
-    ("app", &["text", "view", "keymap", "term", "effects", "log"]),
+    ("app", &["text", "view", "keymap", "term", "effects", "shell", "log"]),
     // Starting the loop means reading what it starts from.
     (
         "cli",
@@ -44,6 +45,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "cluster",
             "proxy",
             "instance",
+            "shell",
+            "kube_tunnel",
             "brow_practice",
             "check",
             "log",

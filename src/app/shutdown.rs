@@ -146,6 +146,7 @@ fn is_of_an_order(event: &Event) -> bool {
         | Event::Forward { .. }
         | Event::Instance(_)
         | Event::Agent(_)
+        | Event::Shell(_)
         | Event::Terminate => false,
     }
 }

@@ -12,13 +12,22 @@ pub(super) fn can_ask() -> bool {
 
 /// Waits for the answer to a question: true for yes.
 pub(super) fn answer() -> Receiver<bool> {
+    asked(|said| matches!(said, "y" | "Y" | "yes"))
+}
+
+/// Waits for a line; an empty one where there is none.
+pub(super) fn line() -> Receiver<String> {
+    asked(str::to_owned)
+}
+
+fn asked<T: Send + 'static>(read: impl FnOnce(&str) -> T + Send + 'static) -> Receiver<T> {
     let (sender, answer) = channel();
     // A thread that the program's end does not wait for, as it would for a task: Ctrl-C is an answer, too.
     thread::spawn(move || {
         let mut said = String::new();
-        let yes = stdin().read_line(&mut said).is_ok() && matches!(said.trim(), "y" | "Y" | "yes");
+        let said = if stdin().read_line(&mut said).is_ok() { said.trim() } else { "" };
         // The receiver is gone where the program has ended meanwhile.
-        _ = sender.send(yes);
+        _ = sender.send(read(said));
     });
     answer
 }

@@ -17,10 +17,12 @@ mod mcp;
 mod pod;
 mod print;
 mod report;
+mod shell;
 mod signals;
 mod status;
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -35,6 +37,7 @@ use crate::cluster::{self, Clusters, descriptors};
 use crate::effects::Effects;
 use crate::log;
 use crate::proxy;
+use crate::shell::Launcher;
 use crate::store::{self, Paths};
 use crate::term::{self, Clipboard, Term};
 use crate::text::Text;
@@ -84,7 +87,7 @@ pub struct Args {
 /// The help about exit codes.
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 something failed, and standard error says what and what to do; 2 wrong usage; 3 not found; \
-128 + N ended by signal N before it was done. connect --exec exits with its command's code (126 it cannot be run, 127 not \
+128 + N ended by signal N before it was done. connect --exec and shell exit with their command's code (126 it cannot be run, 127 not \
 found).";
 
 #[derive(Debug, Subcommand)]
@@ -100,6 +103,8 @@ enum Command {
     /// Create, list, show and delete proxy pods
     #[command(subcommand)]
     Pod(pod::Command),
+    /// Open a shell in a pod, or run a command there
+    Shell(shell::Args),
     /// Diagnose kubeconfig, clusters, permissions, config and terminal, and say how to fix what is wrong
     Check(check::Options),
     /// Show the state of all running instances' forwards; --short prints one line for a status bar
@@ -173,6 +178,7 @@ fn obey(mut args: Args) -> eyre::Result<ExitCode> {
             | Command::Connect(_)
             | Command::Forward(_)
             | Command::Pod(_)
+            | Command::Shell(_)
             | Command::Check(_)
             | Command::Status(_)
             | Command::Mcp(_),
@@ -242,6 +248,7 @@ async fn through(globals: Globals, command: Option<Command>) -> eyre::Result<Exi
         Some(Command::Connect(args)) => Box::pin(connect::run(globals, args)).await,
         Some(Command::Forward(command)) => Box::pin(forward::run(globals, command)).await,
         Some(Command::Pod(command)) => Box::pin(pod::run(globals, command)).await,
+        Some(Command::Shell(args)) => Box::pin(shell::run(globals, args)).await,
         Some(Command::Check(options)) => Box::pin(check::run(globals, options)).await,
         Some(Command::Status(args)) => status::run(&globals, &args).await,
         Some(Command::Report(args)) => Box::pin(report::run(globals, args)).await,
@@ -252,7 +259,7 @@ async fn through(globals: Globals, command: Option<Command>) -> eyre::Result<Exi
 /// Runs the dashboard.
 async fn dashboard(globals: Globals) -> eyre::Result<()> {
     descriptors::raise();
-    let surroundings = surroundings();
+    let surroundings = TerminalInfo { shells: launcher(&globals), ..surroundings() };
     let (me, trouble) = identity(&globals.paths);
     let mut model = Model::new(Utc::now(), me.owner.clone());
     model.installation = me.installation.clone();
@@ -283,6 +290,21 @@ async fn dashboard(globals: Globals) -> eyre::Result<()> {
     end.wrap_err("the dashboard could not go on")
 }
 
+/// Returns how the dashboard starts sessions in containers: with the same files.
+fn launcher(globals: &Globals) -> Launcher {
+    let mut options = vec!["--config".into(), globals.paths.config.clone().into_os_string()];
+    if let Some(path) = &globals.kubeconfig {
+        options.extend(["--kubeconfig".into(), std::path::absolute(path).unwrap_or_else(|_| path.clone()).into()]);
+    }
+    // The practice cluster's state is not where the system keeps such.
+    let state = globals.paths.state_dir.parent().filter(|_| globals.practice);
+    let of_practice =
+        |state: &Path| [("XDG_STATE_HOME", state.as_os_str().to_owned()), ("XDG_RUNTIME_DIR", OsString::new())];
+    let env = state.map(of_practice).into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect();
+    let program = std::env::current_exe().unwrap_or_else(|_| "brow-tui".into());
+    Launcher { program, options, env, pane: Launcher::pane_of(|name| std::env::var_os(name).is_some()) }
+}
+
 /// Our owner name and installation, with a fault if the installation cannot be saved.
 fn identity(paths: &Paths) -> (Identity, Option<Fault>) {
     let (installation, trouble) = store::installation(&paths.state_dir);
@@ -308,6 +330,7 @@ fn surroundings() -> TerminalInfo {
         colors: view::ColorEnv { no_color: set("NO_COLOR"), colorterm: set("COLORTERM"), term: set("TERM") },
         notifier: Notifier::new(set),
         clipboard: Clipboard::of(|name| std::env::var(name).ok()),
+        shells: Launcher::default(),
     }
 }
 

@@ -1,5 +1,5 @@
 //! The instances of this program that run for one person know each other: each has a Unix socket that answers who
-//! forwards what, and closes a forward when asked to.
+//! forwards what, and closes a forward, or ends a session in a container, when asked to.
 //!
 //! The sockets are in a directory that only their owner may enter. One whose program was killed answers nobody, holds
 //! no lock any more, and is removed by whoever notices.
@@ -96,15 +96,7 @@ pub fn join(
     prepare(dir).map_err(|error| fault(&error))?;
     let name = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
     let (listener, socket) = listen(dir, &name).map_err(|error| fault(&error))?;
-    let (reports, told) = watch::channel(Report {
-        pid: std::process::id(),
-        role,
-        forwards: Vec::new(),
-        leaving: false,
-        ended: Vec::new(),
-        wants: Vec::new(),
-        asks: Vec::new(),
-    });
+    let (reports, told) = watch::channel(Report::empty(std::process::id(), role));
     let (discovered, names) = mpsc::channel(64);
     let following = follow::follow(dir.to_owned(), name.clone(), names, events.about(Event::Instance));
     let (published, seen) = watch::channel(Published::default());
@@ -175,7 +167,7 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionRefused | NotFound | UnexpectedEof | BrokenPipe | ConnectionReset)
 }
 
-/// Asks an instance to close a forward, and waits until it is closed.
+/// Asks an instance to close a forward or to end a session, and waits until that is done.
 ///
 /// # Errors
 /// [`What::InstanceSilent`] where it does not.

@@ -90,9 +90,9 @@ async fn answer(
             () = closing.cancelled() => Ok(()),
         },
         Ok(Some(Query::Stop { id })) => {
-            let has = |report: &Report| report.forwards.iter().any(|forward| forward.id == id);
+            let has = |report: &Report| report.has(id);
             let stop = Event::Request(request::Request::Stop(ForwardId(id)));
-            let done = end(reports, has, ("forward", stop), events).await;
+            let done = end(reports, has, ("forward or session", stop), events).await;
             wire::write(&mut stream, &done.map_or_else(|why| Reply::No { why }, |()| Reply::Stopped)).await
         }
         Ok(Some(Query::Answer { question, consent })) => {

@@ -26,6 +26,7 @@ fn report() -> Report {
         ended: Vec::new(),
         wants: Vec::new(),
         asks: Vec::new(),
+        shells: Vec::new(),
     }
 }
 
@@ -72,6 +73,7 @@ impl One {
             ended: Vec::new(),
             wants: Vec::new(),
             asks: Vec::new(),
+            shells: Vec::new(),
         });
     }
 
@@ -126,7 +128,7 @@ async fn a_forward_is_closed_by_the_one_whose_it_is() {
     one.publish(Vec::new());
     assert_eq!(asking.await.unwrap(), Ok(()));
     let again = stop(&dir, &name, 7).await.unwrap_err();
-    assert_eq!((again.what, again.detail.as_str()), (What::InstanceSilent, "there is no such forward"));
+    assert_eq!((again.what, again.detail.as_str()), (What::InstanceSilent, "there is no such forward or session"));
 }
 
 #[tokio::test]

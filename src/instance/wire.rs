@@ -28,7 +28,7 @@ pub(super) enum Query {
         /// The name of the instance that asks.
         name: String,
     },
-    /// Close a forward.
+    /// Close a forward, or end a session in a container.
     Stop {
         /// Its number.
         id: u64,

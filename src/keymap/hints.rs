@@ -191,6 +191,9 @@ fn of_text(dialog: Option<&Dialog>, hints: &mut Hints<'_>) {
         Some(Dialog::Connections(list)) => {
             hints.say_as(&arrows, "hint.scroll").say_if(list.selected().is_some(), &[Command::EndConnection])
         }
+        Some(Dialog::Shells { .. }) => {
+            hints.say_as(&arrows, "hint.scroll").say_as(&[Command::EndConnection], "hint.end-shell")
+        }
         Some(Dialog::Tags { .. }) => hints
             .say_as(&arrows, "hint.choose-button")
             .say_as(&[Command::Accept], "hint.connect-tag")

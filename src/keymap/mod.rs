@@ -50,7 +50,7 @@ pub enum Mode {
     Search,
     /// The browser: a filter, and rows.
     Browser,
-    /// The list of a forward's connections.
+    /// The list of a forward's connections, or of the sessions in containers.
     Connections,
     /// The event log in the strip.
     Log,
@@ -83,7 +83,7 @@ impl Keymap {
             Some(Dialog::Browser(_)) => Mode::Browser,
             Some(Dialog::Tags { .. }) => Mode::Tags,
             Some(Dialog::Help { .. } | Dialog::Palette(_)) => Mode::Search,
-            Some(Dialog::Connections(_)) => Mode::Connections,
+            Some(Dialog::Connections(_) | Dialog::Shells { .. }) => Mode::Connections,
             Some(Dialog::Confirm { question: Question::Quit { .. }, .. }) => Mode::Quit,
             Some(Dialog::Confirm { .. }) => Mode::Question,
             Some(

@@ -14,7 +14,7 @@ fn covers(section: Section) -> bool {
 }
 
 /// Commands whose default keys came after version 0.2. A config may have these for other commands, which keep them.
-const GIVE_WAY: [(Section, Command); 23] = [
+const GIVE_WAY: [(Section, Command); 29] = [
     (Section::Targets, Command::Stop),
     (Section::Targets, Command::Restart),
     (Section::Targets, Command::Renew),
@@ -38,6 +38,12 @@ const GIVE_WAY: [(Section, Command); 23] = [
     (Section::Form, Command::ConnectOnce),
     (Section::Dialogs, Command::Stop),
     (Section::Dialogs, Command::Mark),
+    (Section::Targets, Command::Shell),
+    (Section::Pods, Command::Shell),
+    (Section::Forwards, Command::Shell),
+    (Section::Anywhere, Command::Shells),
+    (Section::Anywhere, Command::Sort),
+    (Section::Anywhere, Command::SortReverse),
 ];
 
 /// Keys one after the other.

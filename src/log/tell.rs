@@ -73,6 +73,7 @@ fn tell(event: &Event) {
         Event::Instance(event) => tell_instance(event),
         Event::Store(event) => tell_store(event),
         Event::Agent(event) => debug!("an agent: {event:?}"),
+        Event::Shell(event) => debug!("a session in a container: {event:?}"),
         Event::Contexts(Ok(contexts)) => debug!(contexts = contexts.len(), "the kubeconfig was read"),
         Event::Contexts(Err(fault)) => debug!("the kubeconfig was not read: {}", why(fault)),
         Event::Terminate => debug!("asked to end"),

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::{Days, NaiveDate};
 
@@ -11,7 +11,7 @@ use brow_model::effect::AuditEntry;
 use brow_model::fault::Fault;
 use brow_model::sanitize;
 
-use super::disk;
+use super::{Paths, disk};
 
 /// The number of days that are kept, including today.
 const KEPT_DAYS: u64 = 30;
@@ -38,6 +38,27 @@ impl Audit {
         }
         let path = dir.join(format!("{day}.jsonl"));
         append(&path, entry).map_err(|error| disk::unwritable(&path, &error))
+    }
+}
+
+/// The audit log of a subcommand without the writer task.
+pub struct AuditLog {
+    audit: Audit,
+    state_dir: PathBuf,
+}
+
+impl AuditLog {
+    /// The audit log in the state directory.
+    pub fn new(paths: &Paths) -> Self {
+        Self { audit: Audit::default(), state_dir: paths.state_dir.clone() }
+    }
+
+    /// Writes one line, as [`Audit::write`].
+    ///
+    /// # Errors
+    /// [`FileUnwritable`](brow_model::fault::What::FileUnwritable).
+    pub fn write(&mut self, entry: &AuditEntry) -> Result<(), Fault> {
+        self.audit.write(&self.state_dir, entry)
     }
 }
 
@@ -84,6 +105,7 @@ mod tests {
             agent: None,
             namespace: None,
             fault: Some(What::Quota),
+            shell: None,
         };
         let mut audit = Audit::default();
         for at in ["2026-06-30T23:59:59Z", "2026-06-30T23:59:59Z", "2026-07-01T00:00:00Z"] {

@@ -19,6 +19,7 @@ mod watch;
 mod worker;
 mod writer;
 
+pub use audit::AuditLog;
 pub use exchange::{Contents, Offer, targets_as_json, targets_as_toml, targets_in, text_in};
 pub use guard::guard;
 pub use imports::Parsed;

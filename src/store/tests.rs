@@ -209,6 +209,7 @@ async fn orders_given_before_the_end_are_carried_out_though_nobody_listens() {
         agent: None,
         namespace: None,
         fault: None,
+        shell: None,
     }));
     token.cancel();
     tokio::time::timeout(Duration::from_secs(20), task).await.expect("it ends");

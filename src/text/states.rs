@@ -64,6 +64,7 @@ impl Text {
             Role::Connect => "instance.connect",
             Role::Background => "instance.background",
             Role::Agents => "instance.agents",
+            Role::Shell => "instance.shell",
             Role::Unknown => "instance.unknown",
         };
         self.fill(key, &[("pid", &pid.to_string())])

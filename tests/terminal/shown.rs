@@ -95,7 +95,7 @@ fn names_of_every_kind_stay_in_their_columns() {
             screen.wait_whole("a row down");
         }
         screen.press("G");
-        for key in ["s", "s", "S", "z", "z", "1", "G", "L", "L", "2", "e"] {
+        for key in ["S", "S", "O", "z", "z", "1", "G", "L", "L", "2", "e"] {
             screen.press(key);
             screen.wait_whole(key);
         }

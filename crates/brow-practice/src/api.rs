@@ -18,7 +18,7 @@ use super::store::Key;
 use super::users::{Access, User, open};
 use super::watch::{self, Form};
 use super::world::World;
-use super::{forward, list, log, pods, proxy, workloads};
+use super::{exec, forward, list, log, pods, proxy, workloads};
 
 /// The longest body (`apiserver/pkg/server/config.go`, `MaxRequestBodyBytes`).
 const MAX_BODY: usize = 3 << 20;
@@ -109,6 +109,10 @@ async fn body(request: Request<Incoming>) -> Result<Value, Refusal> {
 
 /// The pairs of a query; escapes undone.
 fn query(query: &str) -> HashMap<String, String> {
+    pairs(query).into_iter().collect()
+}
+
+fn pairs(query: &str) -> Vec<(String, String)> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(k, v)| (unescape(k), unescape(v))).collect()
 }
@@ -177,6 +181,10 @@ impl Call {
         match (self.kind.plural, self.sub.as_str(), verb) {
             ("pods", "portforward", "create" | "get") => {
                 forward::answer(world, self.kind, self.key(), request, self.text("ports"))
+            }
+            ("pods", "exec", "create") => {
+                let query = pairs(request.uri().query().unwrap_or_default());
+                exec::answer(world, self.kind, &self.key(), request, &query)
             }
             ("pods", "proxy", "create" | "get") => {
                 proxy::answer(world, self.kind, &self.namespace, &self.name, request)

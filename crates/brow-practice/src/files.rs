@@ -47,7 +47,7 @@ impl Files {
     }
 
     pub(super) fn state(&self) -> PathBuf {
-        self.dir.path().join("state")
+        self.dir.path().join("brow")
     }
 
     /// Writes the kubeconfig. No token is sent over plain HTTP, by kubectl or by us, but what a URL says is: the user

@@ -87,7 +87,7 @@ pub(super) fn answer(
     if upgrade.eq_ignore_ascii_case("SPDY/3.1") {
         world.spawn(async move {
             if let Ok(upgraded) = upgraded.await {
-                spdy::serve(TokioIo::new(upgraded), pod).await;
+                spdy::serve(TokioIo::new(upgraded), spdy::Served::Ports(pod)).await;
             }
         });
         let protocol = header::HeaderName::from_static("x-stream-protocol-version");
@@ -132,7 +132,7 @@ fn field(headers: &HeaderMap, name: &header::HeaderName) -> String {
 /// SPDY inside a WebSocket: its bytes, in messages cut anywhere.
 async fn framed<S: AsyncRead + AsyncWrite + Unpin + Send>(socket: WebSocketStream<S>, pod: Arc<Port>) {
     let (near, far) = io::duplex(4 * MESSAGE_SIZE);
-    tokio::join!(spdy::serve(far, pod), pipe(socket, near, None));
+    tokio::join!(spdy::serve(far, spdy::Served::Ports(pod)), pipe(socket, near, None));
 }
 
 /// `v4.channel.k8s.io`: one stream; channel 0 is its data and channel 1 its error, each begun with the port.

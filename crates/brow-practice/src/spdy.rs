@@ -1,5 +1,5 @@
-//! The server's side of port-forwarding in SPDY/3.1: what kubelet and containerd do with the streams that a client
-//! opens.
+//! The server's side of port-forwarding and of commands in SPDY/3.1: what kubelet and containerd do with the streams
+//! that a client opens.
 //!
 //! Frames are written with the tunnel's own encoders; they are read here, because a server needs the header blocks that
 //! the tunnel's decoder passes over: they say which port a stream is for.
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::exec::{Exec, Opened};
 use super::forward::Port;
 use super::world::Runtime;
 use kube_tunnel::frame::{self, HEAD};
@@ -67,8 +68,16 @@ struct Data {
     reset: CancellationToken,
 }
 
+/// The use of a connection's streams.
+pub(super) enum Served {
+    /// For the ports of a pod.
+    Ports(Arc<Port>),
+    /// For a command in a container.
+    Exec(Arc<Exec>),
+}
+
 /// Serves the streams of one connection until it ends.
-pub(super) async fn serve(pipe: impl AsyncRead + AsyncWrite + Send + 'static, pod: Arc<Port>) {
+pub(super) async fn serve(pipe: impl AsyncRead + AsyncWrite + Send + 'static, served: Served) {
     let (reader, writer) = io::split(pipe);
     let (out, queue) = mpsc::channel(OUT_CAPACITY);
     let connection = CancellationToken::new();
@@ -76,7 +85,8 @@ pub(super) async fn serve(pipe: impl AsyncRead + AsyncWrite + Send + 'static, po
     let mut session = Session {
         reader,
         out,
-        pod,
+        served,
+        opened: Opened::default(),
         inflate: Inflate::default(),
         blocks: Blocks::default(),
         pairs: HashMap::new(),
@@ -104,7 +114,8 @@ async fn write(mut writer: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<By
 struct Session<R> {
     reader: R,
     out: mpsc::Sender<Bytes>,
-    pod: Arc<Port>,
+    served: Served,
+    opened: Opened,
     inflate: Inflate,
     blocks: Blocks,
     pairs: HashMap<String, Pair>,
@@ -183,8 +194,35 @@ impl<R: AsyncRead + Unpin> Session<R> {
         let _over = self.out.send(frame.freeze()).await;
     }
 
-    /// Takes a stream in; once a request has both of its streams, it is served.
+    /// Takes a stream in.
     fn opened(&mut self, stream: u32, headers: &HashMap<String, String>) {
+        match &self.served {
+            Served::Ports(pod) => {
+                let pod = Arc::clone(pod);
+                self.opened_to_port(stream, headers, &pod);
+            }
+            Served::Exec(exec) => {
+                let exec = Arc::clone(exec);
+                self.opened_to_command(stream, headers, exec);
+            }
+        }
+    }
+
+    /// Takes a stream of a command in; once all are there, it runs.
+    fn opened_to_command(&mut self, stream: u32, headers: &HashMap<String, String>, exec: Arc<Exec>) {
+        let kind = headers.get(STREAM_TYPE).cloned().unwrap_or_default();
+        let from_client = matches!(kind.as_str(), "stdin" | "resize").then(|| {
+            let (up, from_client) = mpsc::channel(STREAM_CAPACITY);
+            self.open.insert(stream, Open { up: Some(up), reset: self.connection.child_token() });
+            from_client
+        });
+        let Some(streams) = self.opened.take(&kind, stream, from_client, &exec) else { return };
+        let (out, connection) = (self.out.clone(), self.connection.clone());
+        tokio::spawn(async move { connection.run_until_cancelled(exec.run(streams, out)).await });
+    }
+
+    /// Takes a stream of port-forwarding in; once a request has both of its streams, it is served.
+    fn opened_to_port(&mut self, stream: u32, headers: &HashMap<String, String>, pod: &Arc<Port>) {
         let header = |name: &str| headers.get(name).cloned().unwrap_or_default();
         let request = header(REQUEST);
         // What the client sends to a stream that has ended is thrown away.
@@ -204,7 +242,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
         let &mut Pair { error: Some(error), ref mut data } = pair else { return };
         let Some(Data { stream: data, port, from_client, reset }) = data.take() else { return };
         self.pairs.remove(&request);
-        let (pod, out) = (Arc::clone(&self.pod), self.out.clone());
+        let (pod, out) = (Arc::clone(pod), self.out.clone());
         tokio::spawn(async move {
             let ended = reset.run_until_cancelled(carry(&pod, port, data, from_client, &out)).await;
             let Some(ended) = ended else { return };

@@ -58,7 +58,7 @@ impl User {
             Self::Viewer => &[(READ_VERBS, ANY, ANY)],
             Self::Team if namespace == "shop" => &[
                 (&["get", "list", "watch", "create", "delete"], &[""], &["pods"]),
-                (&["create"], &[""], &["pods/portforward"]),
+                (&["create"], &[""], &["pods/portforward", "pods/exec"]),
                 (&["get"], &[""], &["pods/log"]),
                 (
                     READ_VERBS,

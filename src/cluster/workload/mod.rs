@@ -8,6 +8,7 @@
 pub(super) mod discovery;
 mod endpoints;
 mod object;
+mod pick;
 mod pods;
 mod selection;
 
@@ -28,6 +29,7 @@ use brow_model::fault::Fault;
 use brow_model::workload::Workload;
 use kube_tunnel::Login;
 
+pub use pick::pick;
 use selection::{BackendSource, PodSelector, Selection};
 
 /// The workload whose pods are watched.

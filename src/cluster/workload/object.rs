@@ -71,7 +71,7 @@ fn tell(out: &watch::Sender<SourceState>, state: SourceState) {
 }
 
 /// Returns the resource of a built-in kind.
-fn built_in(kind: &Kind) -> Option<DiscoveredKind> {
+pub(super) fn built_in(kind: &Kind) -> Option<DiscoveredKind> {
     let (group, name, plural) = match kind {
         Kind::Pod | Kind::Selector => ("", "Pod", "pods"),
         Kind::Service => ("", "Service", "services"),
@@ -119,7 +119,7 @@ async fn resolve(
         return own.map_or_else(SourceState::Invalid, SourceState::Known);
     }
     match api.get_scale(&query.workload.name).await {
-        Ok(scale) => selection::by_labels(&query.workload, scale.status.and_then(|status| status.selector))
+        Ok(scale) => selection::of_labels(&query.workload, scale.status.and_then(|status| status.selector))
             .map_or_else(SourceState::Invalid, SourceState::Known),
         Err(error) => {
             let asked = grant("get", &found.subresource("scale"), Some(&query.namespace));
@@ -129,7 +129,7 @@ async fn resolve(
 }
 
 /// Returns the fault for a missing object, with similar names.
-async fn missing(api: &Api<DynamicObject>, query: &Query) -> Fault {
+pub(super) async fn missing(api: &Api<DynamicObject>, query: &Query) -> Fault {
     let listed = api.list_metadata(&ListParams::default().limit(MAX_NAMES)).await;
     let names = listed.map(|list| list.items.into_iter().filter_map(|object| object.metadata.name).collect());
     let names: Vec<String> = names.unwrap_or_default();

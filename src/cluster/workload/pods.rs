@@ -207,7 +207,21 @@ fn no_pod_runs(query: &Query, pods: &BTreeMap<String, Known>) -> Fault {
     Fault::new(What::NoPodRuns, query.workload.to_string(), words.join("; "))
 }
 
-fn name(pod: &Pod) -> String {
+/// Returns the fault if none of a workload's pods runs.
+pub(super) fn none_runs(query: &Query, pods: &[Pod]) -> Fault {
+    let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default();
+    let words =
+        pods.iter().take(MAX_REPORTED).map(|pod| format!("{}: {}", name(pod), describe_state(&phase(pod), pod)));
+    Fault::new(What::NoPodRuns, query.workload.to_string(), words.collect::<Vec<_>>().join("; "))
+}
+
+/// Returns whether a pod is ready.
+pub(super) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+pub(super) fn name(pod: &Pod) -> String {
     pod.metadata.name.clone().unwrap_or_default()
 }
 
@@ -229,8 +243,6 @@ fn backend(query: &Query, selection: &Selection, pod: &Pod) -> Result<Backend, U
         return Err(Unusable::NotRunning(describe_state(phase, pod)));
     }
     let port = selection::port_in(pod, &selection.port).map_err(Unusable::NoPort)?;
-    let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
-    let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
     let created = pod.metadata.creation_timestamp.as_ref();
     Ok(Backend {
         via: Via {
@@ -239,7 +251,7 @@ fn backend(query: &Query, selection: &Selection, pod: &Pod) -> Result<Backend, U
             port,
             to: None,
         },
-        ready: ready.any(|condition| condition.status == "True"),
+        ready: is_ready(pod),
         created: created.and_then(|time| DateTime::from_timestamp(time.0.as_second(), 0)).unwrap_or_default(),
     })
 }

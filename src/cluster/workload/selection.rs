@@ -38,7 +38,12 @@ pub(super) enum BackendSource {
 
 /// Resolves a workload that is a selector itself.
 pub(super) fn fixed(workload: &Workload) -> Option<BackendSource> {
-    let pods = match workload.kind {
+    of_pods(workload).map(|pods| BackendSource::Pods(Selection { pods, port: workload.port.clone() }))
+}
+
+/// Returns the selector of a workload that is one itself.
+pub(super) fn of_pods(workload: &Workload) -> Option<PodSelector> {
+    Some(match workload.kind {
         Kind::Pod => PodSelector::Named(workload.name.clone()),
         Kind::Selector => PodSelector::Labels(workload.name.clone()),
         Kind::Service
@@ -48,8 +53,7 @@ pub(super) fn fixed(workload: &Workload) -> Option<BackendSource> {
         | Kind::ReplicaSet
         | Kind::Job
         | Kind::Custom(_) => return None,
-    };
-    Some(BackendSource::Pods(Selection { pods, port: workload.port.clone() }))
+    })
 }
 
 /// Resolves an object of the cluster.
@@ -57,14 +61,24 @@ pub(super) fn of(workload: &Workload, namespace: &str, object: &DynamicObject) -
     if workload.kind == Kind::Service {
         return of_service(workload, namespace, part(object, &[]).unwrap_or_default());
     }
-    by_labels(workload, part(object, &["selector"]).and_then(|selector| written(&selector)))
+    of_labels(workload, labels_of(object))
+}
+
+/// Returns the label selector in an object's spec.
+pub(super) fn labels_of(object: &DynamicObject) -> Option<String> {
+    part(object, &["selector"]).and_then(|selector| written(&selector))
 }
 
 /// Resolves a label selector.
-pub(super) fn by_labels(workload: &Workload, labels: Option<String>) -> Result<BackendSource, Fault> {
+pub(super) fn of_labels(workload: &Workload, labels: Option<String>) -> Result<BackendSource, Fault> {
+    let pods = by_labels(workload, labels)?;
+    Ok(BackendSource::Pods(Selection { pods, port: workload.port.clone() }))
+}
+
+/// Checks a label selector: an empty one would take all pods.
+pub(super) fn by_labels(workload: &Workload, labels: Option<String>) -> Result<PodSelector, Fault> {
     let labels = labels.filter(|labels| !labels.trim().is_empty());
-    let labels = labels.ok_or_else(|| Fault::new(What::NoSelector, workload.to_string(), ""))?;
-    Ok(BackendSource::Pods(Selection { pods: PodSelector::Labels(labels), port: workload.port.clone() }))
+    labels.map(PodSelector::Labels).ok_or_else(|| Fault::new(What::NoSelector, workload.to_string(), ""))
 }
 
 /// Converts a selector to a query, from any form that kinds use: a `LabelSelector`, a table of labels

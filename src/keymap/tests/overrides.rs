@@ -74,6 +74,13 @@ fn what_cannot_be_is_told_with_its_line() {
     assert_eq!(press(&mut keymap, &at(Pane::Targets), "x"), [Some(Action::Do(Command::Delete))]);
     assert_eq!(press(&mut keymap, &at(Pane::Pods), "<enter>"), [Some(Action::Do(Command::Forward))]);
     assert!(Keymap::new(&[change("anywhere", "theme", &["w"], 1)]).is_ok());
+    // The keys of version 0.2 for sorting, which shells have now.
+    let sorting = [change("anywhere", "sort", &["s"], 1), change("anywhere", "sort-reverse", &["S"], 2)];
+    let mut keymap = Keymap::new(&sorting).unwrap();
+    for pane in [Pane::Targets, Pane::Pods, Pane::Forwards, Pane::Clusters] {
+        assert_eq!(press(&mut keymap, &at(pane), "s"), [Some(Action::Do(Command::Sort))], "{pane:?}");
+        assert_eq!(press(&mut keymap, &at(pane), "S"), [Some(Action::Do(Command::SortReverse))], "{pane:?}");
+    }
     let swapped = [change("targets", "create", &["e"], 1), change("targets", "edit", &["c"], 2)];
     assert!(Keymap::new(&swapped).is_ok());
 }

@@ -3,6 +3,7 @@
 pub mod edit;
 pub mod problem;
 pub mod section;
+mod shell;
 mod tables;
 mod target;
 #[cfg(test)]
@@ -105,6 +106,7 @@ fn whole(mut root: Section<'_, '_>) -> Config {
     if let Some(section) = root.section("agents") {
         settings.agents = tables::agents(section);
     }
+    settings.shell = root.section("shell").map(shell::read).unwrap_or_default();
     let mut aliases = BTreeSet::new();
     for (name, section) in root.named("cluster") {
         settings.clusters.insert(name.value, cluster(section, &mut aliases, settings.max_ttl));

@@ -12,6 +12,7 @@ mod help;
 mod menu;
 mod palette;
 mod pod_log;
+mod shells;
 mod tags;
 
 use ratatui::Frame;
@@ -45,6 +46,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         }
         Dialog::Browser(browser) => browser::draw(frame, scene, state, area, browser),
         Dialog::Connections(list) => connections::draw(frame, scene, state, area, list),
+        Dialog::Shells { cursor } => shells::draw(frame, scene, state, area, *cursor),
         Dialog::Menu(menu) => menu::draw(frame, scene, state, area, menu),
         Dialog::Import { cluster, field, pasted } => {
             ask::import(frame, scene, state, area, (cluster, field, pasted.as_deref()));

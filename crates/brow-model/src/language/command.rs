@@ -16,7 +16,7 @@ macro_rules! command_table {
             Targets "targets"
             hints [
                 Connect Copy Strings Renew New Browse Describe Edit Create OnDemand Delete CreateWithTtl Rename
-                Duplicate Export Import Connections
+                Duplicate Export Import Connections Shell
             ] empty [New Browse Import] {
                 /// Opens what is chosen (forwards, clusters), or closes it where all of it is open.
                 "connect" Connect ["enter"] (Accept) has_row => |m, out| m.connect_or_disconnect(out);
@@ -50,10 +50,12 @@ macro_rules! command_table {
                 "strings" Strings ["Y"] has_forward => |m, _| m.offer_connection_strings();
                 /// Lists the open connections of a forward.
                 "connections" Connections ["w"] lists_connections => |m, out| m.show_connections(out);
+                /// Opens a shell in the pod behind the row.
+                "shell" Shell ["s"] has_row => |m, out| m.open_shell(out);
                 /// Exports targets.
                 "export" Export ["E"] has_row => |m, _| m.offer_export();
             }
-            Pods "pods" hints [Connect Kill Renew KillNow Describe PodLog Copy] empty [Targets] {
+            Pods "pods" hints [Connect Kill Renew KillNow Describe PodLog Copy Shell] empty [Targets] {
                 Connect ["enter"] (Accept) has_row => |m, out| m.connect_or_disconnect(out);
                 Forward ["f"] has_row => |m, out| m.forward_pods(m.screen.pods.chosen(), out);
                 Stop ["x"] has_forward => |m, out| m.stop_chosen(out);
@@ -67,9 +69,10 @@ macro_rules! command_table {
                 Connections ["w"] lists_connections => |m, out| m.show_connections(out);
                 /// Follows the relay's log. The way to the right is the arrow here.
                 "pod-log" PodLog ["l"] has_row => |m, out| m.follow_pod_log(out);
+                Shell ["s"] has_row => |m, out| m.open_shell(out);
             }
             Forwards "forwards"
-            hints [Connect Copy Strings Renew Stop Connections Restart NextPod Describe] empty [Targets Pods] {
+            hints [Connect Copy Strings Renew Stop Connections Restart NextPod Describe Shell] empty [Targets Pods] {
                 Connect ["enter"] (Accept) has_row => |m, out| m.connect_or_disconnect(out);
                 Copy ["y"] has_row => |m, out| m.copy_locals(out);
                 Strings ["Y"] has_row => |m, _| m.offer_connection_strings();
@@ -79,6 +82,7 @@ macro_rules! command_table {
                 /// Takes the next pod of the workload.
                 "next-pod" NextPod ["p"] has_backends => |m, out| m.for_own_forwards(Model::next_backend, out);
                 Connections ["w"] lists_connections => |m, out| m.show_connections(out);
+                Shell ["s"] has_row => |m, out| m.open_shell(out);
                 Describe ["i"] has_trouble => |m, _| m.show_trouble();
             }
             Clusters "clusters" hints [ConnectCluster Describe Browse Proxy Copy Restart New] empty [Reload] {
@@ -132,9 +136,9 @@ macro_rules! command_table {
                 /// Filters the pane.
                 "filter" Filter ["/"] can_filter => |m, _| m.filter();
                 /// Sorts by the next column.
-                "sort" Sort ["s"] has_row => |m, _| m.sort_by_next();
+                "sort" Sort ["S"] has_row => |m, _| m.sort_by_next();
                 /// Turns the order round.
-                "sort-reverse" SortReverse ["S"] has_row => |m, _| m.reverse_order();
+                "sort-reverse" SortReverse ["O"] has_row => |m, _| m.reverse_order();
                 /// Brings the pane to full screen and back.
                 "zoom" Zoom ["z"] always => |m, _| m.zoom();
                 /// Shows the log in the strip, or the details again.
@@ -160,6 +164,8 @@ macro_rules! command_table {
                 };
                 /// Goes one step back: closes the dialog, leaves the filter, clears the marks.
                 "cancel" Cancel ["esc"] can_step_back => |m, _| m.step_back();
+                /// Lists the sessions in containers, where they can be ended.
+                "shells" Shells ["W"] has_shells => |m, _| m.show_shells();
                 /// Lists the tags of targets; all targets of one are opened or closed together.
                 "tags" Tags ["#"] has_tags => |m, _| m.open_tags();
                 /// Finds a command by its name or description, and runs it.
@@ -180,7 +186,7 @@ macro_rules! command_table {
                 Cancel ["esc"];
             }
             Connections "connections" hints [] empty [] {
-                /// Resets the selected connection.
+                /// Resets the selected connection, or ends the selected session.
                 "end-connection" EndConnection ["x", "delete"];
                 Accept ["enter"];
                 Cancel ["esc"];

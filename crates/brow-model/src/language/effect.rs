@@ -18,6 +18,7 @@ use crate::types::ownership::Claim;
 use crate::types::proxy::{PodKey, PodRequest};
 use crate::types::restore::OpenForward;
 use crate::types::route::Via;
+use crate::types::shell::{ShellPlace, ShellRecord};
 use crate::types::target::Target;
 
 /// One order, for the handler of its domain.
@@ -254,6 +255,8 @@ pub enum TerminalEffect {
     Notify(Entry),
     /// Put this on the clipboard, and tell how that went ([`Event::Clipped`](crate::event::Event)).
     Copy(Clip),
+    /// Open a session in a container.
+    Shell(ShellPlace),
     /// End the program.
     Quit,
 }
@@ -301,8 +304,8 @@ pub struct AuditEntry {
     pub at: DateTime<Utc>,
     /// The action: `create-pod`, `delete-pod`; `open-forward`, `restart-forward`, `close-forward`; `add-target`,
     /// `edit-target`, `rename-target`, `delete-target`, `restore-target`, `import-targets`; `connect-cluster`,
-    /// `disconnect-cluster`; `agent-connect`, `agent-renew`, `agent-stop`, `agent-refused`, `agent-expired`,
-    /// `agent-withdrawn`.
+    /// `disconnect-cluster`; `open-shell`, `close-shell`; `agent-connect`, `agent-renew`, `agent-stop`, `agent-refused`,
+    /// `agent-expired`, `agent-withdrawn`.
     pub action: &'static str,
     /// To what: a pod's, target's or context's name; for a renaming, both names.
     pub thing: String,
@@ -318,4 +321,7 @@ pub struct AuditEntry {
     /// The fault's kind, where it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<What>,
+    /// The details of a session in a container.
+    #[serde(flatten)]
+    pub shell: Option<ShellRecord>,
 }

@@ -24,6 +24,7 @@ use crate::types::proxy::{PodKey, PodRequestId, ProxyPod};
 use crate::types::restore::OpenForward;
 use crate::types::route::Via;
 use crate::types::settings::Settings;
+use crate::types::shell::ShellEvent;
 use crate::types::target::Target;
 use crate::types::traffic::{Counts, TunnelInfo};
 use crate::types::workload::Kind;
@@ -110,6 +111,8 @@ pub enum Event {
     Instance(InstanceEvent),
     /// Something about a session of an agent.
     Agent(AgentEvent),
+    /// Something about a session in a container.
+    Shell(ShellEvent),
     /// Something about files.
     Store(StoreEvent),
     /// The system asks the program to end (SIGTERM, SIGHUP): no questions.

@@ -159,6 +159,18 @@ pub enum Message {
     NothingToLeave,
     /// A target has no forward.
     NotForwarded,
+    /// Nothing behind a row is a pod.
+    NoPodBehind,
+    /// There are no sessions in containers.
+    NoShells,
+    /// A session in a container is asked to end. Detail: its process.
+    ShellEnding,
+    /// A session in a container has ended. Detail: its exit code.
+    ShellEnded,
+    /// A session in a container was opened in another pane.
+    ShellInPane,
+    /// A session in a container could not be opened. Detail: the reason.
+    ShellFailed,
     /// A target is forwarded already. Detail: where.
     AlreadyForwarded,
     /// Another instance forwards a target. Detail: where.
@@ -213,6 +225,12 @@ impl Message {
                 | Self::NotConnected
                 | Self::NothingToLeave
                 | Self::NotForwarded
+                | Self::NoPodBehind
+                | Self::NoShells
+                | Self::ShellEnding
+                | Self::ShellEnded
+                | Self::ShellInPane
+                | Self::ShellFailed
                 | Self::AlreadyForwarded
                 | Self::ForwardedElsewhere
                 | Self::StoppedElsewhere

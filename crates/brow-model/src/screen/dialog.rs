@@ -72,6 +72,11 @@ pub enum Dialog {
     },
     /// The open connections of a forward.
     Connections(ConnectionList),
+    /// The sessions in containers.
+    Shells {
+        /// The selected one.
+        cursor: usize,
+    },
     /// A text that may not have reached the clipboard.
     NotCopied {
         text: String,
@@ -234,6 +239,7 @@ impl Dialog {
             | Self::Describe { .. }
             | Self::PodLog { .. }
             | Self::Connections(_)
+            | Self::Shells { .. }
             | Self::NotCopied { .. }
             | Self::Browser(_)
             | Self::Tags { .. }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::types::forward::ForwardId;
 use crate::types::instance::{ForwardReport, RemoteForward, RemoteInstance, Report, Role};
+use crate::types::shell::RemoteShell;
 
 /// Other instances and their forwards.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +28,18 @@ impl Instances {
         &self.forwards
     }
 
+    /// Returns the sessions in containers, the oldest first.
+    pub fn shells(&self) -> Vec<RemoteShell> {
+        let of = |(instance, other): (&String, &RemoteInstance)| {
+            let (instance, pid) = (instance.clone(), other.pid);
+            let shells = other.shells.clone().into_iter();
+            shells.map(move |shell| RemoteShell { instance: instance.clone(), pid, shell }).collect::<Vec<_>>()
+        };
+        let mut all: Vec<RemoteShell> = self.all.iter().flat_map(of).collect();
+        all.sort_by_key(|one| (one.shell.began, one.pid));
+        all
+    }
+
     /// Replaces what is known of an instance by its report. A forward that was known keeps its row; `next` numbers new
     /// ones. Returns the forwards before.
     pub(crate) fn replace(
@@ -35,9 +48,9 @@ impl Instances {
         report: Report,
         mut next: impl FnMut() -> u64,
     ) -> BTreeMap<ForwardId, ForwardReport> {
-        let Report { pid, role, forwards, leaving, ended: _, wants, asks } = report;
+        let Report { pid, role, forwards, leaving, ended: _, wants, asks, shells } = report;
         let asks = asks.iter().map(|wish| wish.question).collect();
-        self.all.insert(instance.to_owned(), RemoteInstance { pid, role, leaving, silent: false, wants, asks });
+        self.all.insert(instance.to_owned(), RemoteInstance { pid, role, leaving, silent: false, wants, asks, shells });
         let its = self.forwards.extract_if(.., |_, other| other.instance == instance);
         let before: BTreeMap<ForwardId, ForwardReport> = its.map(|(id, other)| (id, other.forward)).collect();
         for forward in forwards {
@@ -56,8 +69,8 @@ impl Instances {
 
     /// Notes that an instance does not answer. It may still have the forwards that it reported last.
     pub(crate) fn mark_silent(&mut self, instance: String, pid: u32) {
-        let (role, wants, asks) = (Role::Unknown, Vec::new(), Vec::new());
-        let unknown = RemoteInstance { pid, role, leaving: false, silent: true, wants, asks };
+        let (wants, asks, shells) = (Vec::new(), Vec::new(), Vec::new());
+        let unknown = RemoteInstance { pid, role: Role::Unknown, leaving: false, silent: true, wants, asks, shells };
         self.all.entry(instance).or_insert(unknown).silent = true;
     }
 

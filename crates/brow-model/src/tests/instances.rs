@@ -34,7 +34,7 @@ pub fn shared(id: u64, name: &str, state: RemoteState) -> ForwardReport {
 
 /// The report of a dashboard.
 pub fn report_of(forwards: Vec<ForwardReport>, leaving: bool, ended: Vec<u64>) -> Report {
-    Report { pid: 42, role: Role::Dashboard, forwards, leaving, ended, wants: Vec::new(), asks: Vec::new() }
+    Report { forwards, leaving, ended, ..Report::empty(42, Role::Dashboard) }
 }
 
 fn hear(model: &mut Model, forwards: Vec<ForwardReport>) {

@@ -292,6 +292,7 @@ fn ports_of_other_instances_and_of_saved_targets_are_left_alone() {
         ended: Vec::new(),
         wants: Vec::new(),
         asks: Vec::new(),
+        shells: Vec::new(),
     };
     model.update(Event::Instance(InstanceEvent::Heard { instance: "42-00000000".into(), report }));
     let beside_theirs = port(model);

@@ -177,6 +177,7 @@ fn hear(model: &mut Model, pod: Option<&PodKey>, draining: Vec<String>) -> Vec<E
         ended: Vec::new(),
         wants: Vec::new(),
         asks: Vec::new(),
+        shells: Vec::new(),
     };
     model.update(Event::Instance(InstanceEvent::Heard { instance: "42-0".into(), report }))
 }

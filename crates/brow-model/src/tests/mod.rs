@@ -36,6 +36,7 @@ mod proxies;
 mod quitting;
 mod renew;
 mod restore;
+mod shells;
 mod tips;
 mod welcome;
 mod workloads;

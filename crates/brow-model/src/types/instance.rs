@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::agent::AgentWish;
 use crate::types::forward::{Forward, ForwardState};
+use crate::types::shell::ShellReport;
 
 /// The report of an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct Report {
     /// The questions of agents that dashboards are to ask.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asks: Vec<AgentWish>,
+    /// Its sessions in containers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shells: Vec<ShellReport>,
 }
 
 /// The kind of an instance.
@@ -42,6 +46,8 @@ pub enum Role {
     Background,
     /// One that forwards for agents while there is no dashboard.
     Agents,
+    /// A session in a container.
+    Shell,
     /// Something that a newer version knows.
     #[serde(other)]
     Unknown,
@@ -127,6 +133,8 @@ pub struct RemoteInstance {
     pub wants: Vec<String>,
     /// The numbers of the questions that it has had asked, as it reported last.
     pub asks: Vec<u64>,
+    /// Its sessions in containers.
+    pub shells: Vec<ShellReport>,
 }
 
 /// A forward of another instance.
@@ -190,14 +198,37 @@ impl RemoteState {
 }
 
 impl Report {
+    /// The report of an instance that has nothing yet.
+    pub fn empty(pid: u32, role: Role) -> Self {
+        Self {
+            pid,
+            role,
+            forwards: Vec::new(),
+            leaving: false,
+            ended: Vec::new(),
+            wants: Vec::new(),
+            asks: Vec::new(),
+            shells: Vec::new(),
+        }
+    }
+
+    /// Returns true if it has a forward or session of that number.
+    pub fn has(&self, id: u64) -> bool {
+        self.forwards.iter().any(|forward| forward.id == id) || self.shells.iter().any(|shell| shell.id == id)
+    }
+
     /// Every text in it: what a screen shows.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let asked = self.asks.iter().flat_map(AgentWish::texts);
+        let shells = self.shells.iter().flat_map(|shell| {
+            let ShellReport { cluster, namespace, pod, container, .. } = shell;
+            [cluster, namespace, pod, container].map(String::as_str)
+        });
         let forwards = self.forwards.iter().flat_map(|forward| {
             let ForwardReport { name, cluster, namespace, local, socket, pod, draining, agent, .. } = forward;
             let given = socket.iter().chain(pod).chain(agent).chain(draining);
             [name, cluster, namespace, local].into_iter().chain(given).map(String::as_str)
         });
-        forwards.chain(asked)
+        forwards.chain(asked).chain(shells)
     }
 }

@@ -25,6 +25,7 @@ pub mod restore;
 pub mod route;
 pub mod service;
 pub mod settings;
+pub mod shell;
 pub mod target;
 pub mod traffic;
 pub mod ttl;

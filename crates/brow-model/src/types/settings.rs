@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::types::forward_settings::{AgentSettings, ForwardSettings};
 use crate::types::port_plan::PortPlan;
+use crate::types::shell::ShellSettings;
 use crate::types::ttl::Ttl;
 
 /// The settings of proxy pods at one level of the config; absent ones come from the next level (target over cluster
@@ -331,6 +332,8 @@ pub struct Settings {
     /// Per cluster, by context name.
     pub clusters: BTreeMap<String, ClusterSettings>,
     pub agents: AgentSettings,
+    /// The sessions in containers.
+    pub shell: ShellSettings,
     /// Changes to the key table.
     pub keys: Vec<KeyOverride>,
 }
@@ -356,6 +359,7 @@ impl Default for Settings {
             forward: ForwardSettings::built_in(),
             clusters: BTreeMap::new(),
             agents: AgentSettings::default(),
+            shell: ShellSettings::default(),
             keys: Vec::new(),
         }
     }

@@ -68,7 +68,7 @@ impl Model {
         out: &mut Vec<Effect>,
     ) {
         let (cluster, namespace) = (cluster.map(str::to_owned), namespace.map(str::to_owned));
-        let entry = AuditEntry { at: self.now, action, thing, cluster, namespace, agent, fault };
+        let entry = AuditEntry { at: self.now, action, thing, cluster, namespace, agent, fault, shell: None };
         out.push(Effect::Store(StoreEffect::Audit(entry)));
     }
 }

@@ -96,6 +96,7 @@ impl Model {
                 kept.map(|back| Dialog::PodLog { key, epoch, lines, ended, back: back.min(most) })
             }
             Dialog::Connections(list) => self.in_connections(list, &input, out),
+            Dialog::Shells { cursor } => self.in_shells(cursor, &input, out),
             Dialog::Browser(browser) => self.in_browser(browser, input, out),
             Dialog::Menu(menu) => Self::in_menu(menu, &input, out),
             Dialog::Import { cluster, field, pasted } => in_import(cluster, field, pasted, input, out),

@@ -46,7 +46,8 @@ impl Model {
         let (ended, wants) = (ended.collect(), self.targets.wants().iter().cloned().collect());
         let by_dashboards = self.agents.questions().filter(|question| !question.by_client);
         let asks = by_dashboards.map(|question| question.wish.clone()).collect();
-        Report { pid, role, forwards: forwards.collect(), leaving: self.forwards.ended().is_some(), ended, wants, asks }
+        let (leaving, shells) = (self.forwards.ended().is_some(), Vec::new());
+        Report { pid, role, forwards: forwards.collect(), leaving, ended, wants, asks, shells }
     }
 
     /// Returns the time at which the pod of a forward ends, unless it is renewed in time.
@@ -93,6 +94,7 @@ impl Model {
             }
             InstanceEvent::Silent(fault) => self.fail(fault),
         }
+        self.close_empty_list();
     }
 
     /// The forward of another instance that leads where this one would, and works or will.

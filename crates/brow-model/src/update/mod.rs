@@ -45,6 +45,7 @@ mod restart;
 mod restore;
 mod route;
 mod settings;
+mod shell;
 mod tags;
 mod target;
 mod tip;
@@ -54,6 +55,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::language::effect::Effect;
 use crate::language::event::{Event, Sample};
+use crate::screen::dialog::Dialog;
 use crate::state::Model;
 use crate::types::forward::Forward;
 use crate::types::traffic::Series;
@@ -81,6 +83,7 @@ impl Model {
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
             Event::Instance(event) => self.on_instance(event, &mut out),
             Event::Agent(event) => self.on_agent(event, &mut out),
+            Event::Shell(event) => self.on_shell(event),
             Event::Store(event) => self.on_store(event, &mut out),
             Event::Terminate => self.quit_unasked(&mut out),
         }
@@ -143,6 +146,7 @@ impl Model {
             || self.forwards.all().values().any(moves)
             || self.screen.notice.is_some()
             || self.shown_connections().is_some()
+            || self.screen.dialogs.iter().any(|dialog| matches!(dialog, Dialog::Shells { .. }))
     }
 
     /// The next number for an epoch, a request or a forward.

@@ -1,0 +1,99 @@
+//! Sessions in containers.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// The place of a session that is to be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShellPlace {
+    /// The kubeconfig context.
+    pub cluster: String,
+    pub namespace: String,
+    /// The pod or workload, as the command line takes it: `pod/web-0`, `deployment/web`.
+    pub thing: String,
+}
+
+/// A session as other instances see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShellReport {
+    /// Its number in its instance.
+    pub id: u64,
+    /// The kubeconfig context.
+    pub cluster: String,
+    pub namespace: String,
+    pub pod: String,
+    pub container: String,
+    /// The time at which it began.
+    pub began: DateTime<Utc>,
+    /// The time of the last byte either way.
+    pub active: DateTime<Utc>,
+}
+
+/// A session of another instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteShell {
+    /// The instance's name among the others.
+    pub instance: String,
+    /// Its process.
+    pub pid: u32,
+    pub shell: ShellReport,
+}
+
+/// News of a session in a container, by the pod or workload that it was opened for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShellEvent {
+    /// It has ended, and the terminal is ours again.
+    Ended {
+        thing: String,
+        /// The status of its program.
+        status: String,
+    },
+    /// It has a pane of its own.
+    InPane { thing: String },
+    /// It could not be opened.
+    Failed { thing: String, why: String },
+}
+
+/// The details of a session in the audit log. What is typed and printed is not among them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShellRecord {
+    /// Us, as proxy pods name their owner.
+    pub by: String,
+    /// The user of the kubeconfig's context.
+    pub user: String,
+    pub container: String,
+    /// The program and its arguments; absent: the container's shell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// The time at which it began.
+    pub began: DateTime<Utc>,
+    /// The exit code, once there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+}
+
+/// The place where the dashboard opens a session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ShellOpen {
+    /// In its own terminal, which it has again afterwards.
+    #[default]
+    Here,
+    /// In a new pane of tmux or zellij; without them in its own terminal.
+    Pane,
+}
+
+/// The settings of sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShellSettings {
+    pub open: ShellOpen,
+    /// The shell; absent: bash, else sh.
+    pub program: Option<String>,
+    /// The character with which chords begin; `None`: there are none.
+    pub escape: Option<char>,
+}
+
+impl Default for ShellSettings {
+    fn default() -> Self {
+        Self { open: ShellOpen::default(), program: None, escape: Some('~') }
+    }
+}

@@ -1,0 +1,118 @@
+//! Sessions in containers: opened from a row, listed and ended. Each is an instance of its own.
+
+use crate::language::action::Command;
+use crate::language::effect::{Effect, ForwardEffect, TerminalEffect};
+use crate::language::log::{Level, Message};
+use crate::screen::dialog::Dialog;
+use crate::screen::focus::Pane;
+use crate::state::Model;
+use crate::types::forward::ForwardId;
+use crate::types::proxy::PodKey;
+use crate::types::shell::{RemoteShell, ShellEvent, ShellPlace};
+use crate::types::workload::Destination;
+use crate::update::command::{Enabled, enabled};
+use crate::update::dialog::Input;
+
+impl Model {
+    /// Opens a session in the pod behind the selected row.
+    pub(crate) fn open_shell(&mut self, out: &mut Vec<Effect>) {
+        let place = match self.screen.focus.pane {
+            Pane::Clusters => None,
+            Pane::Pods => self.screen.pods.selected().map(ShellPlace::pod),
+            Pane::Targets => self.screen.targets.selected().and_then(|name| self.shell_of_target(name)),
+            Pane::Forwards => self.screen.forwards.selected().and_then(|id| self.shell_of_forward(*id)),
+        };
+        match place {
+            Some(place) => out.push(Effect::Terminal(TerminalEffect::Shell(place))),
+            None => self.note(Level::Info, Message::NoPodBehind, self.chosen_names().join(", "), ""),
+        }
+    }
+
+    /// Returns the pod that a target's forward goes through, else its workload or its proxy pod.
+    fn shell_of_target(&self, name: &str) -> Option<ShellPlace> {
+        let through = self.all_forwards_of(name).into_iter().find_map(|id| self.pod_of_forward(id));
+        let target = self.target(name)?;
+        through
+            .or_else(|| self.ready_pod(&self.selector_of(target)).map(|pod| ShellPlace::pod(&pod.key)))
+            .or_else(|| ShellPlace::workload(&target.cluster, self.namespace_of(target), &target.address))
+    }
+
+    fn shell_of_forward(&self, id: ForwardId) -> Option<ShellPlace> {
+        self.pod_of_forward(id).or_else(|| {
+            let spec = &self.forwards.all().get(&id)?.spec;
+            ShellPlace::workload(&spec.selector.cluster, spec.selector.namespace.clone(), &spec.address)
+        })
+    }
+
+    /// Returns the pod that a forward goes through, here or in another instance.
+    fn pod_of_forward(&self, id: ForwardId) -> Option<ShellPlace> {
+        if let Some(forward) = self.forwards.all().get(&id) {
+            return forward.via().map(|via| ShellPlace::pod(&via.pod));
+        }
+        let other = &self.instances.forwards().get(&id)?.forward;
+        let key =
+            PodKey { cluster: other.cluster.clone(), namespace: other.namespace.clone(), name: other.pod.clone()? };
+        Some(ShellPlace::pod(&key))
+    }
+
+    pub(crate) fn on_shell(&mut self, event: ShellEvent) {
+        match event {
+            ShellEvent::Ended { thing, status } => self.note(Level::Info, Message::ShellEnded, thing, status),
+            ShellEvent::InPane { thing } => self.note(Level::Info, Message::ShellInPane, thing, ""),
+            ShellEvent::Failed { thing, why } => self.note(Level::Error, Message::ShellFailed, thing, why),
+        }
+    }
+
+    pub(crate) fn has_shells(&self) -> Enabled {
+        enabled(!self.instances.shells().is_empty(), Message::NoShells)
+    }
+
+    /// Lists the sessions.
+    pub(crate) fn show_shells(&mut self) {
+        if self.instances.shells().is_empty() {
+            return self.note(Level::Info, Message::NoShells, "", "");
+        }
+        self.screen.dialogs.push(Dialog::Shells { cursor: 0 });
+    }
+
+    /// Closes the list with the last session.
+    pub(crate) fn close_empty_list(&mut self) {
+        if self.has_shells().is_err() {
+            self.screen.dialogs.retain(|dialog| !matches!(dialog, Dialog::Shells { .. }));
+        }
+    }
+
+    pub(crate) fn in_shells(&mut self, cursor: usize, input: &Input, out: &mut Vec<Effect>) -> Option<Dialog> {
+        let shells = self.instances.shells();
+        if input.leaves() {
+            return None;
+        }
+        let end = shells.len().saturating_sub(1);
+        let cursor = match input {
+            Input::Item(at) => *at,
+            input => cursor.saturating_add_signed(input.moves(self.screen.page).unwrap_or(0)),
+        };
+        let cursor = cursor.min(end);
+        if let (Input::Do(Command::EndConnection), Some(RemoteShell { instance, pid, shell })) =
+            (input, shells.get(cursor))
+        {
+            self.note(Level::Info, Message::ShellEnding, &shell.pod, pid.to_string());
+            let (instance, id) = (instance.clone(), shell.id);
+            out.push(Effect::Forward(ForwardEffect::StopElsewhere { instance, id }));
+        }
+        Some(Dialog::Shells { cursor })
+    }
+}
+
+impl ShellPlace {
+    fn pod(key: &PodKey) -> Self {
+        let PodKey { cluster, namespace, name } = key;
+        Self { cluster: cluster.clone(), namespace: namespace.clone(), thing: format!("pod/{name}") }
+    }
+
+    fn workload(cluster: &str, namespace: String, address: &Destination) -> Option<Self> {
+        let workload = address.workload()?;
+        let thing = format!("{}/{}", workload.kind, workload.name);
+        Some(Self { cluster: cluster.to_owned(), namespace, thing })
+    }
+}

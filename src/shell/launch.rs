@@ -1,0 +1,93 @@
+//! Starts sessions from the dashboard: this program once more, by arguments that no shell reads.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use tokio::process::{Child, Command};
+
+use crate::cluster::descriptors::with_inherited;
+use brow_model::shell::ShellPlace;
+
+/// The variables that a new pane gets from us: it has those of the program that makes it.
+const VARIABLES: [&str; 6] = ["KUBECONFIG", "BROW_CONFIG", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "PATH", "LANG"];
+
+/// The way in which sessions are started.
+#[derive(Debug, Clone, Default)]
+pub struct Launcher {
+    /// This program.
+    pub program: PathBuf,
+    /// The options before the command: config, kubeconfig.
+    pub options: Vec<OsString>,
+    /// Variables that differ from ours.
+    pub env: Vec<(String, OsString)>,
+    /// The command that opens a new pane, if we are in a program that has them.
+    pub pane: Option<Vec<&'static str>>,
+}
+
+impl Launcher {
+    /// Returns the command that opens a pane of tmux or zellij, if we run in one.
+    pub fn pane_of(is_set: impl Fn(&str) -> bool) -> Option<Vec<&'static str>> {
+        if is_set("ZELLIJ") {
+            return Some(vec!["zellij", "action", "new-pane", "--close-on-exit", "--"]);
+        }
+        is_set("TMUX").then(|| vec!["tmux", "split-window", "--"])
+    }
+
+    fn arguments(&self, place: &ShellPlace) -> Vec<OsString> {
+        let ShellPlace { cluster, namespace, thing } = place;
+        let own = ["shell".into(), format!("--context={cluster}"), format!("--namespace={namespace}"), thing.clone()];
+        self.options.iter().cloned().chain(own.map(OsString::from)).collect()
+    }
+
+    /// Starts a session in this terminal.
+    ///
+    /// # Errors
+    /// Where the program cannot be started.
+    pub fn here(&self, place: &ShellPlace) -> io::Result<Child> {
+        let mut command = Command::new(&self.program);
+        command.args(self.arguments(place)).envs(self.env.iter().cloned()).kill_on_drop(true);
+        with_inherited(|| command.spawn())
+    }
+
+    /// Starts a session in a new pane, by arguments that no shell reads. The program that makes the pane has an
+    /// environment of its own.
+    ///
+    /// # Errors
+    /// Where the program that makes the pane cannot be started.
+    pub fn pane(&self, pane: &[&'static str], place: &ShellPlace) -> io::Result<Child> {
+        let inherited = VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var_os(name)?)));
+        let set = inherited.chain(self.env.iter().cloned()).map(|(name, value)| {
+            let mut set = OsString::from(name + "=");
+            set.push(value);
+            set
+        });
+        let (first, rest) = (pane.first().copied().unwrap_or_default(), pane.get(1..).unwrap_or_default());
+        let mut command = Command::new(first);
+        command.args(rest).arg("env").args(set).arg(&self.program).args(self.arguments(place));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        with_inherited(|| command.spawn())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_row_says_is_one_argument_each() {
+        let launcher = Launcher { options: vec!["--config".into(), "/c".into()], ..Launcher::default() };
+        let place = ShellPlace { cluster: "--yes; rm".into(), namespace: "-x".into(), thing: "pod/web-0".into() };
+        let wanted = ["--config", "/c", "shell", "--context=--yes; rm", "--namespace=-x", "pod/web-0"];
+        assert_eq!(launcher.arguments(&place), wanted.map(OsString::from));
+    }
+
+    #[test]
+    fn a_pane_is_opened_by_the_program_that_we_run_in() {
+        let pane = |set: &'static [&str]| Launcher::pane_of(|name| set.contains(&name)).map(|pane| pane[0]);
+        assert_eq!(pane(&["TMUX"]), Some("tmux"));
+        assert_eq!(pane(&["ZELLIJ", "TMUX"]), Some("zellij"));
+        assert_eq!(pane(&["TERM"]), None);
+    }
+}

@@ -1,0 +1,60 @@
+//! The sessions in containers.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::super::chrome;
+use super::super::state::{Hit, ViewState};
+use super::super::typeset::{cut_middle, put, width};
+use super::{Scene, middle, room};
+use brow_model::shell::RemoteShell;
+
+/// Columns of the screen, where there is room.
+const WIDTH: u16 = 90;
+/// The heads of the columns.
+const HEADS: [&str; 4] = ["shell.pod", "shell.place", "shell.age", "shell.idle"];
+
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, cursor: usize) {
+    let theme = scene.theme();
+    let shells = scene.model.instances.shells();
+    let title = scene.text().fill("dialog.shells", &[("count", &shells.len().to_string())]);
+    let tall = u16::try_from(shells.len()).unwrap_or(u16::MAX).saturating_add(1);
+    let inner = chrome::dialog(frame, scene, middle(area, room(area, WIDTH), tall), &title, theme.accent);
+    let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+    state.set_page(body.height);
+    let first = state.scroll_dialog(cursor, body.height.into(), shells.len());
+    let heads = HEADS.map(|key| scene.get(key).to_owned());
+    let rows: Vec<_> = shells.iter().map(|shell| cells(scene, shell)).collect();
+    let wide = |at: usize| rows.iter().chain([&heads]).map(|row| width(&row[at])).max().unwrap_or_default();
+    // The pod gives way last.
+    let (age, idle) = (wide(2), wide(3));
+    let left = inner.width.saturating_sub(age + idle + 8);
+    let pod = wide(0).min(left);
+    let widths = [pod, wide(1).min(left - pod), age, idle];
+    draw_row(frame, inner, &heads, widths, theme.dim);
+    for ((at, row), y) in rows.iter().enumerate().skip(first).zip(body.y..body.bottom()) {
+        let line = Rect { y, height: 1, ..body };
+        state.add_area(line, Hit::Item(at));
+        draw_row(frame, line, row, widths, theme.text);
+        if at == cursor {
+            frame.buffer_mut().set_style(line, theme.selection);
+            put(frame.buffer_mut(), line.x, y, 1, "▌", theme.accent);
+        }
+    }
+}
+
+fn draw_row(frame: &mut Frame<'_>, line: Rect, row: &[String; 4], widths: [u16; 4], style: Style) {
+    let mut x = line.x + 2;
+    for (cell, wide) in row.iter().zip(widths) {
+        put(frame.buffer_mut(), x, line.y, wide, &cut_middle(cell, wide), style);
+        x += wide + 2;
+    }
+}
+
+fn cells(scene: Scene<'_>, RemoteShell { shell, .. }: &RemoteShell) -> [String; 4] {
+    let (text, now) = (scene.text(), scene.model.now);
+    let place = format!("{}/{}", scene.model.cluster_name(&shell.cluster), shell.namespace);
+    let (age, idle) = (text.age(now - shell.began), text.age((now - shell.active).max(chrono::TimeDelta::zero())));
+    [format!("{}/{}", shell.pod, shell.container), place, age, idle]
+}
