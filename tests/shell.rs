@@ -356,8 +356,12 @@ fn the_practice_clusters_shell_has_the_dashboards_terminal_meanwhile() {
     screen.press("stty size\r");
     screen.wait_for("40 100");
     screen.resize(90, 30);
-    screen.press("stty size\r");
-    screen.wait_for("30 90");
+    // The size travels beside what is typed.
+    until("the new size", || {
+        screen.press("stty size\r");
+        screen.look(Duration::from_millis(100));
+        screen.text().contains("30 90")
+    });
     screen.press("env\r");
     screen.wait_for("TERM=xterm-256color");
     screen.press("exit 3\r");

@@ -42,9 +42,7 @@ pub(super) fn answer(
     query: &[(String, String)],
 ) -> Result<Response, Refusal> {
     let pod = world.store.get(key).ok_or_else(|| Refusal::no_such(kind, &key.name))?;
-    let all = |name: &'static str| {
-        query.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.clone())
-    };
+    let all = |name: &'static str| query.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.clone());
     let command: Vec<String> = all("command").collect();
     if command.is_empty() {
         return Err(Refusal::bad("you must specify at least 1 command for the container"));
