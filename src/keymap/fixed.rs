@@ -23,7 +23,8 @@ const EDITS: [(&[&str], InputRequest, &str); 13] = [
     (&["ctrl-y"], InputRequest::Yank, "fixed.yank"),
 ];
 
-/// Keys that answer a question, and the words for it.
+/// Keys that answer a question, and the words for it. That for yes comes first: it also copies, so that whoever is about
+/// to copy gives no [consent](Mode::Consent) by it.
 const ANSWERS: [(&str, Action, &str); 2] =
     [("y", Action::ClickItem(1), "fixed.yes"), ("n", Action::Do(Command::Cancel), "fixed.no")];
 
@@ -37,9 +38,10 @@ pub(super) fn action(mode: Mode, chord: Chord) -> Option<Action> {
             let edit = EDITS.iter().find(|(keys, ..)| is_among(keys, chord)).map(|(_, edit, _)| *edit);
             edit.or_else(|| chord.writes().map(InputRequest::InsertChar)).map(|edit| Action::Type(Typed::Edit(edit)))
         }
-        Mode::Question | Mode::Quit => {
-            ANSWERS.iter().find(|(key, ..)| is_among(&[key], chord)).map(|(_, action, _)| action.clone())
-        }
+        Mode::Question | Mode::Quit | Mode::Consent => ANSWERS[usize::from(mode == Mode::Consent)..]
+            .iter()
+            .find(|(key, ..)| is_among(&[key], chord))
+            .map(|(_, action, _)| action.clone()),
         Mode::Scroll
         | Mode::Tags
         | Mode::Connections

@@ -77,13 +77,14 @@ impl Keymap {
                 }
                 hints.say_as(&[Command::Cancel], "hint.close");
             }
-            Mode::Question | Mode::Quit => {
+            Mode::Question | Mode::Quit | Mode::Consent => {
                 hints
                     .say_as(&[Command::Left, Command::Right], "hint.choose-button")
                     .say_as(&[Command::Accept], "hint.press");
                 hints.said.extend(
                     super::fixed::answer_keys()
                         .zip(["hint.yes", "hint.no"])
+                        .skip(usize::from(mode == Mode::Consent))
                         .map(|((keys, _), words)| Hint { keys: keys.join(", "), label: text.get(words).to_owned() }),
                 );
                 hints.say_if(mode == Mode::Quit, &[Command::QuitNow]);

@@ -40,6 +40,8 @@ pub enum Mode {
     Question,
     /// The question whether to quit.
     Quit,
+    /// The question whether to let an agent do something, which may appear at any time.
+    Consent,
     /// A text that scrolls: a description, a pod's log, the help, a fault.
     Scroll,
     /// The text field of a filter.
@@ -85,6 +87,7 @@ impl Keymap {
             Some(Dialog::Help { .. } | Dialog::Palette(_)) => Mode::Search,
             Some(Dialog::Connections(_) | Dialog::Shells { .. }) => Mode::Connections,
             Some(Dialog::Confirm { question: Question::Quit { .. }, .. }) => Mode::Quit,
+            Some(Dialog::Confirm { question: Question::Agent(_), .. }) => Mode::Consent,
             Some(Dialog::Confirm { .. }) => Mode::Question,
             Some(
                 Dialog::Describe { .. }
@@ -148,7 +151,7 @@ impl Mode {
     fn sections(self) -> [Section; 2] {
         let own = match self {
             Self::Form | Self::Filter | Self::Search => Section::Form,
-            Self::Question | Self::Quit | Self::Scroll | Self::Tags => Section::Dialogs,
+            Self::Question | Self::Quit | Self::Consent | Self::Scroll | Self::Tags => Section::Dialogs,
             Self::Browser => Section::Browser,
             Self::Connections => Section::Connections,
             Self::Log => Section::Log,
@@ -178,7 +181,7 @@ impl Mode {
             ),
             Self::Search => matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Help | Quit),
             Self::Filter => matches!(command, Accept | Cancel | Next | Previous | Up | Down | Quit),
-            Self::Question | Self::Quit => {
+            Self::Question | Self::Quit | Self::Consent => {
                 matches!(command, Accept | Cancel | Next | Previous | Up | Down | Left | Right | Quit)
                     || (self == Self::Quit && command == QuitNow)
             }
@@ -209,6 +212,7 @@ impl Mode {
                 | Self::Browser
                 | Self::Connections
                 | Self::Question
+                | Self::Consent
                 | Self::Scroll
                 | Self::Tags
         );

@@ -245,6 +245,29 @@ fn the_browser_takes_text_and_has_keys_of_its_own() {
 }
 
 #[test]
+fn a_key_that_copies_gives_agents_no_consent() {
+    use brow_model::agent::{AgentWish, Deed, SessionId};
+    use brow_model::ttl::Ttl;
+    let mut model = model();
+    let wish = AgentWish {
+        session: SessionId(1),
+        instance: None,
+        question: 1,
+        client: "robot 1".to_owned(),
+        target: "db".to_owned(),
+        cluster: "dev".to_owned(),
+        production: false,
+        place: Default::default(),
+        ttl: Ttl::QUARTER,
+        within: Ttl::MINUTE,
+        deed: Deed::Connect { on_demand: false },
+    };
+    model.screen.dialogs.push(Dialog::Confirm { question: Question::Agent(Box::new(wish)), button: 0 });
+    assert_eq!(press(&mut Keymap::default(), &model, "y"), [None]);
+    assert_mean(&model, &[("n", Command::Cancel), ("<enter>", Command::Accept), ("<right>", Command::Right)]);
+}
+
+#[test]
 fn questions_are_answered_by_one_key() {
     let mut model = model();
     model.screen.dialogs.push(Dialog::Confirm { question: Question::CleanAll { pods: 1 }, button: 0 });
