@@ -7,7 +7,8 @@ use brow_model::shell::{ShellOpen, ShellSettings};
 pub(super) fn read(mut section: Section<'_, '_>) -> ShellSettings {
     let base = ShellSettings::default();
     let is_escape = |text: &str| text.len() <= 1 && text.chars().all(|c| c.is_ascii_punctuation());
-    let escape = super::checked(&mut section, "escape", is_escape, "write one of ~ ^ % and the like, or \"\" for none");
+    let escape =
+        super::target::checked(&mut section, "escape", is_escape, "write one of ~ ^ % and the like, or \"\" for none");
     let settings = ShellSettings {
         open: section.one_of("open", &[("here", ShellOpen::Here), ("pane", ShellOpen::Pane)]).unwrap_or(base.open),
         program: section.word("program").map(|found| found.value),

@@ -109,7 +109,12 @@ fn toleration(mut section: Section<'_, '_>) -> Toleration {
 }
 
 /// A text that a condition holds for; else `says` how to write it.
-fn checked(section: &mut Section<'_, '_>, key: &'static str, holds: fn(&str) -> bool, says: &str) -> Option<String> {
+pub(super) fn checked(
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+    holds: fn(&str) -> bool,
+    says: &str,
+) -> Option<String> {
     let found = section.text(key)?;
     if holds(&found.value) {
         return Some(found.value);

@@ -3,8 +3,8 @@
 mod page;
 
 use super::*;
-use brow_model::forward_settings::AgentAccess;
 use brow_model::field::is_quantity;
+use brow_model::forward_settings::AgentAccess;
 use brow_model::settings::PullPolicy;
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
