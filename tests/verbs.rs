@@ -12,6 +12,8 @@ mod config;
 mod connect;
 #[path = "verbs/detach.rs"]
 mod detach;
+#[path = "verbs/find.rs"]
+mod find;
 #[path = "verbs/forged.rs"]
 mod forged;
 #[path = "verbs/instances.rs"]

@@ -143,6 +143,8 @@ fn is_of_an_order(event: &Event) -> bool {
         | Event::Contexts(_)
         | Event::Cluster { .. }
         | Event::Browse { .. }
+        | Event::Index { .. }
+        | Event::Object(_)
         | Event::Forward { .. }
         | Event::Instance(_)
         | Event::Agent(_)
@@ -162,7 +164,10 @@ fn ends(effect: &Effect) -> bool {
             | ClusterEffect::Connect { .. }
             | ClusterEffect::Widen { .. }
             | ClusterEffect::AskRights { .. }
-            | ClusterEffect::Browse { .. },
+            | ClusterEffect::Browse { .. }
+            | ClusterEffect::Index { .. }
+            | ClusterEffect::DescribeObject(_)
+            | ClusterEffect::ReadPorts(_),
         )
         | Effect::Pod(PodEffect::Create(_) | PodEffect::Describe(_) | PodEffect::FollowLog { .. })
         | Effect::Forward(
@@ -174,7 +179,9 @@ fn ends(effect: &Effect) -> bool {
             | ForwardEffect::ListConnections { .. },
         ) => false,
         Effect::Store(_)
-        | Effect::Cluster(ClusterEffect::Disconnect { .. } | ClusterEffect::StopBrowsing)
+        | Effect::Cluster(
+            ClusterEffect::Disconnect { .. } | ClusterEffect::StopBrowsing | ClusterEffect::StopIndexing { .. },
+        )
         | Effect::Pod(PodEffect::Delete { .. } | PodEffect::StopLog)
         | Effect::Forward(
             ForwardEffect::Close { .. }

@@ -23,7 +23,7 @@ pub(super) struct Clusters {
         add = ArgValueCandidates::new(complete::contexts)
     )]
     named: Vec<String>,
-    /// Only pods in this namespace
+    /// Only this namespace
     #[arg(long, short = 'n')]
     namespace: Option<String>,
 }
@@ -39,6 +39,16 @@ impl Clusters {
         // In the kubeconfig's order; targets of clusters that this machine does not know are nobody's fault.
         let known = model.clusters.all().iter().map(|cluster| cluster.name.clone());
         known.filter(|name| wanted.contains(name)).collect()
+    }
+
+    /// Returns the only namespace that is looked at, if one is named.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// Returns true if the clusters are named, rather than those that are at hand.
+    pub(super) fn are_named(&self) -> bool {
+        !self.named.is_empty()
     }
 
     /// Returns true if it matters that a cluster cannot be asked: it was named, or pods of ours may be left there.

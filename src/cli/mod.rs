@@ -9,6 +9,7 @@ mod connect;
 mod consent;
 mod detach;
 mod exec;
+mod find;
 mod forward;
 mod headless;
 mod logging;
@@ -105,6 +106,8 @@ enum Command {
     Pod(pod::Command),
     /// Open a shell in a pod, or run a command there
     Shell(shell::Args),
+    /// Find objects of clusters by name, kind, namespace and label
+    Find(find::Args),
     /// Diagnose kubeconfig, clusters, permissions, config and terminal, and say how to fix what is wrong
     Check(check::Options),
     /// Show the state of all running instances' forwards; --short prints one line for a status bar
@@ -179,6 +182,7 @@ fn obey(mut args: Args) -> eyre::Result<ExitCode> {
             | Command::Forward(_)
             | Command::Pod(_)
             | Command::Shell(_)
+            | Command::Find(_)
             | Command::Check(_)
             | Command::Status(_)
             | Command::Mcp(_),
@@ -249,6 +253,7 @@ async fn through(globals: Globals, command: Option<Command>) -> eyre::Result<Exi
         Some(Command::Forward(command)) => Box::pin(forward::run(globals, command)).await,
         Some(Command::Pod(command)) => Box::pin(pod::run(globals, command)).await,
         Some(Command::Shell(args)) => Box::pin(shell::run(globals, args)).await,
+        Some(Command::Find(args)) => Box::pin(find::run(globals, args)).await,
         Some(Command::Check(options)) => Box::pin(check::run(globals, options)).await,
         Some(Command::Status(args)) => status::run(&globals, &args).await,
         Some(Command::Report(args)) => Box::pin(report::run(globals, args)).await,

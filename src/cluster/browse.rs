@@ -18,6 +18,7 @@ use super::{Clusters, Watch, fault, watch_fault};
 use crate::events::EventSender;
 use brow_model::event::BrowseEvent;
 use brow_model::fault::{Fault, What};
+use brow_model::index::ObjectRef;
 use brow_model::inventory::{MAX_OBJECTS, Object, ObjectKey, SearchScope};
 use brow_model::workload::Kind;
 use kube_tunnel::Login;
@@ -58,6 +59,18 @@ pub async fn browse(
         browsing.boxed()
     });
     browsing.await;
+}
+
+/// Reads the ports of one object, as the browser would find them.
+///
+/// # Errors
+/// The server's refusal.
+pub async fn read_ports(clusters: &Clusters, object: &ObjectRef) -> Result<Object, Fault> {
+    let found: RawObject = super::object::get(clusters, object).await?;
+    let kind = raw::kind(&object.kind.group, &object.kind.kind);
+    let (ports, labels) = found.ports(&kind);
+    let ObjectRef { cluster, namespace, name, .. } = object.clone();
+    Ok(Object { key: ObjectKey { cluster, namespace, kind, name }, ports, labels, owner: found.owner() })
 }
 
 struct Browser {

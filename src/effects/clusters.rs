@@ -13,7 +13,8 @@ use crate::proxy;
 use brow_model::cluster::Link;
 use brow_model::effect::ClusterEffect;
 use brow_model::epoch::Epoch;
-use brow_model::event::{BrowseEvent, ClusterEvent, Event, StoreEvent};
+use brow_model::event::{BrowseEvent, ClusterEvent, Event, IndexEvent, ObjectEvent, StoreEvent};
+use brow_model::index::ObjectRef;
 use brow_model::inventory::SearchScope;
 use brow_model::workload::Kind;
 use kube_tunnel::contain::contain;
@@ -39,6 +40,12 @@ impl Effects {
             }
             ClusterEffect::Browse { cluster, epoch, namespaces } => self.browse(cluster, epoch, namespaces),
             ClusterEffect::StopBrowsing => self.browsing.drain(..).for_each(|browsing| browsing.abort()),
+            ClusterEffect::Index { cluster, epoch, namespaces, only } => self.index(cluster, epoch, namespaces, only),
+            ClusterEffect::StopIndexing { cluster } => {
+                self.indexing.remove(&cluster).into_iter().for_each(|indexing| indexing.abort());
+            }
+            ClusterEffect::DescribeObject(object) => self.describe_object(object),
+            ClusterEffect::ReadPorts(object) => self.read_ports(object),
         }
     }
 
@@ -98,6 +105,35 @@ impl Effects {
         self.spawn(async move {
             let found = kubeconfig::read(move || clusters.reload()).await;
             events.send(Event::Contexts(found)).await;
+        });
+    }
+
+    fn index(&mut self, cluster: String, epoch: Epoch, namespaces: BTreeSet<String>, only: bool) {
+        let context = cluster.clone();
+        let events = self.events.about(move |event| Event::Index { cluster: context.clone(), epoch, event });
+        let indexing = cluster::index(self.clusters.clone(), cluster.clone(), namespaces, only, events.clone());
+        let context = cluster.clone();
+        let handle = self.spawn(async move { events.contain(&context, indexing, IndexEvent::Unknown).await });
+        if let Some(old) = self.indexing.insert(cluster, handle) {
+            old.abort();
+        }
+    }
+
+    fn describe_object(&mut self, object: ObjectRef) {
+        let (clusters, events) = (self.clusters.clone(), self.events.clone());
+        self.spawn(async move {
+            let asking = contain(cluster::describe_object(&clusters, &object)).await;
+            let result = asking.unwrap_or_else(|words| Err(internal(&object.cluster, words)));
+            events.send(Event::Object(ObjectEvent::Described { object, result })).await;
+        });
+    }
+
+    fn read_ports(&mut self, object: ObjectRef) {
+        let (clusters, events) = (self.clusters.clone(), self.events.clone());
+        self.spawn(async move {
+            let asking = contain(cluster::read_ports(&clusters, &object)).await;
+            let result = asking.unwrap_or_else(|words| Err(internal(&object.cluster, words))).map(Box::new);
+            events.send(Event::Object(ObjectEvent::Ports { object, result })).await;
         });
     }
 

@@ -65,6 +65,8 @@ pub struct Effects {
     instance: Option<(Instance, PathBuf)>,
     /// The tasks that look for services and workloads.
     browsing: Vec<AbortHandle>,
+    /// The tasks that index clusters.
+    indexing: BTreeMap<String, AbortHandle>,
 }
 
 impl Effects {
@@ -92,6 +94,7 @@ impl Effects {
             log: None,
             instance: None,
             browsing: Vec::new(),
+            indexing: BTreeMap::new(),
         }
     }
 

@@ -8,7 +8,8 @@ use tokio::sync::mpsc::Receiver;
 use super::*;
 use brow_model::effect::{ClusterEffect, PodEffect};
 use brow_model::epoch::Epoch;
-use brow_model::event::{BrowseEvent, ClusterEvent, PodEvent};
+use brow_model::event::{BrowseEvent, ClusterEvent, ObjectEvent, PodEvent};
+use brow_model::index::{ObjectRef, ServedKind};
 use brow_model::proxy::PodKey;
 use kube_tunnel::contain::is_contained;
 
@@ -61,8 +62,20 @@ async fn whatever_panics_for_a_context_tells_of_it_and_ends_nothing_else() {
     let cluster = || "dev".to_owned();
     let key = PodKey { cluster: cluster(), namespace: "team".to_owned(), name: "relay".to_owned() };
     let (epoch, none) = (Epoch::default(), BTreeSet::new);
+    let kind = ServedKind {
+        group: String::new(),
+        version: "v1".to_owned(),
+        kind: "Pod".to_owned(),
+        plural: "pods".to_owned(),
+        shorts: Vec::new(),
+        namespaced: true,
+    };
+    let object =
+        ObjectRef { cluster: cluster(), kind: Arc::new(kind), namespace: "team".to_owned(), name: "web".to_owned() };
     for (effect, what) in [
         (Effect::Cluster(ClusterEffect::Browse { cluster: cluster(), epoch, namespaces: none() }), "the browser"),
+        (Effect::Cluster(ClusterEffect::DescribeObject(object.clone())), "an object"),
+        (Effect::Cluster(ClusterEffect::ReadPorts(object)), "an object's ports"),
         (Effect::Pod(PodEffect::FollowLog { key: key.clone(), epoch }), "a pod's log"),
         (Effect::Cluster(ClusterEffect::Connect { cluster: cluster(), epoch, namespaces: none() }), "probe and watch"),
         (
@@ -76,6 +89,9 @@ async fn whatever_panics_for_a_context_tells_of_it_and_ends_nothing_else() {
         let fault = loop {
             match events.recv().await.expect(what) {
                 Event::Browse { event: BrowseEvent::Missing { fault, .. }, .. }
+                | Event::Object(
+                    ObjectEvent::Described { result: Err(fault), .. } | ObjectEvent::Ports { result: Err(fault), .. },
+                )
                 | Event::Pod(
                     PodEvent::LogEnded { fault: Some(fault), .. }
                     | PodEvent::Described { result: Err(fault), .. }

@@ -30,6 +30,7 @@ impl Keymap {
                     | Section::Forwards
                     | Section::Clusters
                     | Section::Browser
+                    | Section::Find
                     | Section::Connections
                     | Section::Log
                     | Section::Form => {}

@@ -8,6 +8,7 @@ use crate::text::{Hint, Text};
 use brow_model::Model;
 use brow_model::command::{Command, Section};
 use brow_model::dialog::Dialog;
+use brow_model::find::Hit;
 use brow_model::focus::Pane;
 use brow_model::list::ListStatus;
 
@@ -90,6 +91,7 @@ impl Keymap {
                 hints.say_if(mode == Mode::Quit, &[Command::QuitNow]);
             }
             Mode::Browser => of_browser(model, &mut hints),
+            Mode::Find => of_find(model, &mut hints),
             Mode::Tags | Mode::Search | Mode::Scroll | Mode::Connections => of_text(dialog, &mut hints),
             Mode::Filter => {
                 hints
@@ -250,4 +252,33 @@ fn of_browser(model: &Model, hints: &mut Hints<'_>) {
     }
     hints.say_if(standing.rows, &[Command::MarkAll]);
     hints.say_as(&[Command::Cancel], step_back(standing));
+}
+
+fn of_find(model: &Model, hints: &mut Hints<'_>) {
+    let Some(Dialog::Find(finder)) = model.screen.dialogs.last() else {
+        return;
+    };
+    match finder.selected() {
+        Some(Hit::Object(_)) => {
+            hints.say_as(&[Command::Accept], "hint.show").say_as(&[Command::Forward], "hint.forward");
+            hints.say_as(&[Command::Copy], "hint.copy-name").say_as(&[Command::Strings], "hint.copy-kubectl");
+        }
+        Some(Hit::Target(_) | Hit::Pod(_)) => {
+            hints.say_as(&[Command::Accept], "hint.go-there").say_as(&[Command::Forward], "hint.forward");
+            hints.say_as(&[Command::Copy], "hint.copy-name");
+        }
+        Some(Hit::Forward(_)) => {
+            hints.say_as(&[Command::Accept], "hint.go-there").say_as(&[Command::Copy], "hint.copy-name");
+        }
+        Some(Hit::Command(_)) => {
+            hints.say_as(&[Command::Accept], "hint.run");
+        }
+        None => {}
+    }
+    let narrow = model.index.clusters().values().any(|index| index.reason().is_some());
+    if narrow || model.silent().any(|at| at.fault.is_some()) {
+        hints.say_as(&[Command::Describe], "hint.what-is-missing");
+    }
+    let cleared = !finder.field.input.value().is_empty();
+    hints.say_as(&[Command::Cancel], if cleared { "hint.clear-text" } else { "hint.close" });
 }

@@ -52,6 +52,8 @@ pub enum Mode {
     Search,
     /// The browser: a filter, and rows.
     Browser,
+    /// The search: a text field, and results.
+    Find,
     /// The list of a forward's connections, or of the sessions in containers.
     Connections,
     /// The event log in the strip.
@@ -83,6 +85,7 @@ impl Keymap {
                 Mode::Form
             }
             Some(Dialog::Browser(_)) => Mode::Browser,
+            Some(Dialog::Find(_)) => Mode::Find,
             Some(Dialog::Tags { .. }) => Mode::Tags,
             Some(Dialog::Help { .. } | Dialog::Palette(_)) => Mode::Search,
             Some(Dialog::Connections(_) | Dialog::Shells { .. }) => Mode::Connections,
@@ -91,6 +94,7 @@ impl Keymap {
             Some(Dialog::Confirm { .. }) => Mode::Question,
             Some(
                 Dialog::Describe { .. }
+                | Dialog::Object { .. }
                 | Dialog::PodLog { .. }
                 | Dialog::NotCopied { .. }
                 | Dialog::Fault(_)
@@ -153,6 +157,7 @@ impl Mode {
             Self::Form | Self::Filter | Self::Search => Section::Form,
             Self::Question | Self::Quit | Self::Consent | Self::Scroll | Self::Tags => Section::Dialogs,
             Self::Browser => Section::Browser,
+            Self::Find => Section::Find,
             Self::Connections => Section::Connections,
             Self::Log => Section::Log,
             Self::Clusters => Section::Clusters,
@@ -165,14 +170,14 @@ impl Mode {
 
     /// Returns true if characters are typed into a text field in this mode.
     fn has_text(self) -> bool {
-        matches!(self, Self::Form | Self::Filter | Self::Search | Self::Browser)
+        matches!(self, Self::Form | Self::Filter | Self::Search | Self::Browser | Self::Find)
     }
 
     /// Returns true if a command of one of the mode's sections has an effect in this mode.
     fn takes(self, command: Command) -> bool {
         use Command::{
-            Accept, Bottom, Cancel, ConnectOnce, Copy, Describe, Down, EndConnection, Help, Left, Mark, MarkAll, Next,
-            PageDown, PageUp, Previous, Quit, QuitNow, Right, Stop, TakeKnown, Top, Up,
+            Accept, Bottom, Cancel, ConnectOnce, Copy, Describe, Down, EndConnection, Forward, Help, Left, Mark,
+            MarkAll, Next, PageDown, PageUp, Previous, Quit, QuitNow, Right, Stop, Strings, TakeKnown, Top, Up,
         };
         match self {
             Self::Form => matches!(
@@ -194,6 +199,10 @@ impl Mode {
             Self::Tags => {
                 matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Top | Bottom | Mark | Stop | Quit)
             }
+            Self::Find => matches!(
+                command,
+                Accept | Cancel | Up | Down | PageUp | PageDown | Forward | Copy | Strings | Describe | Help | Quit
+            ),
             Self::Browser => matches!(
                 command,
                 Accept | Cancel | Up | Down | PageUp | PageDown | Mark | MarkAll | TakeKnown | Describe | Help | Quit
@@ -210,6 +219,7 @@ impl Mode {
                 | Self::Filter
                 | Self::Search
                 | Self::Browser
+                | Self::Find
                 | Self::Connections
                 | Self::Question
                 | Self::Consent

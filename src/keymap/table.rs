@@ -14,7 +14,7 @@ fn covers(section: Section) -> bool {
 }
 
 /// Commands whose default keys came after version 0.2. A config may have these for other commands, which keep them.
-const GIVE_WAY: [(Section, Command); 29] = [
+const GIVE_WAY: [(Section, Command); 30] = [
     (Section::Targets, Command::Stop),
     (Section::Targets, Command::Restart),
     (Section::Targets, Command::Renew),
@@ -28,6 +28,7 @@ const GIVE_WAY: [(Section, Command); 29] = [
     (Section::Clusters, Command::Restart),
     (Section::Clusters, Command::Copy),
     (Section::Anywhere, Command::Palette),
+    (Section::Anywhere, Command::Find),
     (Section::Anywhere, Command::Tags),
     (Section::Targets, Command::Connections),
     (Section::Pods, Command::Connections),
@@ -140,7 +141,8 @@ impl Table {
                 return Err(at(format!("{chord} suspends the program or redraws the screen and cannot be changed")));
             }
             let writes = keys[0].writes();
-            let text = section == Section::Form || (section == Section::Browser && writes != Some(' '));
+            let text = matches!(section, Section::Form | Section::Find)
+                || (section == Section::Browser && writes != Some(' '));
             if text && writes.is_some() {
                 return Err(at(format!("{} writes a character there; choose one with Ctrl or Alt", shown(keys))));
             }

@@ -320,7 +320,7 @@ fn hints_say_what_works_here_now() {
     let keymap = Keymap::default();
     assert_eq!(
         shown(&keymap, &model()),
-        ["n new", "b browse", "I import", "z zoom", "L log", ": commands", "q quit", "? help"]
+        ["n new", "b browse", "I import", "F search", "z zoom", "L log", ": commands", "q quit", "? help"]
     );
     let mut with_cluster = at(Pane::Clusters);
     with_cluster.clusters.all_mut().push(Cluster::from(brow_model::cluster::Context {

@@ -78,7 +78,13 @@ fn tell(event: &Event) {
         Event::Contexts(Err(fault)) => debug!("the kubeconfig was not read: {}", why(fault)),
         Event::Terminate => debug!("asked to end"),
         // Their outcome is told.
-        Event::Act(_) | Event::Clipped { .. } | Event::Request(_) | Event::Tick { .. } | Event::Browse { .. } => {}
+        Event::Act(_)
+        | Event::Clipped { .. }
+        | Event::Request(_)
+        | Event::Tick { .. }
+        | Event::Browse { .. }
+        | Event::Index { .. }
+        | Event::Object(_) => {}
     }
 }
 

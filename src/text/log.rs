@@ -110,6 +110,8 @@ fn answer(message: &Message) -> &'static str {
         Message::NoTags => "log.no-tags",
         Message::NothingToUndo => "log.nothing-to-undo",
         Message::NothingMissing => "log.nothing-missing",
+        Message::NoPorts => "log.no-ports",
+        Message::NotForwardable => "log.not-forwardable",
         Message::NotRenewable => "log.not-renewable",
         Message::AddressTaken => "log.address-taken",
         Message::NotHere { .. } => "log.not-here",

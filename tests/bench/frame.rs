@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on should say where")]
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use brow_model::Model;
 use brow_model::action::{Action, Command, Typed};
@@ -9,11 +10,11 @@ use brow_model::allow::AllowList;
 use brow_model::cluster::{Cluster, Context, Link};
 use brow_model::dialog::Dialog;
 use brow_model::epoch::Epoch;
-use brow_model::event::BrowseEvent;
-use brow_model::event::{ClusterEvent, Event, Sample};
+use brow_model::event::{BrowseEvent, ClusterEvent, Event, IndexEvent, Sample};
 use brow_model::focus::Pane;
 use brow_model::forward::{Forward, ForwardId, ForwardSpec};
 use brow_model::forward_settings::{ForwardSettings, LocalUsers};
+use brow_model::index::{Entry, Indexed, ServedKind};
 use brow_model::installation::Installation;
 use brow_model::inventory::{Object, ObjectKey, ObjectPort, SearchScope};
 use brow_model::proxy::{Phase, PodKey, ProxyPod};
@@ -301,5 +302,69 @@ fn browser(criterion: &mut Criterion) {
     );
 }
 
-criterion_group!(benches, frame, event, browser);
+/// A page of an index: `count` objects of a kind.
+fn page(kind: usize, count: usize) -> IndexEvent {
+    let row = |n: usize| {
+        let labels =
+            [("app.kubernetes.io/name", format!("shop-{}", n % 300)), ("pod-template-hash", format!("{n:010x}"))];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value)).into();
+        let namespace = format!("team-{:02}", n % 100).into();
+        let name = format!("{}-{n:05}-7f9c6d", ["billing-api", "mysql-primary", "web-frontend"][n % 3]).into();
+        Indexed { namespace, name, entry: Entry::new(&labels, 1_700_000_000) }
+    };
+    IndexEvent::Page { kind, namespace: None, rows: (0..count).map(row).collect(), first: true, last: true }
+}
+
+/// The memory of this process in MiB, where the system tells.
+fn memory() -> f64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    let pages = pages.and_then(|text| text.split_whitespace().nth(1)?.parse::<f64>().ok());
+    pages.map_or(f64::NAN, |pages| pages * 4_096.0 / f64::from(1 << 20))
+}
+
+/// A key pressed in a search over 20,000 objects of three clusters, up to the frame that shows what it did.
+fn search(criterion: &mut Criterion) {
+    let theme = Theme::named("dark", Colors::Truecolor).unwrap();
+    let text = Text::new(Language::En);
+    let zone = FixedOffset::east_opt(0).unwrap();
+    let look =
+        FrameInputs { theme: &theme, text: &text, hints: &[], tip: None, welcome: &[], palette: &[], help: &[], zone };
+    let mut model = model(10);
+    model.update(Event::Act(Action::Do(Command::Find)));
+    let kind = |name: &str| {
+        let (kind, plural) = (name.to_owned(), format!("{}s", name.to_lowercase()));
+        let (group, version) = (String::new(), "v1".to_owned());
+        Arc::new(ServedKind { group, version, kind, plural, shorts: Vec::new(), namespaced: true })
+    };
+    let before = memory();
+    for (cluster, count) in [("dev", 5_000), ("staging", 3_000), ("prod", 2_000)] {
+        let kinds = IndexEvent::Kinds(vec![kind("Pod"), kind("ConfigMap")]);
+        for event in [kinds, page(0, count), page(1, count)] {
+            model.update(Event::Index { cluster: cluster.to_owned(), epoch: model.index.epoch, event });
+        }
+    }
+    eprintln!("an index of 20,000 objects: {:.1} MiB", memory() - before);
+    let mut state = ViewState::default();
+    let mut terminal = Terminal::new(TestBackend::new(200, 50)).unwrap();
+    let mut press = |model: &mut Model, action: Action| {
+        model.update(Event::Act(action));
+        model.arrange();
+        terminal.draw(|frame| draw(frame, black_box(model), &look, &mut state)).unwrap();
+    };
+    for (start, letter) in
+        [("w", 'e'), ("mysql-prim", 'a'), ("wbfr", 'n'), ("kind:pod label:pod-template-hash=00", '0')]
+    {
+        press(&mut model, Action::Type(Typed::Edit(InputRequest::DeleteFromStart)));
+        press(&mut model, Action::Type(Typed::Paste(start.to_owned())));
+        let name = format!("search, 20,000 objects: “{start}{letter}” and its taking back, to two frames");
+        criterion.bench_function(&name, |bencher| {
+            bencher.iter(|| {
+                press(&mut model, Action::Type(Typed::Edit(InputRequest::InsertChar(letter))));
+                press(&mut model, Action::Type(Typed::Edit(InputRequest::DeletePrevChar)));
+            });
+        });
+    }
+}
+
+criterion_group!(benches, frame, event, browser, search);
 criterion_main!(benches);

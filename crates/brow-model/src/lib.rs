@@ -12,11 +12,11 @@ mod types;
 mod update;
 
 pub use language::{action, command, effect, event, fault, log, request};
-pub use screen::{batch, browser, dialog, filter, first_run, focus, form, list, menu, palette, text_field};
+pub use screen::{batch, browser, dialog, filter, find, first_run, focus, form, list, menu, palette, text_field};
 pub use state::{Mode, Model};
 pub use types::{
     address, agent, allow, attention, backend, cluster, connection, connection_strings, epoch, field, forward,
-    forward_settings, health, installation, instance, inventory, lifecycle, offer, ownership, port_plan, proxy,
+    forward_settings, health, index, installation, instance, inventory, lifecycle, offer, ownership, port_plan, proxy,
     restore, route, service, settings, shell, target, traffic, ttl, workload,
 };
 

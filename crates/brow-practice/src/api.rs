@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::kinds::{Kind, discover};
+use super::kinds::{Kind, discover, version};
 use super::response::{Refusal, Response, json as answer, text};
 use super::select::Selector;
 use super::store::Key;
@@ -43,7 +43,7 @@ async fn route(world: &Arc<World>, request: Request<Incoming>) -> Result<Respons
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let (group, rest) = match parts.as_slice() {
         ["api", "v1", rest @ ..] if !rest.is_empty() => ("", rest),
-        ["apis", group, "v1", rest @ ..] if !rest.is_empty() => (*group, rest),
+        ["apis", group, at, rest @ ..] if !rest.is_empty() && *at == version(group) => (*group, rest),
         _ => return elsewhere(user, request.method(), &path, &parts),
     };
     if let [plural @ ("selfsubjectaccessreviews" | "selfsubjectrulesreviews" | "selfsubjectreviews")] = rest {

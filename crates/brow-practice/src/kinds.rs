@@ -28,18 +28,23 @@ const fn kind(
     Kind { group, plural, kind, short, namespaced }
 }
 
-/// Every resource; all are of version v1 of their group.
-pub(super) const KINDS: [Kind; 10] = [
+/// Every resource; each group has one version.
+pub(super) const KINDS: [Kind; 15] = [
+    kind("", "configmaps", "ConfigMap", &["cm"], true),
     kind("", "events", "Event", &["ev"], true),
     kind("", "namespaces", "Namespace", &["ns"], false),
     kind("", "nodes", "Node", &["no"], false),
     kind("", "pods", "Pod", &["po"], true),
+    kind("", "secrets", "Secret", &[], true),
     kind("", "services", "Service", &["svc"], true),
     kind("apps", "daemonsets", "DaemonSet", &["ds"], true),
     kind("apps", "deployments", "Deployment", &["deploy"], true),
     kind("apps", "replicasets", "ReplicaSet", &["rs"], true),
     kind("apps", "statefulsets", "StatefulSet", &["sts"], true),
     kind("batch", "jobs", "Job", &[], true),
+    kind("networking.k8s.io", "ingresses", "Ingress", &["ing"], true),
+    kind("traefik.io", "ingressroutes", "IngressRoute", &[], true),
+    kind("traefik.io", "middlewares", "Middleware", &[], true),
 ];
 
 /// Resources that are only posted to.
@@ -49,7 +54,13 @@ const REVIEWS: [(&str, &str, &str); 3] = [
     ("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview"),
 ];
 
-const GROUPS: [&str; 4] = ["apps", "batch", "authorization.k8s.io", "authentication.k8s.io"];
+const GROUPS: [&str; 6] =
+    ["apps", "batch", "authorization.k8s.io", "authentication.k8s.io", "networking.k8s.io", "traefik.io"];
+
+/// The version of a group.
+pub(super) fn version(group: &str) -> &'static str {
+    if group == "traefik.io" { "v1alpha1" } else { "v1" }
+}
 
 impl Kind {
     pub(super) fn find(group: &str, plural: &str) -> Option<&'static Self> {
@@ -58,7 +69,7 @@ impl Kind {
 
     /// `v1` or `apps/v1`.
     pub(super) fn api_version(&self) -> String {
-        if self.group.is_empty() { "v1".to_owned() } else { format!("{}/v1", self.group) }
+        group_version(self.group)
     }
 
     /// `pods` or `deployments.apps`, as error messages write it.
@@ -74,10 +85,15 @@ impl Kind {
     }
 }
 
+/// A group with its version; the core group has no name.
+fn group_version(group: &str) -> String {
+    if group.is_empty() { "v1".to_owned() } else { format!("{group}/{}", version(group)) }
+}
+
 /// Answers a discovery path, if it is one.
 pub(super) fn discover(path: &[&str]) -> Option<Response> {
     let group = |name: &str| {
-        let version = json!({ "groupVersion": format!("{name}/v1"), "version": "v1" });
+        let version = json!({ "groupVersion": group_version(name), "version": version(name) });
         json!({ "name": name, "versions": [version], "preferredVersion": version })
     };
     let body = match path {
@@ -97,7 +113,7 @@ pub(super) fn discover(path: &[&str]) -> Option<Response> {
             body
         }
         ["api", "v1"] => resources(""),
-        ["apis", name, "v1"] if GROUPS.contains(name) => resources(name),
+        ["apis", name, at] if GROUPS.contains(name) && *at == version(name) => resources(name),
         _ => return None,
     };
     Some(answer(200, &body))
@@ -127,6 +143,5 @@ fn resources(group: &str) -> Value {
             "verbs": ["create"],
         }));
     }
-    let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
-    json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": all })
+    json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version(group), "resources": all })
 }

@@ -5,6 +5,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -75,6 +77,7 @@ pub(super) fn seed(world: &Arc<World>) {
         let meta = json!({ "labels": { "app": name }, "generation": 1 });
         add(plural, namespace, name, json!({ "metadata": meta, "spec": spec, "status": {} }));
     }
+    seed_more(&add);
     let ballast = json!({
         "kind": "Pod", "apiVersion": "v1", "metadata": { "name": "ballast", "namespace": FULL_NAMESPACE },
         "spec": { "containers": [{ "name": "ballast", "image": "practice/echo:1" }] },
@@ -82,6 +85,27 @@ pub(super) fn seed(world: &Arc<World>) {
     // The first of its name.
     let _kept = pods::admit(world, ballast, true);
     reconcile(world, true);
+}
+
+/// Things to find. Two of them refer to what does not exist: the Service of `/admin`, the Secret of the certificate.
+fn seed_more(add: &impl Fn(&str, &str, &str, Value)) {
+    let labels = json!({ "labels": { "app": "web" } });
+    add("configmaps", "shop", "web-settings", json!({ "metadata": labels, "data": { "greeting": "Welcome aboard" } }));
+    let password = STANDARD.encode(super::world::hex(16));
+    let secret = json!({ "type": "Opaque", "data": { "password": password } });
+    add("secrets", "shop", "redis-password", secret);
+    let path = |path: &str, service: &str| {
+        let backend = json!({ "service": { "name": service, "port": { "number": 80 } } });
+        json!({ "path": path, "pathType": "Prefix", "backend": backend })
+    };
+    let rule = json!({ "host": "shop.example", "http": { "paths": [path("/", "web"), path("/admin", "web-admin")] } });
+    add("ingresses", "shop", "storefront", json!({ "metadata": labels, "spec": { "rules": [rule] } }));
+    let service = json!({ "name": "web", "port": 80 });
+    let route = json!({ "kind": "Rule", "match": "Host(`shop.example`)", "services": [service], "middlewares": [{ "name": "compress" }] });
+    let spec =
+        json!({ "entryPoints": ["websecure"], "routes": [route], "tls": { "secretName": "storefront-certificate" } });
+    add("ingressroutes", "shop", "storefront", json!({ "metadata": labels, "spec": spec }));
+    add("middlewares", "shop", "compress", json!({ "spec": { "compress": {} } }));
 }
 
 fn keep(world: &World, kind: &Kind, namespace: &str, name: &str, mut object: Value) {

@@ -8,6 +8,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Error};
 
 use super::near;
+use brow_model::index::ServedKind;
 use brow_model::workload::{INSTALLERS, is_dns_label, is_dns_name};
 
 /// The number of groups that are requested at a time.
@@ -37,7 +38,51 @@ fn named(resource: &str, group: &str) -> String {
     if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") }
 }
 
+/// The groups that Kubernetes itself brings; all others are custom.
+const BUILT_IN_GROUPS: [&str; 22] = [
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "extensions",
+    "flowcontrol.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+];
+
+/// The built-in kinds that are indexed: those that people look for by name.
+const INDEXED: [(&str, &str); 13] = [
+    ("", "configmaps"),
+    ("", "namespaces"),
+    ("", "nodes"),
+    ("", "persistentvolumeclaims"),
+    ("", "pods"),
+    ("", "secrets"),
+    ("", "services"),
+    ("apps", "daemonsets"),
+    ("apps", "deployments"),
+    ("apps", "statefulsets"),
+    ("batch", "cronjobs"),
+    ("batch", "jobs"),
+    ("networking.k8s.io", "ingresses"),
+];
+
 /// A group in one of its versions.
+#[derive(PartialEq, Eq)]
 struct GroupVersion {
     group: String,
     version: String,
@@ -98,6 +143,62 @@ pub(in crate::cluster) async fn workloads(client: &Client) -> Result<Vec<Discove
         all.extend(scaled(&list, &at.group, &at.version));
     }
     Ok(all)
+}
+
+/// Every kind that can be listed and watched, in the version that the server prefers.
+///
+/// # Errors
+/// Where the server cannot be asked.
+pub(in crate::cluster) async fn served(client: &Client) -> Result<Vec<ServedKind>, Error> {
+    let mut all: Vec<ServedKind> = Vec::new();
+    let core = client.list_core_api_resources("v1").await?;
+    take_served(&core, "", "v1", &mut all);
+    let groups = client.list_api_groups().await?.groups;
+    let mut versions = Vec::new();
+    for group in groups.iter().filter(|group| is_dns_name(&group.name)) {
+        // A kind may exist in an older version alone.
+        let preferred = group.preferred_version.iter().chain(&group.versions);
+        for version in preferred.filter(|version| is_dns_label(&version.version)) {
+            let at = GroupVersion { group: group.name.clone(), version: version.version.clone() };
+            if !versions.contains(&at) {
+                versions.push(at);
+            }
+        }
+    }
+    let mut lists = pin!(lists(client, versions));
+    while let Some((at, list)) = lists.next().await {
+        take_served(&list, &at.group, &at.version, &mut all);
+    }
+    Ok(all)
+}
+
+/// Returns true for a kind that something else than Kubernetes brings.
+pub(in crate::cluster) fn is_custom(kind: &ServedKind) -> bool {
+    !BUILT_IN_GROUPS.contains(&kind.group.as_str())
+}
+
+/// Returns true for a kind that people look for by name.
+pub(in crate::cluster) fn is_indexed(kind: &ServedKind) -> bool {
+    is_custom(kind) || INDEXED.contains(&(kind.group.as_str(), kind.plural.as_str()))
+}
+
+/// Adds the kinds of a list that are not there yet.
+fn take_served(list: &APIResourceList, group: &str, version: &str, all: &mut Vec<ServedKind>) {
+    for resource in &list.resources {
+        let can = |verb: &str| resource.verbs.iter().any(|known| known == verb);
+        let known = all.iter().any(|other| other.group == group && other.plural == resource.name);
+        if !is_dns_label(&resource.name) || !can("list") || !can("watch") || known {
+            continue;
+        }
+        all.push(ServedKind {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: resource.kind.clone(),
+            plural: resource.name.clone(),
+            shorts: resource.short_names.clone().unwrap_or_default(),
+            namespaced: resource.namespaced,
+        });
+    }
 }
 
 /// The kinds of a group that stand for pods and may be watched.

@@ -1,4 +1,4 @@
-//! A pod's description.
+//! The description of a pod or another object.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -10,7 +10,6 @@ use super::super::typeset::{put_line, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::{large, page};
 use brow_model::fault::Fault;
-use brow_model::proxy::PodKey;
 
 /// A description, once it has arrived or failed.
 type Text<'a> = Option<&'a Result<Vec<String>, Fault>>;
@@ -20,16 +19,10 @@ pub(super) fn draw(
     scene: Scene<'_>,
     state: &mut ViewState,
     area: Rect,
-    (key, text, scroll): (&PodKey, Text<'_>, usize),
+    (title, text, scroll): (&str, Text<'_>, usize),
 ) {
     let theme = scene.theme();
-    let inner = chrome::dialog(
-        frame,
-        scene,
-        large(area),
-        &scene.text().fill("dialog.describe", &[("pod", &key.name)]),
-        theme.accent,
-    );
+    let inner = chrome::dialog(frame, scene, large(area), title, theme.accent);
     state.set_page(inner.height);
     match text {
         None => {

@@ -106,6 +106,9 @@ fn here(scene: Scene<'_>) -> &'static str {
     if model.screen.dialogs.iter().any(|dialog| matches!(dialog, Dialog::Browser(_))) {
         return "place.browser";
     }
+    if model.screen.dialogs.iter().any(|dialog| matches!(dialog, Dialog::Find(_))) {
+        return "place.find";
+    }
     match model.screen.focus.pane {
         _ if model.screen.welcome.is_some() => "place.clusters",
         _ if model.screen.focus.in_log => "place.log",

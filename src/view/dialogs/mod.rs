@@ -7,6 +7,7 @@ mod connections;
 mod describe;
 mod fault;
 mod field;
+mod find;
 mod form;
 mod help;
 mod menu;
@@ -39,11 +40,17 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         Dialog::Tags { cursor } => tags::draw(frame, scene, state, area, *cursor),
         Dialog::Palette(palette) => palette::draw(frame, scene, state, area, palette),
         Dialog::Describe { key, text, scroll } => {
-            describe::draw(frame, scene, state, area, (key, text.as_ref(), *scroll));
+            let title = scene.text().fill("dialog.describe", &[("pod", &key.name)]);
+            describe::draw(frame, scene, state, area, (&title, text.as_ref(), *scroll));
+        }
+        Dialog::Object { object, text, scroll } => {
+            let title = format!("{} {}", object.kind.kind, object.name);
+            describe::draw(frame, scene, state, area, (&title, text.as_ref(), *scroll));
         }
         Dialog::PodLog { key, lines, ended, back, .. } => {
             pod_log::draw(frame, scene, state, area, (key, lines, ended.as_ref(), *back));
         }
+        Dialog::Find(finder) => find::draw(frame, scene, state, area, finder),
         Dialog::Browser(browser) => browser::draw(frame, scene, state, area, browser),
         Dialog::Connections(list) => connections::draw(frame, scene, state, area, list),
         Dialog::Shells { cursor } => shells::draw(frame, scene, state, area, *cursor),

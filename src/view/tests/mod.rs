@@ -4,6 +4,7 @@ mod agents;
 mod colors;
 mod day;
 mod dialogs;
+mod find;
 mod fixture;
 mod found;
 mod panes;

@@ -98,7 +98,7 @@ macro_rules! command_table {
                 Describe ["i"] has_trouble => |m, _| m.show_trouble();
                 Copy ["y"] has_row => |m, out| m.copy_names(out);
             }
-            Anywhere "anywhere" hints [Cancel Clean Undo Filter Mark Sort Zoom ToggleLog Palette Quit Help] empty [] {
+            Anywhere "anywhere" hints [Cancel Clean Undo Filter Find Mark Sort Zoom ToggleLog Palette Quit Help] empty [] {
                 /// Goes one row (or line) up.
                 "up" Up ["up", "k"] always => |m, _| m.scroll(-1);
                 /// Goes one row down.
@@ -149,6 +149,8 @@ macro_rules! command_table {
                 "new" New ["n"] always => |m, _| m.new_target();
                 /// Looks what the connected clusters have.
                 "browse" Browse ["b"] always => |m, out| m.open_browser(out);
+                /// Finds targets, forwards, pods, commands and the objects of connected clusters.
+                "find" Find ["F"] always => |m, out| m.open_find(out);
                 /// Imports targets from a file or a pasted text.
                 "import" Import ["I"] always => |m, _| m.open_import();
                 /// Takes the last deletion back, or the last opening or closing of several.
@@ -182,6 +184,14 @@ macro_rules! command_table {
                 MarkAll ["ctrl-a"];
                 /// Makes targets of all that is recognised.
                 "take-known" TakeKnown ["ctrl-r"];
+                Describe ["ctrl-e"];
+                Cancel ["esc"];
+            }
+            Find "find" hints [] empty [] {
+                Accept ["enter"];
+                Forward ["ctrl-r"];
+                Copy ["ctrl-y"];
+                Strings ["ctrl-x"];
                 Describe ["ctrl-e"];
                 Cancel ["esc"];
             }

@@ -14,6 +14,7 @@ use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::forward_settings::LocalUsers;
 use crate::types::health::ProbePlan;
+use crate::types::index::ObjectRef;
 use crate::types::ownership::Claim;
 use crate::types::proxy::{PodKey, PodRequest};
 use crate::types::restore::OpenForward;
@@ -81,6 +82,26 @@ pub enum ClusterEffect {
     },
     /// Stop looking, everywhere.
     StopBrowsing,
+    /// Index a cluster, and keep the index up to date.
+    Index {
+        /// The context.
+        cluster: String,
+        /// Echoed in what is found.
+        epoch: Epoch,
+        /// The namespaces to look into where not all may be looked into at once.
+        namespaces: BTreeSet<String>,
+        /// True if only these are looked into.
+        only: bool,
+    },
+    /// Stop indexing a cluster.
+    StopIndexing {
+        /// The context.
+        cluster: String,
+    },
+    /// Fetch the description of an object.
+    DescribeObject(ObjectRef),
+    /// Fetch the ports of an object.
+    ReadPorts(ObjectRef),
 }
 
 /// An order about a proxy pod in a cluster.

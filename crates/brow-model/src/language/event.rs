@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::language::action::Action;
 use crate::language::effect::Clip;
 use crate::language::fault::Fault;
+pub use crate::language::lookup::{BrowseEvent, IndexEvent, ObjectEvent};
 use crate::language::request::Request;
 use crate::types::address::Address;
 use crate::types::agent::{AgentOrder, Consent, SessionId};
@@ -18,7 +19,6 @@ use crate::types::epoch::Epoch;
 use crate::types::forward::ForwardId;
 use crate::types::health::Health;
 use crate::types::instance::Report;
-use crate::types::inventory::{Object, ObjectKey, SearchScope};
 use crate::types::offer::{LeftOut, Offer};
 use crate::types::proxy::{PodKey, PodRequestId, ProxyPod};
 use crate::types::restore::OpenForward;
@@ -27,32 +27,6 @@ use crate::types::settings::Settings;
 use crate::types::shell::ShellEvent;
 use crate::types::target::Target;
 use crate::types::traffic::{Counts, TunnelInfo};
-use crate::types::workload::Kind;
-
-/// The results of browsing a cluster.
-#[derive(Debug, Clone, PartialEq)]
-pub enum BrowseEvent {
-    /// These are all kinds that are looked for.
-    Kinds(BTreeSet<Kind>),
-    /// These are all objects of a place.
-    Listed {
-        /// The place.
-        scope: SearchScope,
-        /// All of them that have ports.
-        all: Vec<Object>,
-    },
-    /// An object is new or changed; without ports it counts as gone.
-    Applied(Object),
-    /// An object is gone.
-    Gone(ObjectKey),
-    /// A place cannot be looked into, or no longer.
-    Missing {
-        /// The place.
-        scope: SearchScope,
-        /// The reason.
-        fault: Fault,
-    },
-}
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,6 +70,17 @@ pub enum Event {
         /// The change.
         event: BrowseEvent,
     },
+    /// Something about the index of a cluster.
+    Index {
+        /// The context.
+        cluster: String,
+        /// Which index.
+        epoch: Epoch,
+        /// The change.
+        event: IndexEvent,
+    },
+    /// An answer to something asked about an object.
+    Object(ObjectEvent),
     /// An answer to something asked about a pod.
     Pod(PodEvent),
     /// Something about a forward.

@@ -246,6 +246,20 @@ impl Grant {
 }
 
 impl Fault {
+    /// Returns the first of several faults, whose remedy grants the resources of all.
+    pub(crate) fn merged<'a>(faults: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let mut faults = faults.into_iter();
+        let mut merged = faults.next()?.clone();
+        let Remedy::Grant(grant) = &mut merged.remedy else { return Some(merged) };
+        for fault in faults {
+            if let Remedy::Grant(other) = &fault.remedy {
+                grant.resource.push_str(", ");
+                grant.resource.push_str(&other.resource);
+            }
+        }
+        Some(merged)
+    }
+
     /// A fault whose remedy follows from its kind. What others say in it is made fit to be shown, and no URL keeps a
     /// login.
     pub fn new(what: What, thing: impl Into<String>, detail: impl Into<String>) -> Self {

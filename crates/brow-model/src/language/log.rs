@@ -129,6 +129,10 @@ pub enum Message {
     Exported,
     /// Nothing is hidden from a browser.
     NothingMissing,
+    /// An object has no port that could be forwarded.
+    NoPorts,
+    /// A result of the search cannot be forwarded.
+    NotForwardable,
     /// The config was read again, because it changed on disk or a person asked for it.
     ConfigRead,
     /// Another theme: its name.

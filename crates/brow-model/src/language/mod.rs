@@ -6,4 +6,5 @@ pub mod effect;
 pub mod event;
 pub mod fault;
 pub mod log;
+pub(crate) mod lookup;
 pub mod request;

@@ -45,6 +45,8 @@ pub enum Request {
     },
     /// Connect clusters and watch their pods.
     Watch(Vec<String>),
+    /// Index the connected clusters, or only this namespace of them.
+    Index { namespace: Option<String> },
     /// Describe a pod, in a dialog.
     Describe(PodKey),
     /// Delete pods.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::language::fault::Fault;
 use crate::screen::browser::Browser;
+use crate::screen::find::Finder;
 use crate::screen::form::TargetForm;
 use crate::screen::menu::Menu;
 use crate::screen::palette::Palette;
@@ -12,6 +13,7 @@ use crate::types::agent::AgentWish;
 use crate::types::connection::Connection;
 use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
+use crate::types::index::ObjectRef;
 use crate::types::offer::{LeftOut, Offer, OnConflict};
 use crate::types::proxy::PodKey;
 use crate::types::restore::OpenForward;
@@ -57,6 +59,14 @@ pub enum Dialog {
         /// Lines scrolled down.
         scroll: usize,
     },
+    /// An object's description.
+    Object {
+        object: ObjectRef,
+        /// The text, once it is here.
+        text: Option<Result<Vec<String>, Fault>>,
+        /// Lines scrolled down.
+        scroll: usize,
+    },
     /// A pod's log.
     PodLog {
         /// The pod.
@@ -87,6 +97,8 @@ pub enum Dialog {
     Fault(Fault),
     /// The services and workloads of connected clusters.
     Browser(Box<Browser>),
+    /// The search.
+    Find(Box<Finder>),
     /// The tags of targets.
     Tags {
         /// The selected one.
@@ -230,6 +242,7 @@ impl Dialog {
         match self {
             Self::Fault(fault)
             | Self::Describe { text: Some(Err(fault)), .. }
+            | Self::Object { text: Some(Err(fault)), .. }
             | Self::PodLog { ended: Some(Some(fault)), .. } => Some(fault),
             Self::TargetForm(_)
             | Self::Rename { .. }
@@ -237,11 +250,13 @@ impl Dialog {
             | Self::Confirm { .. }
             | Self::Help { .. }
             | Self::Describe { .. }
+            | Self::Object { .. }
             | Self::PodLog { .. }
             | Self::Connections(_)
             | Self::Shells { .. }
             | Self::NotCopied { .. }
             | Self::Browser(_)
+            | Self::Find(_)
             | Self::Tags { .. }
             | Self::Palette(_)
             | Self::Menu(_)

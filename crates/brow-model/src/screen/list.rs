@@ -106,6 +106,12 @@ impl<K: Ord + Clone, C> List<K, C> {
         self.marks.retain(exists);
     }
 
+    /// Selects a row at the next arrangement, and shows it whatever was filtered.
+    pub fn show(&mut self, key: K) {
+        self.filter.reset();
+        self.wanted = Some(key);
+    }
+
     /// Moves the selection `by` rows, stopping at the ends.
     pub fn step(&mut self, by: isize) {
         let last = self.order.len().saturating_sub(1);

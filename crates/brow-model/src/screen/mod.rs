@@ -4,6 +4,7 @@ pub mod batch;
 pub mod browser;
 pub mod dialog;
 pub mod filter;
+pub mod find;
 pub mod first_run;
 pub mod focus;
 pub mod form;

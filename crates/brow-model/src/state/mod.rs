@@ -18,6 +18,7 @@ pub use agents::Agents;
 pub use clusters::Clusters;
 pub use config::Config;
 pub use forwards::Forwards;
+pub use index::Index;
 pub use instances::Instances;
 pub use pods::Pods;
 pub use targets::Targets;
@@ -26,6 +27,7 @@ pub(crate) mod agents;
 mod clusters;
 mod config;
 mod forwards;
+mod index;
 mod instances;
 mod pods;
 mod targets;
@@ -104,6 +106,8 @@ pub struct Model {
     pub agents: Agents,
     /// The config in use.
     pub config: Config,
+    /// The index of connected clusters, which the search looks into.
+    pub index: Index,
     /// The state of the screen: lists, dialogs, focus, log.
     pub screen: Screen,
 }
@@ -130,6 +134,7 @@ impl Model {
             instances: Instances::default(),
             agents: Agents::default(),
             config: Config::default(),
+            index: Index::default(),
             screen: Screen { page: 10, max_scroll: usize::MAX, unarranged: true, ..Screen::default() },
         }
     }

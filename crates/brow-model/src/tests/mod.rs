@@ -22,6 +22,7 @@ mod ending;
 mod exchange;
 mod faults;
 mod files;
+mod find;
 mod forwards;
 mod health;
 mod instances;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::language::fault::{Fault, Remedy};
+use crate::language::fault::Fault;
 use crate::types::forward_settings::ForwardSettings;
 use crate::types::offer::Offer;
 use crate::types::service::{Service, is_aside};
@@ -215,18 +215,9 @@ impl Inventory {
         let is_dark = |scope: &SearchScope| scope.namespace.is_some();
         let any_dark = self.missing.keys().any(|(_, scope)| is_dark(scope));
         let mut missing = self.missing.iter().filter(|((_, scope), _)| is_dark(scope) == any_dark).peekable();
-        let ((of, first), fault) = missing.peek()?;
-        let mut fault = (*fault).clone();
+        let ((of, first), _) = missing.peek()?;
         let (same, others): (Vec<_>, Vec<_>) =
             missing.partition(|((cluster, scope), _)| cluster == of && scope.namespace == first.namespace);
-        let resource = |fault: &Fault| match &fault.remedy {
-            Remedy::Grant(grant) => Some(grant.resource.clone()),
-            Remedy::Retrying | Remedy::OtherPort(_) | Remedy::Login(_) | Remedy::ByKind => None,
-        };
-        let resources: Vec<String> = same.iter().filter_map(|(_, fault)| resource(fault)).collect();
-        if let Remedy::Grant(grant) = &mut fault.remedy {
-            grant.resource = resources.join(", ");
-        }
-        Some((fault, others.len()))
+        Some((Fault::merged(same.into_iter().map(|(_, fault)| fault))?, others.len()))
     }
 }

@@ -13,6 +13,7 @@ pub mod field;
 pub mod forward;
 pub mod forward_settings;
 pub mod health;
+pub mod index;
 pub mod installation;
 pub mod instance;
 pub mod inventory;

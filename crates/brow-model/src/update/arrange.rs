@@ -26,6 +26,7 @@ impl Model {
         self.arrange_pods();
         self.arrange_forwards();
         self.arrange_browser();
+        self.arrange_find();
     }
 
     fn arrange_clusters(&mut self) {

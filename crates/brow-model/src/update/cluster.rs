@@ -155,6 +155,7 @@ impl Model {
             cluster.rtt = None;
             self.pods.remove_cluster(name);
             out.push(Effect::Cluster(ClusterEffect::Disconnect { cluster: name.to_owned() }));
+            self.forget_index(name, out);
             self.audit_cluster("disconnect-cluster", name, None, out);
             self.note(Level::Info, Message::ClusterDisconnected, name, "");
         }
@@ -251,6 +252,7 @@ impl Model {
             self.audit_cluster("connect-cluster", name, None, out);
         }
         self.browse_cluster(name, out);
+        self.index_cluster(name, out);
     }
 
     /// Namespaces in which pods may not be listed.

@@ -83,6 +83,10 @@ impl Model {
                 let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input);
                 scroll.map(|scroll| Dialog::Describe { key, text, scroll })
             }
+            Dialog::Object { object, text, scroll } => {
+                let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input);
+                scroll.map(|scroll| Dialog::Object { object, text, scroll })
+            }
             Dialog::NotCopied { text, scroll } => {
                 let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input);
                 scroll.map(|scroll| Dialog::NotCopied { text, scroll })
@@ -98,6 +102,7 @@ impl Model {
             Dialog::Connections(list) => self.in_connections(list, &input, out),
             Dialog::Shells { cursor } => self.in_shells(cursor, &input, out),
             Dialog::Browser(browser) => self.in_browser(browser, input, out),
+            Dialog::Find(finder) => self.in_find(finder, input, out),
             Dialog::Menu(menu) => Self::in_menu(menu, &input, out),
             Dialog::Import { cluster, field, pasted } => in_import(cluster, field, pasted, input, out),
             Dialog::Fault(fault) => (!input.leaves()).then_some(Dialog::Fault(fault)),

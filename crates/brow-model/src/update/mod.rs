@@ -20,10 +20,12 @@ mod demand;
 mod dialog;
 mod ending;
 pub(crate) mod export;
+mod find;
 mod form;
 mod forward;
 mod health;
 mod import;
+mod index;
 mod instance;
 pub(crate) mod inventory;
 mod lifecycle;
@@ -44,6 +46,7 @@ mod request;
 mod restart;
 mod restore;
 mod route;
+mod search;
 mod settings;
 mod shell;
 mod tags;
@@ -79,6 +82,8 @@ impl Model {
             Event::Contexts(found) => self.on_contexts(found, &mut out),
             Event::Cluster { cluster, epoch, event } => self.on_cluster(&cluster, epoch, event, &mut out),
             Event::Browse { cluster, epoch, event } => self.on_browse(&cluster, epoch, event),
+            Event::Index { cluster, epoch, event } => self.on_index(&cluster, epoch, event),
+            Event::Object(event) => self.on_object(event, &mut out),
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
             Event::Instance(event) => self.on_instance(event, &mut out),
@@ -127,6 +132,7 @@ impl Model {
         self.check_renewals(out);
         self.check_health(out);
         self.check_agents(out);
+        self.check_index(out);
         self.refresh_connections(out);
         self.warn_of_ends(out);
         if self.screen.notice.as_ref().is_some_and(|(_, until)| *until <= now) {

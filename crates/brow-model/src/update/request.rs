@@ -36,6 +36,10 @@ impl Model {
                     self.ensure_connected(&name, out);
                 }
             }
+            Request::Index { namespace } => {
+                self.index.only = namespace;
+                self.begin_index(out);
+            }
             Request::Describe(key) => {
                 out.push(Effect::Pod(PodEffect::Describe(key.clone())));
                 self.screen.dialogs.push(Dialog::Describe { key, text: None, scroll: 0 });

@@ -1,0 +1,79 @@
+//! Events about what clusters have: the browser's, the search's, those of an object's page.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::language::fault::Fault;
+use crate::types::index::{Indexed, ObjectRef, ServedKind};
+use crate::types::inventory::{Object, ObjectKey, SearchScope};
+use crate::types::workload::Kind;
+
+/// The results of browsing a cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BrowseEvent {
+    /// These are all kinds that are looked for.
+    Kinds(BTreeSet<Kind>),
+    /// These are all objects of a place.
+    Listed {
+        /// The place.
+        scope: SearchScope,
+        /// All of them that have ports.
+        all: Vec<Object>,
+    },
+    /// An object is new or changed; without ports it counts as gone.
+    Applied(Object),
+    /// An object is gone.
+    Gone(ObjectKey),
+    /// A place cannot be looked into, or no longer.
+    Missing {
+        /// The place.
+        scope: SearchScope,
+        /// The reason.
+        fault: Fault,
+    },
+}
+
+/// News of the index of a cluster. Kinds go by their numbers in the list of them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum IndexEvent {
+    /// These are all kinds.
+    Kinds(Vec<Arc<ServedKind>>),
+    /// The kinds are not known; they are asked for again.
+    Unknown(Fault),
+    /// A part of a list.
+    Page {
+        kind: usize,
+        /// The namespace that is listed; `None`: all.
+        namespace: Option<Arc<str>>,
+        rows: Vec<Indexed>,
+        /// True for the first part: nothing that was listed before counts any more.
+        first: bool,
+        /// True for the last part.
+        last: bool,
+    },
+    /// An object is new or changed.
+    Applied { kind: usize, row: Indexed },
+    /// An object is gone.
+    Gone { kind: usize, namespace: Arc<str>, name: Box<str> },
+    /// A kind may not be listed in all namespaces; these many are listed one by one.
+    Narrowed { kind: usize, fault: Fault, namespaces: usize },
+    /// A kind cannot be listed in a namespace.
+    Missing { kind: usize, fault: Fault },
+}
+
+/// Answers about objects.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ObjectEvent {
+    /// A description: lines ready to show.
+    Described {
+        object: ObjectRef,
+        /// Its text.
+        result: Result<Vec<String>, Fault>,
+    },
+    /// The ports of an object that is to be forwarded.
+    Ports {
+        object: ObjectRef,
+        /// The object as the browser has it.
+        result: Result<Box<Object>, Fault>,
+    },
+}

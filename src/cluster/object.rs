@@ -1,0 +1,212 @@
+//! One object of any kind: fetched, and described as the manifest that it is.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use kube::Api;
+use kube::api::DynamicObject;
+use kube::core::{ApiResource, DynamicResourceScope, GroupVersionKind};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::{Clusters, fault, grant};
+use brow_model::fault::{Fault, What};
+use brow_model::index::{ObjectRef, ServedKind};
+use brow_model::sanitize;
+use brow_model::workload::{is_dns_label, is_dns_name};
+
+/// The timeout of a request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Stands for a value that is not shown.
+const HIDDEN: &str = "••••••";
+
+/// Fetches an object.
+///
+/// # Errors
+/// The server's refusal.
+pub(super) async fn get<K>(clusters: &Clusters, object: &ObjectRef) -> Result<K, Fault>
+where
+    K: kube::Resource<DynamicType = ApiResource, Scope = DynamicResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    let ObjectRef { cluster, kind, namespace, name } = object;
+    if !is_path(namespace, name) {
+        return Err(Fault::new(What::Invalid, name, "this name cannot be part of a path"));
+    }
+    let client = clusters.client(cluster).await?;
+    let resource = resource(kind);
+    let (api, place): (Api<K>, _) = if kind.namespaced {
+        (Api::namespaced_with(client, namespace, &resource), Some(namespace.as_str()))
+    } else {
+        (Api::all_with(client, &resource), None)
+    };
+    let words = || format!("no answer within {} s", REQUEST_TIMEOUT.as_secs());
+    let answer = timeout(REQUEST_TIMEOUT, api.get(name)).await;
+    let answer = answer.map_err(|_| Fault::new(What::TimedOut, cluster, words()))?;
+    answer.map_err(|error| fault(name, &error, Some(grant("get", &kind.resource(), place))).1)
+}
+
+/// Returns true if a namespace, which may be empty, and a name may become parts of a path. Names of roles have colons.
+pub(super) fn is_path(namespace: &str, name: &str) -> bool {
+    is_dns_name(&name.replace(':', "-")) && (namespace.is_empty() || is_dns_label(namespace))
+}
+
+/// Returns the resource of a kind, as kube names it.
+pub(super) fn resource(kind: &ServedKind) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(&kind.group, &kind.version, &kind.kind), &kind.plural)
+}
+
+/// Fetches an object as lines of YAML, without managed fields and with the values of a Secret hidden.
+///
+/// # Errors
+/// The server's refusal.
+pub async fn describe_object(clusters: &Clusters, object: &ObjectRef) -> Result<Vec<String>, Fault> {
+    let found: DynamicObject = get(clusters, object).await?;
+    let mut value = serde_json::to_value(&found)
+        .map_err(|error| Fault::new(What::Server, object.name.as_str(), error.to_string()))?;
+    redact(&mut value);
+    let mut lines = Vec::new();
+    yaml(&value, 0, &mut lines);
+    Ok(lines.into_iter().map(|line| sanitize::line(&line).into_owned()).collect())
+}
+
+/// Takes out what a person does not read, and what nobody is to see over their shoulder.
+fn redact(object: &mut Value) {
+    let is_secret = object["kind"] == "Secret";
+    if let Some(meta) = object["metadata"].as_object_mut() {
+        meta.remove("managedFields");
+        // It repeats the whole object, values of Secrets included.
+        if let Some(notes) = meta.get_mut("annotations").and_then(Value::as_object_mut) {
+            notes.remove("kubectl.kubernetes.io/last-applied-configuration");
+        }
+    }
+    for field in ["data", "stringData"].into_iter().filter(|_| is_secret) {
+        for value in object[field].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+            *value = HIDDEN.into();
+        }
+    }
+}
+
+/// Writes a value as lines of YAML, as kubectl does.
+fn yaml(value: &Value, indent: usize, lines: &mut Vec<String>) {
+    let space = " ".repeat(indent);
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (key, value) in fields {
+                let key = scalar(key);
+                match value {
+                    Value::Object(inner) if !inner.is_empty() => {
+                        lines.push(format!("{space}{key}:"));
+                        yaml(value, indent + 2, lines);
+                    }
+                    Value::Array(items) if !items.is_empty() => {
+                        lines.push(format!("{space}{key}:"));
+                        yaml(value, indent, lines);
+                    }
+                    Value::String(text) if text.contains('\n') => {
+                        lines.push(format!("{space}{key}: |{}", if text.ends_with('\n') { "" } else { "-" }));
+                        lines.extend(text.lines().map(|line| format!("{space}  {line}")));
+                    }
+                    _ => lines.push(format!("{space}{key}: {}", leaf(value))),
+                }
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for item in items {
+                let first = lines.len();
+                yaml(item, indent + 2, lines);
+                if let Some(line) = lines.get_mut(first) {
+                    line.replace_range(indent..=indent, "-");
+                }
+            }
+        }
+        _ => lines.push(format!("{space}{}", leaf(value))),
+    }
+}
+
+/// A value without parts.
+fn leaf(value: &Value) -> String {
+    match value {
+        Value::String(text) => scalar(text),
+        _ => value.to_string(),
+    }
+}
+
+/// A text, in quotes where it would be read as something else.
+fn scalar(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./ ()=@%+,;<>!$?~^".contains(c);
+    let starts = text.starts_with(|c: char| c.is_alphabetic() || c == '/' || c == '_');
+    let word = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    let is_word = word.contains(&text.to_ascii_lowercase().as_str());
+    // A colon is plain where no space follows it.
+    let fits = text.replace(": ", "\n").trim_end_matches(':').chars().all(|c| plain(c) || c == ':');
+    if starts && fits && !text.ends_with([':', ' ']) && !is_word {
+        text.to_owned()
+    } else {
+        Value::from(text).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_manifest_reads_as_kubectl_writes_it() {
+        let object = json!({
+            "kind": "ConfigMap", "metadata": { "name": "web", "labels": {}, "annotations": { "a/b": "true", "c": "x: y" } },
+            "data": { "conf": "one\n  two\n", "end": "a\nb", "number": "8080", "url": "http://web:80/" },
+            "list": [{ "name": "http", "ports": [80, 443] }, "plain", [], null],
+        });
+        let mut lines = Vec::new();
+        yaml(&object, 0, &mut lines);
+        let expected = "\
+data:
+  conf: |
+    one
+      two
+  end: |-
+    a
+    b
+  number: \"8080\"
+  url: http://web:80/
+kind: ConfigMap
+list:
+- name: http
+  ports:
+  - 80
+  - 443
+- plain
+- []
+- null
+metadata:
+  annotations:
+    a/b: \"true\"
+    c: \"x: y\"
+  labels: {}
+  name: web";
+        assert_eq!(lines.join("\n"), expected);
+        assert_eq!(serde_saphyr::from_str::<Value>(expected).unwrap(), object);
+    }
+
+    #[test]
+    fn secrets_are_hidden_wherever_they_stand() {
+        let mut secret = json!({
+            "kind": "Secret", "data": { "password": "aHVudGVyMg==" }, "stringData": { "more": "hunter2" },
+            "metadata": {
+                "managedFields": [{ "manager": "kubectl" }],
+                "annotations": { "kubectl.kubernetes.io/last-applied-configuration": "{\"data\":\"aHVudGVyMg==\"}" },
+            },
+        });
+        redact(&mut secret);
+        let text = secret.to_string();
+        assert!(!text.contains("aHVudGVyMg") && !text.contains("hunter2") && !text.contains("managedFields"), "{text}");
+        assert!(text.contains("password"));
+        let mut map = json!({ "kind": "ConfigMap", "data": { "a": "b" }, "metadata": {} });
+        redact(&mut map);
+        assert_eq!(map["data"]["a"], "b");
+    }
+}

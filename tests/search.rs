@@ -1,0 +1,144 @@
+//! The search from the keyboard: what is found in a real cluster is shown, forwarded and copied.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+mod common;
+
+use std::fs;
+
+use common::arrange::{Kubeconfig, Wire, clipboard, quit, wait_dialog, wait_says};
+use common::kube::{Namespace, kubeconfig, kubectl};
+use common::through::{get, live};
+use common::{Home, Screen, Start};
+use tempfile::TempDir;
+
+/// Leaves the search, whose text goes first, and the program.
+#[track_caller]
+fn leave(mut screen: Screen) {
+    screen.press("\x1b[27u\x1b[27u");
+    screen.wait_gone("─ Search: ");
+    quit(screen);
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn what_is_found_is_shown_copied_and_forwarded() {
+    let (namespace, home) = (Namespace::new("search"), Home::new(""));
+    let name = namespace.0.as_str();
+    let secret = "--from-literal=password=hunter2";
+    kubectl(&["-n", name, "create", "secret", "generic", "beacon-login", secret]);
+    // Nothing is behind it but the pods of `brow-dev`: it has their addresses.
+    kubectl(&["-n", name, "create", "configmap", "beacon"]);
+    let all = Kubeconfig::of_cluster(&kubeconfig()).context("admin", "brow", "admin", "brow-dev");
+    let path = all.write(&home.path().join("kc"));
+    let mut screen = Start::new(&home).kubeconfig(path).size(120, 40).run();
+    screen.wait_for("admin");
+    // A command is found with nothing connected; it connects nothing.
+    screen.press("F");
+    screen.wait_for("Type a name");
+    screen.press("\x1b[27u");
+    screen.wait_gone("Type a name");
+    screen.press("1\r");
+    screen.wait_for("● ready");
+    screen.press("F");
+    screen.press(&format!("beacon ns:{name}"));
+    screen.wait("both", |text| text.contains("ConfigMap") && text.contains("beacon-login"));
+    screen.wait_gone("kinds read");
+    // Live: what comes and goes does so by itself.
+    kubectl(&["-n", name, "create", "configmap", "beacon-new"]);
+    screen.wait_for("beacon-new");
+    kubectl(&["-n", name, "delete", "configmap", "beacon-new"]);
+    screen.wait_gone("beacon-new");
+    screen.press(" kind:secret");
+    screen.wait("the secret alone", |text| text.contains("beacon-login") && !text.contains("ConfigMap"));
+    let before = screen.raw().len();
+    screen.press("\x18");
+    screen.wait_until("it is copied", |screen| clipboard(&screen.raw()[before..]).is_some());
+    let copied = clipboard(&screen.raw()[before..]).unwrap();
+    assert_eq!(copied, format!("kubectl --context admin -n {name} get secrets/beacon-login -o yaml"));
+    screen.press("\r");
+    let shown = screen.wait("the secret", |text| text.contains("password: ") && text.contains("type: Opaque"));
+    assert!(!shown.contains("aHVudGVyMg") && !shown.contains("managedFields"), "{shown}");
+    screen.press("\x1b[27u");
+    screen.wait_gone("type: Opaque");
+    // To bytes.
+    screen.press("\x15web kind:service ns:brow-dev");
+    screen.wait("the service", |text| text.contains("Service") && !text.contains("beacon-login"));
+    screen.press("\x12");
+    let shown = screen.wait("a live forward", |text| live(text).is_some());
+    assert!(!get(&live(&shown).unwrap(), "/").unwrap().is_empty());
+    assert!(home.read_config().contains("workload = \"service/web:"), "{}", home.read_config());
+    screen.press("q");
+    screen.wait_for("Quit?");
+    screen.press("y");
+    assert!(screen.wait_end().success());
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn a_cluster_that_falls_silent_holds_no_other_up() {
+    let (namespace, home) =
+        (Namespace::new("searchsilent"), Home::new("[cluster.near]\nconnect = true\n[cluster.away]\nconnect = true\n"));
+    let admin = Kubeconfig::of_cluster(&kubeconfig());
+    let wire = Wire::to(admin.server().trim_start_matches("https://"));
+    let far = serde_json::json!({ "server": format!("https://{}", wire.address), "tls-server-name": "localhost" });
+    let all = admin.cluster("far", &far).context("near", "brow", "admin", "default");
+    let all = all.context("away", "far", "admin", "default");
+    let mut screen = Start::new(&home).kubeconfig(all.write(&home.path().join("kc"))).size(120, 40).run();
+    screen.wait_for("near");
+    screen.press("1");
+    let answers = |text: &str, name: &str| text.lines().any(|line| line.contains(name) && line.contains("● ready"));
+    screen.wait("both answer", |text| answers(text, "near") && answers(text, "away"));
+    wire.stall();
+    screen.press("F");
+    kubectl(&["-n", &namespace.0, "create", "configmap", "foghorn"]);
+    screen.press("foghorn");
+    let shown = screen.wait("the one that answers", |text| text.contains("ConfigMap") && text.contains("near"));
+    assert!(shown.contains("away"), "the other is told of:\n{shown}");
+    wire.cut();
+    wire.clear();
+    screen.wait("the other too, once it is back", |text| text.matches("ConfigMap").count() == 2);
+    leave(screen);
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn missing_rights_are_named_with_a_role() {
+    let (namespace, home) = (Namespace::new("searchrights"), Home::new(""));
+    let mut screen = Start::new(&home).kubeconfig(namespace.kubeconfig(&home)).size(98, 40).run();
+    screen.wait_for("story");
+    // The only context is connected by the welcome.
+    screen.press("1");
+    screen.wait_for("● ready");
+    screen.press("F");
+    let here = format!("in namespace {} (403)", namespace.0);
+    wait_says(&mut screen, &["no right to list configmaps", "secrets", &here]);
+    screen.wait_gone("kinds read");
+    screen.press("\x05");
+    wait_dialog(&mut screen, &["secrets", "kind: Role"]);
+    screen.press("\x1b[27u");
+    screen.wait_gone("kind: Role");
+    leave(screen);
+}
+
+#[test]
+fn practice_has_something_to_find() {
+    let (home, temp) = (Home::new(""), TempDir::new().unwrap());
+    let start = Start::new(&home).arg("--practice").size(80, 24).env("TMPDIR", temp.path().to_str().unwrap());
+    let mut screen = start.run();
+    screen.wait_for("hello-page");
+    screen.press("1");
+    screen.press("/practice\r");
+    screen.press("\r");
+    screen.wait_for("v1.35");
+    screen.press("F");
+    screen.press("storefront");
+    screen.wait("both kinds", |text| text.contains("Ingress ") && text.contains("IngressRoute"));
+    screen.press("\r");
+    screen.wait_for("kind: Ingress");
+    screen.press("G");
+    screen.wait_for("web-admin");
+    screen.press("\x1b[27u");
+    screen.wait_gone("web-admin");
+    leave(screen);
+    assert!(fs::read_dir(temp.path()).unwrap().next().is_none(), "nothing is left");
+}
