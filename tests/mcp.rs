@@ -151,7 +151,7 @@ fn a_client_library_converses_in_each_revision() {
     need(&python, "python3");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mcp/conversation.py");
     let world = World::new();
-    for mode in ["legacy", "2026-07-28", "auto"] {
+    for mode in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28", "auto"] {
         let mut command = Command::new(&python);
         command.arg(script).arg(env!("CARGO_BIN_EXE_brow-tui")).arg(mode);
         command.env_clear().env("HOME", world.home.path()).env("KUBECONFIG", &world.kubeconfig);
