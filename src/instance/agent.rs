@@ -98,6 +98,8 @@ impl Sessions {
         };
         let session = SessionId(rand::random());
         let name: String = sanitize::line(client).trim().chars().take(MAX_NAME).collect();
+        // The questions to people put it in quotes.
+        let name = name.replace(['"', '“', '”'], "'");
         let client = if name.is_empty() { "unknown".to_owned() } else { name };
         events.send(Event::Agent(AgentEvent::Began { session, client })).await;
         let (read, mut write) = tokio::io::split(stream);

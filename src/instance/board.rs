@@ -165,6 +165,8 @@ impl Board {
             if !(forward.own || is_given || free.contains(&forward.forward)) {
                 // The session learns the address by connecting the target.
                 (forward.address, forward.port, forward.socket) = (String::new(), None, None);
+                // It may name the destination.
+                forward.fault = None;
             }
         }
         board

@@ -18,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batches, Open, Ticket};
 
+/// The most messages of a batch: each has an answer, in one line with the others.
+const MAX_BATCH: usize = 64;
+
 /// The longest line that is read, in bytes.
 const MAX_LINE: usize = 1 << 20;
 /// The most requests at a time.
@@ -127,6 +130,10 @@ impl Stdio {
             Ok(Value::Array(values)) if values.is_empty() => {
                 self.fail(Batches::ALONE, &Value::Null, (INVALID_REQUEST, "this batch is empty"));
             }
+            Ok(Value::Array(values)) if values.len() > MAX_BATCH => {
+                let why = format!("this batch has more than {MAX_BATCH} messages");
+                self.fail(Batches::ALONE, &Value::Null, (INVALID_REQUEST, &why));
+            }
             Ok(Value::Array(values)) => {
                 let ticket = self.open().batches.begin();
                 for value in values {
@@ -142,11 +149,11 @@ impl Stdio {
     /// Takes a message in, unless it is answered already, or means nothing.
     fn take_value(&mut self, value: Value, ticket: Ticket) {
         let id = value.get("id").filter(|id| id.is_string() || id.is_number()).cloned().unwrap_or_default();
-        let has_method = value.get("method").is_some();
+        let is_notification = value.get("method").is_some() && value.get("id").is_none();
         let message = match serde_json::from_value::<RxJsonRpcMessage<RoleServer>>(value) {
             Ok(message) => message,
             // A notification has no answer.
-            Err(_) if has_method && id.is_null() => return,
+            Err(_) if is_notification => return,
             Err(error) => {
                 let why = format!("this is no valid message of the protocol: {error}");
                 return self.fail(ticket, &id, (INVALID_REQUEST, &why));

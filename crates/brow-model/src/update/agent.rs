@@ -206,7 +206,11 @@ impl Model {
     ) -> Outcome {
         let singles = target.address.singles();
         let there = |address| {
-            let own = self.open_at(target, address).map(|forward| forward.spec.id);
+            // One of a person that failed stays as it is, with its question or error.
+            let is_there = |forward: &&Forward| {
+                leads_to(forward, target, address) && (!forward.has_failed() || forward.agent.is_none())
+            };
+            let own = self.forwards.all().values().find(is_there).map(|forward| forward.spec.id);
             own.or_else(|| self.elsewhere(target, address).map(|(id, _)| id))
         };
         let there: Vec<Option<ForwardId>> = singles.iter().map(there).collect();
@@ -254,7 +258,8 @@ impl Model {
             return Outcome::Refused(Refusal::NotOwn);
         };
         forward.agent = Some(mark.clone());
-        let key = forward.via().map(|via| via.pod.clone());
+        // A person's pod stays as it is: when it ends, the next connection finds another.
+        let key = forward.via().map(|via| via.pod.clone()).filter(|key| self.pods.agent_of(key).is_some());
         let pod = key.and_then(|key| self.pods.all().get(&key));
         let left = pod.and_then(|pod| Some((pod.key.clone(), pod.left(self.time_at(&pod.key.cluster))?)));
         if let Some((key, left)) = left

@@ -103,7 +103,9 @@ impl Model {
             return None;
         }
         let first = self.pods.lifecycle.first_created(&pod.key).unwrap_or(pod.created);
-        Some(first + span(policy.max_lifetime) - self.time_at(&pod.key.cluster))
+        let rest = first + span(policy.max_lifetime) - self.time_at(&pod.key.cluster);
+        // An agent's pod does not outlive what it was given.
+        Some(forward.agent.as_ref().map_or(rest, |mark| rest.min(mark.until - self.now)))
     }
 
     /// The pod of a forward that is to be renewed now, and how long the one that takes over may live.
