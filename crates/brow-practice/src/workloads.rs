@@ -23,9 +23,8 @@ const POD_OWNERS: [&str; 3] = ["replicasets", "statefulsets", "daemonsets"];
 
 /// Fills an empty cluster.
 pub(super) fn seed(world: &Arc<World>) {
-    let add = |plural: &str, namespace: &str, name: &str, more: Value| {
+    let add = |plural: &str, namespace: &str, name: &str, mut object: Value| {
         let Some(kind) = KINDS.iter().find(|kind| kind.plural == plural) else { return };
-        let mut object = more;
         (object["kind"], object["apiVersion"]) = (kind.kind.into(), kind.api_version().into());
         keep(world, kind, namespace, name, object);
     };

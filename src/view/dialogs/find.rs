@@ -15,6 +15,7 @@ use super::{Scene, large};
 use brow_model::cluster::Link;
 use brow_model::command::{ROWS, Section};
 use brow_model::find::{Finder, FoundRow, Hit};
+use brow_model::forward::Forward;
 
 /// Kind, name, namespace, cluster, age.
 const COLUMNS: [Column; 5] = [
@@ -162,7 +163,7 @@ fn cells<'a>(scene: Scene<'a>, row: &'a FoundRow) -> [Cell<'a>; 5] {
         }
         Hit::Forward(id) => {
             let forward = model.forwards.all().get(id);
-            let local = forward.map(|forward| forward.local()).unwrap_or_default();
+            let local = forward.map(Forward::local).unwrap_or_default();
             let cluster = forward.map_or("", |forward| forward.spec.selector.cluster.as_str());
             (scene.get("view.find-forward"), Cell::text(local, theme.dim), cluster)
         }

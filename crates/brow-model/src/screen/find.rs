@@ -197,19 +197,15 @@ impl Word {
     }
 
     fn marks(&mut self, name: &str) -> Vec<usize> {
-        match name.find(&self.text) {
-            Some(at) => {
-                let first = name[..at].chars().count();
-                (first..first + self.text.chars().count()).collect()
-            }
-            None => {
-                let Some(filter) = self.fuzzy.as_mut().filter(|_| has_in_order(name, &self.text)) else {
-                    return Vec::new();
-                };
-                let found = filter.score(&[name]).is_some();
-                filter.places().iter().filter(|_| found).map(|place| *place as usize).collect()
-            }
+        if let Some(at) = name.find(&self.text) {
+            let first = name[..at].chars().count();
+            return (first..first + self.text.chars().count()).collect();
         }
+        let Some(filter) = self.fuzzy.as_mut().filter(|_| has_in_order(name, &self.text)) else {
+            return Vec::new();
+        };
+        let found = filter.score(&[name]).is_some();
+        filter.places().iter().filter(|_| found).map(|place| *place as usize).collect()
     }
 }
 

@@ -66,7 +66,7 @@ impl Model {
             }
             Input::Do(Command::Forward) => self.forward_hit(&finder, out),
             Input::Do(Command::Copy | Command::Strings) => {
-                self.copy_hit(&finder, input == Input::Do(Command::Strings), out);
+                Self::copy_hit(&finder, input == Input::Do(Command::Strings), out);
                 true
             }
             Input::Do(Command::Describe) => {
@@ -149,7 +149,7 @@ impl Model {
     }
 
     /// Copies the name of the selected result, or the command by which kubectl prints it.
-    fn copy_hit(&self, finder: &Finder, command: bool, out: &mut Vec<Effect>) {
+    fn copy_hit(finder: &Finder, command: bool, out: &mut Vec<Effect>) {
         let Some(row) = finder.results.rows.get(finder.cursor) else { return };
         let text = match &row.hit {
             Hit::Object(object) if command => object.kubectl(),

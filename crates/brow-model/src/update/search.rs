@@ -81,7 +81,7 @@ impl Model {
         }
         objects.sort_unstable_by(order);
         near.extend(objects.iter().map(|(rank, at)| (*rank, at.hit())));
-        near.sort_by(|(a, _), (b, _)| a.cmp(b));
+        near.sort_by_key(|(rank, _)| *rank);
         let hits: Vec<Hit> = near.into_iter().take(limit).map(|(_, hit)| hit).collect();
         let more = count - hits.len();
         Results { rows: hits.into_iter().map(|hit| self.row(hit, &mut query)).collect(), more }
