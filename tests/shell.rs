@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
+#[path = "shell/node.rs"]
+mod node;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -59,7 +61,9 @@ fn create(namespace: &str, pods: &[Value]) {
 impl Pods {
     fn new(stem: &str, pods: &[Value]) -> Self {
         let namespace = Namespace::new(stem);
-        create(&namespace.0, pods);
+        if !pods.is_empty() {
+            create(&namespace.0, pods);
+        }
         Self { namespace }
     }
 

@@ -1,55 +1,43 @@
 //! `shell`: a session in a container, on this terminal or between pipes.
 
+mod node;
+mod session;
+
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicI64;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use clap_complete::ArgValueCandidates;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::print::{self, FAILED, Failure};
 use super::signals::{Signals, ended_by};
 use super::{Globals, complete, consent};
 use crate::cluster::{Clusters, workload};
-use crate::events::EventSender;
-use crate::instance::{self, Instance};
+use crate::proxy::{self, NODE_CONTAINER, NODE_TTL, NodeShell};
 use crate::shell::{self, Choice, Manner, Outcome};
-use crate::store::{self, AuditLog};
+use crate::store::{self, PodLedger};
 use crate::text::Text;
 use brow_model::cluster::Context;
-use brow_model::effect::AuditEntry;
-use brow_model::event::{Event, Loaded};
-use brow_model::fault::{Fault, What};
-use brow_model::forward::ForwardId;
-use brow_model::instance::{Report, Role};
+use brow_model::event::Loaded;
+use brow_model::fault::Fault;
 use brow_model::near::near;
 use brow_model::proxy::PodKey;
-use brow_model::request::Request;
-use brow_model::shell::{ShellRecord, ShellReport};
-use brow_model::workload::Workload;
+use brow_model::settings::{PodSettings, Settings};
+use brow_model::shell::ShellRecord;
+use brow_model::workload::{Kind, Workload};
 use kube_tunnel::exec::{Ended, Process, Stdio, Target};
+use node::NodePod;
+use session::Session;
 
-/// The exit code where the shell or command is not there, as shells have it.
-const NOT_FOUND: u8 = 127;
-/// The exit code where nobody reads the output any more, as shells have it: 128 + SIGPIPE.
-const BROKEN_PIPE: u8 = 141;
-/// The number of the session in its instance, which has no other.
-const SESSION: u64 = 1;
-/// The interval at which others are told when the session was last used.
-const REPORT_INTERVAL: Duration = Duration::from_secs(2);
-/// The longest wait for the other instances to be told of the end.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The exit code where a process has ended and nobody knows how.
+const UNKNOWN_END: i32 = 1;
 
 /// Arguments of `shell`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
-    /// pod/NAME, deploy/NAME or another workload (one of its pods), or a saved target of one
+    /// pod/NAME, deploy/NAME or another workload (one of its pods), a saved target of one, or node/NAME
     #[arg(value_name = "WHERE", add = ArgValueCandidates::new(complete::targets))]
     place: String,
     /// Container; absent: the pod's default one, the only one, or the one you choose
@@ -61,10 +49,10 @@ pub(super) struct Args {
     /// Kubeconfig context; absent: the target's, else the current one
     #[arg(long, value_name = "CONTEXT", add = ArgValueCandidates::new(complete::contexts))]
     context: Option<String>,
-    /// Namespace; absent: the target's, else the context's own
+    /// Namespace; absent: the target's, else the context's own; of the pod for a node
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// Do not ask before opening a shell in a production cluster
+    /// Do not ask before opening a shell on a node, or in a production cluster
     #[arg(long, short)]
     yes: bool,
     /// Command to run in place of a shell, with its arguments
@@ -88,6 +76,8 @@ struct Opened {
     /// The user of the context.
     user: String,
     tty: bool,
+    /// The pod that is there for the session alone.
+    node: Option<NodePod>,
 }
 
 async fn open(globals: &Globals, args: &Args, text: &Text) -> Result<u8, Failure> {
@@ -104,6 +94,11 @@ async fn open(globals: &Globals, args: &Args, text: &Text) -> Result<u8, Failure
         }
         print::err(&text.fill("cli.shell-production", &with));
         agreed(text, &mut signals).await?;
+    }
+    if matches!(&query.workload.kind, Kind::Custom(kind) if ["node", "nodes", "no"].contains(&kind.as_str())) {
+        let at = (settings, query, user);
+        let opened = Box::pin(open_on_node(globals, args, text, &clusters, at, &mut signals)).await?;
+        return converse(globals, args, text, settings.shell.escape, opened, &mut signals).await;
     }
     let program = args.shell.as_deref().or(settings.shell.program.as_deref());
     let opened = tokio::select! {
@@ -141,7 +136,50 @@ async fn open_in_pod(
         if args.command.is_empty() { shell::shell_command(program, term.as_deref()) } else { args.command.clone() };
     let (target, stdio) = (Target::Exec(command), Stdio { stdin: true, tty });
     let process = shell::start(clusters, &key, &container, &target, stdio).await.map_err(failed)?;
-    Ok(Opened { key, container, process, user, tty })
+    Ok(Opened { key, container, process, user, tty, node: None })
+}
+
+/// Opens a session on a node, in a pod that is deleted with it.
+async fn open_on_node(
+    globals: &Globals,
+    args: &Args,
+    text: &Text,
+    clusters: &Clusters,
+    (settings, query, user): (&Settings, workload::Query, String),
+    signals: &mut Signals,
+) -> Result<Opened, Failure> {
+    let (me, _) = super::identity(&globals.paths);
+    let image = settings.pod_for(&query.cluster, &PodSettings::default()).image;
+    let namespace = args.namespace.clone().or_else(|| settings.shell.node_namespace.clone());
+    let term = std::env::var("TERM").ok();
+    let tty = is_tty();
+    let wish = node::Wish {
+        clusters,
+        me: &me,
+        ledger: &PodLedger::new(globals.paths.state_dir.clone()),
+        text,
+        cluster: &query.cluster,
+        shell: NodeShell {
+            node: &query.workload.name,
+            namespace: &namespace.unwrap_or(query.namespace),
+            image: image.as_deref().unwrap_or(proxy::DEFAULT_IMAGE),
+            command: &args.command,
+            tty,
+        },
+        term: shell::term_name(term.as_deref()),
+        yes: args.yes,
+    };
+    let pod = wish.create(signals).await?;
+    match pod.attach(&wish, signals).await {
+        Ok(process) => {
+            let (key, container) = (pod.key.clone(), NODE_CONTAINER.to_owned());
+            Ok(Opened { key, container, process, user, tty, node: Some(pod) })
+        }
+        Err(failure) => {
+            pod.delete(text).await;
+            Err(failure)
+        }
+    }
 }
 
 /// Returns whether the session gets a terminal: ours.
@@ -155,7 +193,7 @@ async fn converse(
     args: &Args,
     text: &Text,
     escape: Option<char>,
-    Opened { key, container, process, user, tty }: Opened,
+    Opened { key, container, process, user, tty, node }: Opened,
     signals: &mut Signals,
 ) -> Result<u8, Failure> {
     let command = match (&args.shell, args.command.as_slice()) {
@@ -171,6 +209,9 @@ async fn converse(
     } else if tty {
         print::err(&place);
     }
+    if node.is_some() && tty {
+        print::err(&text.fill("cli.node-ends", &[("ttl", NODE_TTL)]));
+    }
     let help = text.fill("cli.shell-help", &[("escape", &escaped)]).replace('\n', "\r\n");
     let manner = Manner {
         tty,
@@ -182,6 +223,16 @@ async fn converse(
     let record = ShellRecord { by: me.owner, user, container, command, began: Utc::now(), exit_code: None };
     let mut session = Session::begin(globals, text, key, record, Arc::clone(&manner.active));
     let (end, stopped) = session.watch(Box::pin(shell::run(process, &manner)), signals).await;
+    let end = match (end, &node) {
+        // The end of an attached session says nothing of its process.
+        (Ok(Outcome::Ended(Ended { code: Some(0), text })), Some(pod)) => {
+            Ok(Outcome::Ended(Ended { code: Some(pod.exit_code().await.unwrap_or(UNKNOWN_END)), text }))
+        }
+        (end, _) => end,
+    };
+    if let Some(pod) = node {
+        pod.delete(text).await;
+    }
     Ok(session.finish(text, &thing, end, stopped).await)
 }
 
@@ -253,123 +304,4 @@ async fn ask_container(text: &Text, pod: &str, names: &[String]) -> Result<Strin
     let said = consent::line().await.unwrap_or_default();
     let chosen = said.parse::<usize>().ok().and_then(|number| names.get(number.checked_sub(1)?));
     chosen.or_else(|| names.iter().find(|name| **name == said)).cloned().ok_or_else(|| Failure::usage(several()))
-}
-
-/// The session among the running instances, and in the audit log.
-struct Session {
-    key: PodKey,
-    record: ShellRecord,
-    audit: AuditLog,
-    active: Arc<AtomicI64>,
-    events: mpsc::Receiver<Event>,
-    instance: Option<(Instance, JoinHandle<()>)>,
-    token: CancellationToken,
-}
-
-impl Session {
-    fn begin(globals: &Globals, text: &Text, key: PodKey, record: ShellRecord, active: Arc<AtomicI64>) -> Self {
-        let (sender, events) = EventSender::channel(super::EVENT_CAPACITY);
-        let token = CancellationToken::new();
-        // Without a place among the others it works all the same.
-        let joined = instance::join(&globals.runtime, Role::Shell, sender, token.clone()).ok();
-        let instance = joined.map(|(instance, running)| (instance, tokio::spawn(running)));
-        let audit = AuditLog::new(&globals.paths);
-        let mut session = Self { key, record, audit, active, events, instance, token };
-        session.write(text, "open-shell", None);
-        session.publish();
-        session
-    }
-
-    fn write(&mut self, text: &Text, action: &'static str, fault: Option<What>) {
-        let entry = AuditEntry {
-            at: Utc::now(),
-            action,
-            thing: self.key.name.clone(),
-            cluster: Some(self.key.cluster.clone()),
-            namespace: Some(self.key.namespace.clone()),
-            agent: None,
-            fault,
-            shell: Some(self.record.clone()),
-        };
-        if let Err(fault) = self.audit.write(&entry) {
-            print::err(&text.fill("cli.shell-not-logged", &[("detail", &fault.detail)]));
-        }
-    }
-
-    fn publish(&self) {
-        let Some((instance, _)) = &self.instance else { return };
-        instance.publish(|pid, role| {
-            let PodKey { cluster, namespace, name } = self.key.clone();
-            let active = DateTime::from_timestamp(self.active.load(Ordering::Relaxed), 0).unwrap_or_default();
-            let (container, began) = (self.record.container.clone(), self.record.began);
-            let shell = ShellReport { id: SESSION, cluster, namespace, pod: name, container, began, active };
-            Report { shells: vec![shell], ..Report::empty(pid, role) }
-        });
-    }
-
-    /// Waits for the end of the session: its own, a signal's, or that another instance asks for.
-    async fn watch(
-        &mut self,
-        mut running: std::pin::Pin<Box<impl Future<Output = Outcome>>>,
-        signals: &mut Signals,
-    ) -> (Result<Outcome, u8>, bool) {
-        let mut ticks = interval(REPORT_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                outcome = &mut running => return (Ok(outcome), false),
-                number = signals.next() => return (Err(ended_by(number)), false),
-                Some(event) = self.events.recv() => {
-                    if event == Event::Request(Request::Stop(ForwardId(SESSION))) {
-                        return (Ok(Outcome::Left), true);
-                    }
-                }
-                _ = ticks.tick() => self.publish(),
-            }
-        }
-    }
-
-    /// Says how it ended, where that is not plain, and returns the exit code.
-    async fn finish(mut self, text: &Text, thing: &str, end: Result<Outcome, u8>, stopped: bool) -> u8 {
-        let with = |detail: &str| [("thing", thing.to_owned()), ("detail", detail.to_owned())];
-        let say = |key: &str, detail: &str| {
-            let with = with(detail);
-            print::err(&text.fill(key, &with.each_ref().map(|(name, value)| (*name, value.as_str()))));
-        };
-        let (code, fault) = match end {
-            Err(code) => (code, None),
-            Ok(Outcome::Ended(Ended { code: Some(code), .. })) => (u8::try_from(code & 0xff).unwrap_or(FAILED), None),
-            Ok(Outcome::Ended(Ended { code: None, text: words })) => {
-                let is_missing = words.contains("executable file not found") || words.contains("no such file");
-                print::err(words.trim());
-                if is_missing && self.record.command.len() <= 1 {
-                    let name = self.record.command.first().map_or("sh", String::as_str);
-                    print::err(&text.fill("cli.shell-none", &[("thing", thing), ("name", name)]));
-                }
-                (if is_missing { NOT_FOUND } else { FAILED }, Some(What::Server))
-            }
-            Ok(Outcome::Left) => {
-                say(if stopped { "cli.shell-ended-elsewhere" } else { "cli.shell-left" }, "");
-                (0, None)
-            }
-            Ok(Outcome::Lost(error)) => {
-                say("cli.shell-lost", &error.to_string());
-                (FAILED, Some(What::Tunnel))
-            }
-            Ok(Outcome::Hangup) => (ended_by(1), None),
-            Ok(Outcome::Local(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => (BROKEN_PIPE, None),
-            Ok(Outcome::Local(error)) => {
-                print::err(&error.to_string());
-                (FAILED, Some(What::Internal))
-            }
-        };
-        self.record.exit_code = Some(code.into());
-        self.write(text, "close-shell", fault);
-        self.token.cancel();
-        if let Some((_, running)) = self.instance.take() {
-            // Its socket goes with it.
-            let _left = timeout(LEAVE_TIMEOUT, running).await;
-        }
-        code
-    }
 }

@@ -3,6 +3,7 @@
 mod describe;
 mod lifecycle;
 mod log;
+mod node;
 mod project;
 pub mod relay;
 mod spec;
@@ -11,6 +12,7 @@ mod watch;
 pub use describe::describe;
 pub use lifecycle::{create, delete, runs, uid_of};
 pub use log::follow_log;
+pub use node::{NODE_CONTAINER, NODE_TTL, NewNodePod, NoShell, NodeShell, no_shell, node_pod};
 pub use project::project;
 pub use spec::{DEFAULT_IMAGE, NewPod, spec};
 pub use watch::{RequestedPods, watch};

@@ -190,7 +190,8 @@ fn variable((name, value): (&str, String)) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(value), value_from: None }
 }
 
-fn random() -> String {
+/// Returns the random suffix of a name.
+pub(super) fn random() -> String {
     let mut rng = rand::rng();
     let letter = |_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]);
     (0..6).map(letter).collect()

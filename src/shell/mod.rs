@@ -19,7 +19,7 @@ use keys::{Chord, Keys};
 use kube_tunnel::Error;
 use kube_tunnel::exec::{Ended, Input, Output, Process, Terminal};
 pub use launch::Launcher;
-pub use open::{Choice, choose, fault, shell_command, start};
+pub use open::{Choice, choose, fault, shell_command, start, term_name};
 
 /// The manner of a session.
 #[derive(Debug, Clone)]

@@ -22,14 +22,19 @@ const MAX_TERM: usize = 64;
 /// Returns the command that runs a shell: that program, or the container's own bash or sh. What is given travels as
 /// arguments, which no shell reads as its language.
 pub fn shell_command(program: Option<&str>, term: Option<&str>) -> Vec<String> {
+    let term = term_name(term);
+    let program = program.unwrap_or("sh");
+    let script = if program == "sh" { FIND_SHELL } else { SAME_SHELL };
+    [program, "-c", script, program, term].map(str::to_owned).to_vec()
+}
+
+/// Returns the type of our terminal, or xterm if it has none that could be one.
+pub fn term_name(term: Option<&str>) -> &str {
     let is_name = |term: &&str| {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._+".contains(&byte);
         !term.is_empty() && term.len() <= MAX_TERM && term.bytes().all(fits)
     };
-    let term = term.filter(is_name).unwrap_or("xterm");
-    let program = program.unwrap_or("sh");
-    let script = if program == "sh" { FIND_SHELL } else { SAME_SHELL };
-    [program, "-c", script, program, term].map(str::to_owned).to_vec()
+    term.filter(is_name).unwrap_or("xterm")
 }
 
 /// The containers that a session may be in.

@@ -22,8 +22,8 @@ const READ_SIZE: usize = 32 * 1024;
 /// The chunks of input that may wait to be taken.
 const CHUNKS: usize = 64;
 
-/// Switches off all that a program that was cut off may have switched on: colors, a hidden cursor, bracketed paste, the mouse,
-/// application keys. What follows begins a line.
+/// Switches off all that a program that was cut off may have switched on: colors, a hidden cursor, bracketed paste, the
+/// mouse, application keys. A new line begins then.
 const RESET: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?2004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1l\x1b>\r\n";
 /// The alternate screen is entered and left.
 const ENTER_SCREEN: &[u8] = b"\x1b[?1049h";

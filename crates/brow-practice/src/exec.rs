@@ -115,7 +115,7 @@ async fn follow_size(resize: Option<mpsc::Receiver<Bytes>>, sizes: watch::Sender
         let number = |name: &str| said[name].as_u64().and_then(|n| u16::try_from(n).ok()).unwrap_or_default();
         sizes.send_replace((number("Width"), number("Height")));
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 impl Exec {

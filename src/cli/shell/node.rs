@@ -1,0 +1,242 @@
+//! `shell node/NAME`: a privileged pod on the node, told of before, and deleted afterwards.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::Api;
+use kube::api::{ListParams, PostParams};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::agreed;
+use crate::cli::consent;
+use crate::cli::print::{self, Failure};
+use crate::cli::signals::{Signals, ended_by};
+use crate::cluster::{self, Clusters};
+use crate::proxy::{self, NODE_CONTAINER, NODE_TTL, NewNodePod, NoShell, NodeShell};
+use crate::shell;
+use crate::store::PodLedger;
+use crate::text::Text;
+use brow_model::fault::{Fault, Remedy, What};
+use brow_model::installation::Identity;
+use brow_model::near::near;
+use brow_model::proxy::{Phase, PodKey};
+use brow_model::workload::is_dns_name;
+use kube_tunnel::exec::{Process, Stdio, Target};
+
+/// The longest wait for the pod to run.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// The interval at which it is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// The longest wait for the exit code, which only the pod's status has.
+const END_TIMEOUT: Duration = Duration::from_secs(15);
+/// The most names that are searched for a similar one.
+const MAX_NAMES: u32 = 500;
+
+/// A shell on a node that is asked for.
+pub(super) struct Wish<'a> {
+    pub clusters: &'a Clusters,
+    pub me: &'a Identity,
+    pub ledger: &'a PodLedger,
+    pub text: &'a Text,
+    pub cluster: &'a str,
+    pub shell: NodeShell<'a>,
+    /// The terminal's type.
+    pub term: &'a str,
+    /// Nobody is to be asked.
+    pub yes: bool,
+}
+
+/// The pod of a shell on a node. It is to be [deleted](NodePod::delete), however the session ends.
+pub(super) struct NodePod {
+    clusters: Clusters,
+    pub key: PodKey,
+    uid: String,
+}
+
+impl Wish<'_> {
+    /// Creates the pod, once it is sure that it may be and that it is wanted.
+    ///
+    /// # Errors
+    /// Why there is none: no such node, one without a shell, missing rights, a namespace that does not admit it, a
+    /// person who does not want it.
+    pub(super) async fn create(&self, signals: &mut Signals) -> Result<NodePod, Failure> {
+        let failed = |fault: Fault| Failure::fault(self.text, &fault);
+        if !is_dns_name(self.shell.node) {
+            return Err(Failure::usage(self.text.get("cli.shell-place")));
+        }
+        self.check_node().await?;
+        self.check_rights().await.map_err(failed)?;
+        let new_pod = NewNodePod::random();
+        let pod = proxy::node_pod(&self.shell, self.me, &new_pod, Utc::now());
+        let client = self.clusters.client(self.cluster).await.map_err(failed)?;
+        let api: Api<Pod> = Api::namespaced(client, self.shell.namespace);
+        // Admission is asked before a person is.
+        let trial = PostParams { dry_run: true, ..PostParams::default() };
+        api.create(&trial, &pod).await.map_err(|error| failed(self.refused(&error)))?;
+        self.ask(signals).await?;
+        if let Some(ttl) = NODE_TTL.parse().ok() {
+            let asked = self.ledger.asked(&new_pod.nonce, self.shell.namespace, &new_pod.name, ttl);
+            asked.unwrap_or_else(|fault| print::err(&self.text.fault_once(&fault).in_full()));
+        }
+        let stored = api.create(&PostParams::default(), &pod).await.map_err(|error| failed(self.refused(&error)))?;
+        let uid = stored.metadata.uid.unwrap_or_default();
+        let recorded = self.ledger.stored(&new_pod.nonce, &uid);
+        recorded.unwrap_or_else(|fault| print::err(&self.text.fault_once(&fault).in_full()));
+        let (cluster, namespace) = (self.cluster.to_owned(), self.shell.namespace.to_owned());
+        let key = PodKey { cluster, namespace, name: new_pod.name };
+        Ok(NodePod { clusters: self.clusters.clone(), key, uid })
+    }
+
+    /// Checks that the node is there, and has a shell. Whoever may not read nodes learns it from the pod.
+    async fn check_node(&self) -> Result<(), Failure> {
+        let failed = |fault: Fault| Failure::fault(self.text, &fault);
+        let nodes: Api<Node> = Api::all(self.clusters.client(self.cluster).await.map_err(failed)?);
+        let node = match nodes.get_opt(self.shell.node).await {
+            Ok(Some(node)) => node,
+            Ok(None) => {
+                let listed = nodes.list_metadata(&ListParams::default().limit(MAX_NAMES)).await;
+                let names = listed.map(|list| list.items.into_iter().filter_map(|node| node.metadata.name).collect());
+                let names: Vec<String> = names.unwrap_or_default();
+                let near = near(self.shell.node, names.iter().map(String::as_str)).join(", ");
+                let thing = format!("node/{} ({})", self.shell.node, self.cluster);
+                return Err(failed(Fault::new(What::WorkloadMissing, thing, near)));
+            }
+            Err(kube::Error::Api(status)) if status.code == 403 => return Ok(()),
+            Err(error) => return Err(failed(cluster::fault(self.cluster, &error, None).1)),
+        };
+        let key = match proxy::no_shell(&node) {
+            None => return Ok(()),
+            Some(NoShell::Windows) => "cli.node-windows",
+            Some(NoShell::Talos) => "cli.node-talos",
+            Some(NoShell::Bottlerocket) => "cli.node-bottlerocket",
+        };
+        Err(Failure::usage(self.text.fill(key, &[("thing", self.shell.node)])))
+    }
+
+    /// Checks all rights at once, the one to delete the pod included, before there is anything to be left behind.
+    async fn check_rights(&self) -> Result<(), Fault> {
+        let needs = [("create", "pods"), ("get", "pods"), ("create", "pods/attach"), ("delete", "pods")];
+        let grants = needs.map(|(verb, resource)| cluster::grant(verb, resource, Some(self.shell.namespace)));
+        let has = cluster::may(self.clusters, self.cluster, &grants).await?;
+        match grants.into_iter().zip(has).find(|(_, has)| !has) {
+            Some((grant, _)) => Err(Fault::new(What::Forbidden, self.cluster, "").with(Remedy::Grant(grant))),
+            None => Ok(()),
+        }
+    }
+
+    fn refused(&self, error: &kube::Error) -> Fault {
+        let asked = cluster::grant("create", "pods", Some(self.shell.namespace));
+        let place = format!("node/{} ({}/{})", self.shell.node, self.cluster, self.shell.namespace);
+        let (_, fault) = cluster::fault(self.cluster, error, Some(asked));
+        match fault.what {
+            What::PodSecurity | What::Admission | What::Quota | What::Invalid => {
+                let hint = self.text.fill("cli.node-not-admitted", &[("thing", self.shell.namespace)]);
+                Fault { thing: place, detail: format!("{}\n{hint}", fault.detail), ..fault }
+            }
+            _ => fault,
+        }
+    }
+
+    /// Says what the pod is given, and asks whether it may be.
+    async fn ask(&self, signals: &mut Signals) -> Result<(), Failure> {
+        if self.yes {
+            return Ok(());
+        }
+        let with = [
+            ("thing", self.shell.node),
+            ("cluster", self.cluster),
+            ("namespace", self.shell.namespace),
+            ("ttl", NODE_TTL),
+            ("image", self.shell.image),
+        ];
+        if !consent::can_ask() {
+            return Err(Failure::usage(self.text.fill("cli.node-say-yes", &with)));
+        }
+        print::err(&self.text.fill("cli.node-ask", &with));
+        agreed(self.text, signals).await
+    }
+}
+
+impl NodePod {
+    /// Waits until the pod runs, and attaches to it.
+    ///
+    /// # Errors
+    /// Why it does not run, or cannot be attached to.
+    pub(super) async fn attach(&self, wish: &Wish<'_>, signals: &mut Signals) -> Result<Process, Failure> {
+        let failed = |fault: Fault| Failure::fault(wish.text, &fault);
+        let opening = async {
+            let late = |_| Fault::new(What::TimedOut, &self.key.name, "");
+            timeout(START_TIMEOUT, self.runs()).await.map_err(late)??;
+            let stdio = Stdio { stdin: true, tty: wish.shell.tty };
+            let process = shell::start(&self.clusters, &self.key, NODE_CONTAINER, &Target::Attach, stdio).await?;
+            if let Some(input) = &process.input {
+                // The first line: see `ENTER` of the pod.
+                let line = format!("{}\n", wish.term);
+                input
+                    .send(line.as_bytes())
+                    .await
+                    .map_err(|gone| Fault::new(What::Tunnel, &self.key.name, gone.to_string()))?;
+            }
+            Ok(process)
+        };
+        tokio::select! {
+            biased;
+            number = signals.next() => Err(Failure { code: ended_by(number), message: String::new() }),
+            opened = opening => opened.map_err(failed),
+        }
+    }
+
+    /// Waits until the pod runs.
+    async fn runs(&self) -> Result<(), Fault> {
+        let mut looks = interval(LOOK_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            let gone = || Fault::new(What::PodDeleted, &self.key.name, "");
+            let pod = self.get().await?.ok_or_else(gone)?;
+            let Some(row) = proxy::project(&self.key.cluster, &pod) else { return Err(gone()) };
+            match (row.phase, row.fault) {
+                (Phase::Ready | Phase::Starting, _) => return Ok(()),
+                (_, Some(fault)) => return Err(fault),
+                (Phase::Succeeded | Phase::Failed | Phase::Expired | Phase::Terminating, None) => return Err(gone()),
+                (Phase::Creating | Phase::Pending | Phase::Pulling, None) => {}
+            }
+        }
+    }
+
+    async fn get(&self) -> Result<Option<Pod>, Fault> {
+        let api: Api<Pod> = Api::namespaced(self.clusters.client(&self.key.cluster).await?, &self.key.namespace);
+        let found = api.get_opt(&self.key.name).await;
+        found.map_err(|error| {
+            let asked = cluster::grant("get", "pods", Some(&self.key.namespace));
+            cluster::fault(&self.key.cluster, &error, Some(asked)).1
+        })
+    }
+
+    /// Returns the exit code of the shell, which has ended.
+    pub(super) async fn exit_code(&self) -> Option<i32> {
+        let looking = async {
+            let mut looks = interval(LOOK_INTERVAL);
+            loop {
+                looks.tick().await;
+                // An answer that fails is asked for again; a pod that is gone tells nothing more.
+                let Ok(found) = self.get().await else { continue };
+                let statuses = found?.status.and_then(|status| status.container_statuses).into_iter().flatten();
+                let mut ended = statuses.filter_map(|status| status.state?.terminated);
+                if let Some(ended) = ended.next() {
+                    return Some(ended.exit_code);
+                }
+            }
+        };
+        timeout(END_TIMEOUT, looking).await.ok().flatten()
+    }
+
+    /// Deletes the pod. Where that fails, Kubernetes ends it at its deadline.
+    pub(super) async fn delete(&self, text: &Text) {
+        if let Err(fault) = proxy::delete(&self.clusters, &self.key, &self.uid).await {
+            print::err(&text.fault_once(&fault).in_full());
+            print::err(&text.fill("cli.pod-remains-for", &[("thing", &self.key.name), ("time", NODE_TTL)]));
+        }
+    }
+}

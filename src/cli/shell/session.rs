@@ -1,0 +1,166 @@
+//! A session among the running instances, and in the audit log.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::print::{self, FAILED};
+use crate::cli::signals::{Signals, ended_by};
+use crate::cli::{EVENT_CAPACITY, Globals};
+use crate::events::EventSender;
+use crate::instance::{self, Instance};
+use crate::shell::Outcome;
+use crate::store::AuditLog;
+use crate::text::Text;
+use brow_model::effect::AuditEntry;
+use brow_model::event::Event;
+use brow_model::fault::What;
+use brow_model::forward::ForwardId;
+use brow_model::instance::{Report, Role};
+use brow_model::proxy::PodKey;
+use brow_model::request::Request;
+use brow_model::shell::{ShellRecord, ShellReport};
+use kube_tunnel::exec::Ended;
+
+/// The exit code where the shell or command is not there, as shells have it.
+const NOT_FOUND: u8 = 127;
+/// The exit code where nobody reads the output any more, as shells have it: 128 + SIGPIPE.
+const BROKEN_PIPE: u8 = 141;
+/// The number of the session in its instance, which has no other.
+const SESSION: u64 = 1;
+/// The interval at which others are told when the session was last used.
+const REPORT_INTERVAL: Duration = Duration::from_secs(2);
+/// The longest wait for the other instances to be told of the end.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The session among the running instances, and in the audit log.
+pub(super) struct Session {
+    key: PodKey,
+    record: ShellRecord,
+    audit: AuditLog,
+    active: Arc<AtomicI64>,
+    events: mpsc::Receiver<Event>,
+    instance: Option<(Instance, JoinHandle<()>)>,
+    token: CancellationToken,
+}
+
+impl Session {
+    pub(super) fn begin(
+        globals: &Globals,
+        text: &Text,
+        key: PodKey,
+        record: ShellRecord,
+        active: Arc<AtomicI64>,
+    ) -> Self {
+        let (sender, events) = EventSender::channel(EVENT_CAPACITY);
+        let token = CancellationToken::new();
+        // Without a place among the others it works all the same.
+        let joined = instance::join(&globals.runtime, Role::Shell, sender, token.clone()).ok();
+        let instance = joined.map(|(instance, running)| (instance, tokio::spawn(running)));
+        let audit = AuditLog::new(&globals.paths);
+        let mut session = Self { key, record, audit, active, events, instance, token };
+        session.write(text, "open-shell", None);
+        session.publish();
+        session
+    }
+
+    fn write(&mut self, text: &Text, action: &'static str, fault: Option<What>) {
+        let entry = AuditEntry {
+            at: Utc::now(),
+            action,
+            thing: self.key.name.clone(),
+            cluster: Some(self.key.cluster.clone()),
+            namespace: Some(self.key.namespace.clone()),
+            agent: None,
+            fault,
+            shell: Some(self.record.clone()),
+        };
+        if let Err(fault) = self.audit.write(&entry) {
+            print::err(&text.fill("cli.shell-not-logged", &[("detail", &fault.detail)]));
+        }
+    }
+
+    fn publish(&self) {
+        let Some((instance, _)) = &self.instance else { return };
+        instance.publish(|pid, role| {
+            let PodKey { cluster, namespace, name } = self.key.clone();
+            let active = DateTime::from_timestamp(self.active.load(Ordering::Relaxed), 0).unwrap_or_default();
+            let (container, began) = (self.record.container.clone(), self.record.began);
+            let shell = ShellReport { id: SESSION, cluster, namespace, pod: name, container, began, active };
+            Report { shells: vec![shell], ..Report::empty(pid, role) }
+        });
+    }
+
+    /// Waits for the end of the session: its own, a signal's, or that another instance asks for.
+    pub(super) async fn watch(
+        &mut self,
+        mut running: Pin<Box<impl Future<Output = Outcome>>>,
+        signals: &mut Signals,
+    ) -> (Result<Outcome, u8>, bool) {
+        let mut ticks = interval(REPORT_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                outcome = &mut running => return (Ok(outcome), false),
+                number = signals.next() => return (Err(ended_by(number)), false),
+                Some(event) = self.events.recv() => {
+                    if event == Event::Request(Request::Stop(ForwardId(SESSION))) {
+                        return (Ok(Outcome::Left), true);
+                    }
+                }
+                _ = ticks.tick() => self.publish(),
+            }
+        }
+    }
+
+    /// Says how it ended, where that is not plain, and returns the exit code.
+    pub(super) async fn finish(mut self, text: &Text, thing: &str, end: Result<Outcome, u8>, stopped: bool) -> u8 {
+        let with = |detail: &str| [("thing", thing.to_owned()), ("detail", detail.to_owned())];
+        let say = |key: &str, detail: &str| {
+            let with = with(detail);
+            print::err(&text.fill(key, &with.each_ref().map(|(name, value)| (*name, value.as_str()))));
+        };
+        let (code, fault) = match end {
+            Err(code) => (code, None),
+            Ok(Outcome::Ended(Ended { code: Some(code), .. })) => (u8::try_from(code & 0xff).unwrap_or(FAILED), None),
+            Ok(Outcome::Ended(Ended { code: None, text: words })) => {
+                let is_missing = words.contains("executable file not found") || words.contains("no such file");
+                print::err(words.trim());
+                if is_missing && self.record.command.len() <= 1 {
+                    let name = self.record.command.first().map_or("sh", String::as_str);
+                    print::err(&text.fill("cli.shell-none", &[("thing", thing), ("name", name)]));
+                }
+                (if is_missing { NOT_FOUND } else { FAILED }, Some(What::Server))
+            }
+            Ok(Outcome::Left) => {
+                say(if stopped { "cli.shell-ended-elsewhere" } else { "cli.shell-left" }, "");
+                (0, None)
+            }
+            Ok(Outcome::Lost(error)) => {
+                say("cli.shell-lost", &error.to_string());
+                (FAILED, Some(What::Tunnel))
+            }
+            Ok(Outcome::Hangup) => (ended_by(1), None),
+            Ok(Outcome::Local(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => (BROKEN_PIPE, None),
+            Ok(Outcome::Local(error)) => {
+                print::err(&error.to_string());
+                (FAILED, Some(What::Internal))
+            }
+        };
+        self.record.exit_code = Some(code.into());
+        self.write(text, "close-shell", fault);
+        self.token.cancel();
+        if let Some((_, running)) = self.instance.take() {
+            // Its socket goes with it.
+            let _left = timeout(LEAVE_TIMEOUT, running).await;
+        }
+        code
+    }
+}
