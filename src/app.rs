@@ -186,7 +186,6 @@ impl App {
                     }
                 }
                 status = shells::ended(&mut self.session), if self.session.is_some() => {
-                    self.tick();
                     self.on_session(status, term)?;
                     stale = true;
                 }

@@ -31,12 +31,11 @@ impl App {
         let wanted = self.model.config.settings().shell.open;
         let launcher = &self.terminal.shells;
         let pane = launcher.pane.as_ref().filter(|_| wanted == ShellOpen::Pane);
-        let started = match pane {
-            Some(pane) => launcher.pane(pane, place),
-            None => {
-                term.lend().await;
-                launcher.here(place)
-            }
+        let started = if let Some(pane) = pane {
+            launcher.pane(pane, place)
+        } else {
+            term.lend().await;
+            launcher.here(place)
         };
         let here = pane.is_none();
         match started {
@@ -55,6 +54,7 @@ impl App {
     /// Takes the terminal back from a session that has ended.
     pub(super) fn on_session(&mut self, ended: std::io::Result<ExitStatus>, term: &mut Term) -> std::io::Result<()> {
         let Some(Session { thing, here, .. }) = self.session.take() else { return Ok(()) };
+        self.tick();
         if here {
             term.retake()?;
         }

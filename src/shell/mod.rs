@@ -124,7 +124,9 @@ async fn download(process: &mut Process, manner: &Manner, raw: Option<&RawMode>)
         manner.active.store(Utc::now().timestamp(), Ordering::Relaxed);
         match output {
             Ok(Output::Stdout(bytes)) => {
-                raw.into_iter().for_each(|raw| raw.note(&bytes));
+                if let Some(raw) = raw {
+                    raw.note(&bytes);
+                }
                 write(&mut out, &bytes).await?;
             }
             Ok(Output::Stderr(bytes)) => write(&mut err, &bytes).await?,

@@ -51,7 +51,7 @@ pub enum Choice {
 /// Chooses a container of a pod: the one that is named, the one that its annotation names, or the only one.
 pub fn choose(pod: &Pod, named: Option<&str>) -> Choice {
     let spec = pod.spec.as_ref();
-    let mut names: Vec<String> =
+    let mut all: Vec<String> =
         spec.into_iter().flat_map(|spec| &spec.containers).map(|container| container.name.clone()).collect();
     let extra = |statuses: Option<&Vec<ContainerStatus>>| {
         let runs = |status: &&ContainerStatus| status.state.as_ref().is_some_and(|state| state.running.is_some());
@@ -65,18 +65,17 @@ pub fn choose(pod: &Pod, named: Option<&str>) -> Choice {
     ]
     .concat();
     if let Some(name) = named {
-        return if names.iter().chain(&besides).any(|known| known == name) {
+        return if all.iter().chain(&besides).any(|known| known == name) {
             Choice::One(name.to_owned())
         } else {
-            names.extend(besides);
-            Choice::Missing(names)
+            all.extend(besides);
+            Choice::Missing(all)
         };
     }
-    let annotated = pod.metadata.annotations.as_ref().and_then(|all| all.get(DEFAULT_CONTAINER));
-    match (annotated.filter(|name| names.contains(name)), names.as_slice()) {
-        (Some(name), _) => Choice::One(name.clone()),
-        (None, [name]) => Choice::One(name.clone()),
-        (None, _) => Choice::Several(names),
+    let annotated = pod.metadata.annotations.as_ref().and_then(|notes| notes.get(DEFAULT_CONTAINER));
+    match (annotated.filter(|name| all.contains(name)), all.as_slice()) {
+        (Some(name), _) | (None, [name]) => Choice::One(name.clone()),
+        (None, _) => Choice::Several(all),
     }
 }
 

@@ -75,7 +75,7 @@ impl Wish<'_> {
         let trial = PostParams { dry_run: true, ..PostParams::default() };
         api.create(&trial, &pod).await.map_err(|error| failed(self.refused(&error)))?;
         self.ask(signals).await?;
-        if let Some(ttl) = NODE_TTL.parse().ok() {
+        if let Ok(ttl) = NODE_TTL.parse() {
             let asked = self.ledger.asked(&new_pod.nonce, self.shell.namespace, &new_pod.name, ttl);
             asked.unwrap_or_else(|fault| print::err(&self.text.fault_once(&fault).in_full()));
         }

@@ -80,7 +80,7 @@ impl Session {
             namespace: Some(self.key.namespace.clone()),
             agent: None,
             fault,
-            shell: Some(self.record.clone()),
+            shell: Some(Box::new(self.record.clone())),
         };
         if let Err(fault) = self.audit.write(&entry) {
             print::err(&text.fill("cli.shell-not-logged", &[("detail", &fault.detail)]));

@@ -344,5 +344,5 @@ pub struct AuditEntry {
     pub fault: Option<What>,
     /// The details of a session in a container.
     #[serde(flatten)]
-    pub shell: Option<ShellRecord>,
+    pub shell: Option<Box<ShellRecord>>,
 }
