@@ -25,7 +25,7 @@ use brow_model::fault::Fault;
 use brow_model::near::near;
 use brow_model::proxy::PodKey;
 use brow_model::settings::{PodSettings, Settings};
-use brow_model::shell::ShellRecord;
+use brow_model::shell::{ShellRecord, ShellSettings};
 use brow_model::workload::{Kind, Workload};
 use kube_tunnel::exec::{Ended, Process, Stdio, Target};
 use node::NodePod;
@@ -55,6 +55,9 @@ pub(super) struct Args {
     /// Do not ask before opening a shell on a node, or in a production cluster
     #[arg(long, short)]
     yes: bool,
+    /// Wait for Enter after an error, before the terminal is taken back: the dashboard's sessions do
+    #[arg(long, hide = true)]
+    wait: bool,
     /// Command to run in place of a shell, with its arguments
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -62,10 +65,17 @@ pub(super) struct Args {
 
 pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
     let text = super::text_of(&globals);
-    match Box::pin(open(&globals, &args, &text)).await {
+    let ended = Box::pin(open(&globals, &args, &text)).await;
+    let failed = matches!(ended, Err(_) | Ok(FAILED));
+    let code = match ended {
         Ok(code) => ExitCode::from(code),
         Err(failure) => failure.print(),
+    };
+    if args.wait && failed && consent::can_ask() {
+        print::err(text.get("cli.shell-enter"));
+        let _read = consent::line().await;
     }
+    code
 }
 
 /// A session that has been opened.
@@ -98,7 +108,7 @@ async fn open(globals: &Globals, args: &Args, text: &Text) -> Result<u8, Failure
     if matches!(&query.workload.kind, Kind::Custom(kind) if ["node", "nodes", "no"].contains(&kind.as_str())) {
         let at = (settings, query, user);
         let opened = Box::pin(open_on_node(globals, args, text, &clusters, at, &mut signals)).await?;
-        return converse(globals, args, text, settings.shell.escape, opened, &mut signals).await;
+        return converse(globals, args, text, &settings.shell, opened, &mut signals).await;
     }
     let program = args.shell.as_deref().or(settings.shell.program.as_deref());
     let opened = tokio::select! {
@@ -106,7 +116,7 @@ async fn open(globals: &Globals, args: &Args, text: &Text) -> Result<u8, Failure
         number = signals.next() => return Ok(ended_by(number)),
         opened = open_in_pod(args, text, &clusters, query, (program, user)) => opened?,
     };
-    converse(globals, args, text, settings.shell.escape, opened, &mut signals).await
+    converse(globals, args, text, &settings.shell, opened, &mut signals).await
 }
 
 /// Opens a session in a container of a pod.
@@ -192,15 +202,13 @@ async fn converse(
     globals: &Globals,
     args: &Args,
     text: &Text,
-    escape: Option<char>,
+    settings: &ShellSettings,
     Opened { key, container, process, user, tty, node }: Opened,
     signals: &mut Signals,
 ) -> Result<u8, Failure> {
-    let command = match (&args.shell, args.command.as_slice()) {
-        (Some(shell), _) => vec![shell.clone()],
-        (None, command) => command.to_vec(),
-    };
-    let escape = escape.filter(|_| tty);
+    let shell = args.shell.as_ref().or(settings.program.as_ref()).filter(|_| args.command.is_empty());
+    let command = shell.map_or_else(|| args.command.clone(), |shell| vec![shell.clone()]);
+    let escape = settings.escape.filter(|_| tty);
     let thing = format!("{}/{container}", key.name);
     let place = format!("{thing} ({}/{})", key.cluster, key.namespace);
     let escaped = escape.map(String::from).unwrap_or_default();

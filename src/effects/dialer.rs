@@ -197,7 +197,13 @@ impl ForwardDialer {
                 None
             }
             // Another setting made the pod.
-            RelayError::Off | RelayError::Silent => None,
+            RelayError::Off | RelayError::Silent => {
+                if via.to == Some(Relayed::Named) {
+                    let why = "the pod was made for another relay".to_owned();
+                    lock(&self.tunnels.without).insert(via.uid.clone(), why);
+                }
+                None
+            }
             RelayError::WrongSecret | RelayError::Full | RelayError::Unconfirmed(_) | RelayError::Io(_) => {
                 Some(LaneEnd::Unavailable)
             }
@@ -325,7 +331,14 @@ impl Dialer for ForwardDialer {
 
     async fn connect(&self, lease: &PodLease, via: &Via, to: &Address) -> Result<PodStream, ReachError> {
         if lease.relay().await.is_none() {
-            return Err(ReachError::Target(Fault::new(What::NoProxy, &via.pod.name, self.why_without(via))));
+            let why = self.why_without(via);
+            if self.relay == Relay::Auto && why.is_empty() {
+                // One that was lost is started again, if its pod is still there.
+                self.confirm_uid(via).await.map_err(ReachError::Tunnel)?;
+                let text = "the pod's relay is being started again".to_owned();
+                return Err(ReachError::Tunnel(kube_tunnel::Error::TunnelLost { text }));
+            }
+            return Err(ReachError::Target(Fault::new(What::NoProxy, &via.pod.name, why)));
         }
         let full =
             || kube_tunnel::Error::Pod { text: "the pod's relay carries as many connections as it can".to_owned() };

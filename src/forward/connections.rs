@@ -72,6 +72,11 @@ impl Drop for Listed {
 }
 
 impl OpenConnection {
+    /// Returns the destination that a client has named.
+    pub(super) fn place(&self) -> Option<&Arc<NamedPlace>> {
+        self.to.get()
+    }
+
     /// Notes that it has a stream to the target.
     pub(super) fn opened(&self) {
         self.has_stream.store(true, Ordering::Relaxed);

@@ -19,7 +19,7 @@ use super::connection::{self, End};
 use super::connections::{Listed, OpenConnection, Origin};
 use super::dialer::{Dialer, Flow, Incoming, ReachError};
 use super::upstream::Upstream;
-use super::{Forward, local_users};
+use super::{Forward, local_users, socks};
 use brow_model::address::Address;
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::route::{Relayed, Via};
@@ -179,7 +179,7 @@ impl<K: Clone + Eq + Hash + Send + 'static> Flows<K> {
 }
 
 /// Returns true if an error tells of a datagram that was sent before (Windows, and some others).
-fn is_of_another_datagram(error: &io::Error) -> bool {
+pub(super) fn is_of_another_datagram(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, ConnectionReset, Interrupted, WouldBlock};
     matches!(error.kind(), ConnectionRefused | ConnectionReset | Interrupted | WouldBlock)
 }
@@ -196,6 +196,11 @@ async fn carry<D: Dialer>(forward: &Arc<Forward<D>>, flow: &Arc<LocalFlow>, list
     };
     drop(closing);
     if let Err(end) = end {
+        // What is wrong with one destination of a proxy is not wrong with the forward.
+        let end = match (end, listed.connection.place()) {
+            (End::Failed(fault), Some(place)) => socks::failed(place, fault),
+            (end, _) => end,
+        };
         connection::report(forward, end);
     }
     drop((entered, listed));

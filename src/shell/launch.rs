@@ -37,7 +37,7 @@ impl Launcher {
 
     fn arguments(&self, place: &ShellPlace) -> Vec<OsString> {
         let ShellPlace { cluster, namespace, thing } = place;
-        let own = ["shell".into(), format!("--context={cluster}"), format!("--namespace={namespace}"), thing.clone()];
+        let own = ["shell".into(), "--wait".into(), format!("--context={cluster}"), format!("--namespace={namespace}"), thing.clone()];
         self.options.iter().cloned().chain(own.map(OsString::from)).collect()
     }
 
@@ -79,7 +79,7 @@ mod tests {
     fn what_a_row_says_is_one_argument_each() {
         let launcher = Launcher { options: vec!["--config".into(), "/c".into()], ..Launcher::default() };
         let place = ShellPlace { cluster: "--yes; rm".into(), namespace: "-x".into(), thing: "pod/web-0".into() };
-        let wanted = ["--config", "/c", "shell", "--context=--yes; rm", "--namespace=-x", "pod/web-0"];
+        let wanted = ["--config", "/c", "shell", "--wait", "--context=--yes; rm", "--namespace=-x", "pod/web-0"];
         assert_eq!(launcher.arguments(&place), wanted.map(OsString::from));
     }
 

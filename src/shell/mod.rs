@@ -57,7 +57,8 @@ pub async fn run(process: Process, manner: &Manner) -> Outcome {
         Err(error) => return Outcome::Local(error),
     };
     let outcome = carry(process, manner, raw.as_ref()).await.unwrap_or_else(Outcome::Local);
-    if let (Some(raw), Outcome::Ended(_)) = (&raw, &outcome) {
+    // A program that was killed has left the terminal as it had it.
+    if let (Some(raw), Outcome::Ended(Ended { code: Some(0..=127), .. })) = (&raw, &outcome) {
         raw.set_tidy();
     }
     outcome

@@ -23,8 +23,8 @@ const MAX_TERM: usize = 64;
 /// arguments, which no shell reads as its language.
 pub fn shell_command(program: Option<&str>, term: Option<&str>) -> Vec<String> {
     let term = term_name(term);
+    let script = if program.is_some() { SAME_SHELL } else { FIND_SHELL };
     let program = program.unwrap_or("sh");
-    let script = if program == "sh" { FIND_SHELL } else { SAME_SHELL };
     [program, "-c", script, program, term].map(str::to_owned).to_vec()
 }
 

@@ -33,6 +33,8 @@ use kube_tunnel::exec::Ended;
 const NOT_FOUND: u8 = 127;
 /// The exit code where nobody reads the output any more, as shells have it: 128 + SIGPIPE.
 const BROKEN_PIPE: u8 = 141;
+/// The number of SIGTERM, which an end from elsewhere counts as.
+const TERMINATED: i32 = 15;
 /// The number of the session in its instance, which has no other.
 const SESSION: u64 = 1;
 /// The interval at which others are told when the session was last used.
@@ -141,7 +143,8 @@ impl Session {
             }
             Ok(Outcome::Left) => {
                 say(if stopped { "cli.shell-ended-elsewhere" } else { "cli.shell-left" }, "");
-                (0, None)
+                // What was under way did not come to its end.
+                (if stopped { ended_by(TERMINATED) } else { 0 }, None)
             }
             Ok(Outcome::Lost(error)) => {
                 say("cli.shell-lost", &error.to_string());

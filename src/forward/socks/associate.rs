@@ -13,7 +13,7 @@ use super::{Rules, answer, read, write};
 use crate::forward::connection::End;
 use crate::forward::connections::{OpenConnection, Origin};
 use crate::forward::dialer::Dialer;
-use crate::forward::flows::{Flows, LocalFlow};
+use crate::forward::flows::{Flows, LocalFlow, is_of_another_datagram};
 use crate::forward::{Forward, local_users};
 use brow_model::address::Address;
 
@@ -99,7 +99,11 @@ async fn receive<D: Dialer>(
             received = socket.recv_from(&mut space) => received,
         };
         // An error tells of a datagram that was sent before.
-        let Ok((length, from)) = received else { continue };
+        let (length, from) = match received {
+            Ok(received) => received,
+            Err(error) if is_of_another_datagram(&error) => continue,
+            Err(_) => return End::Aborted,
+        };
         let Some((to, bytes)) = datagram(&space[..length]) else { continue };
         if !client.is_at(forward, ours, from) {
             continue;

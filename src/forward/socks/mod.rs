@@ -174,6 +174,12 @@ async fn connect<D: Dialer>(
             connection::report(forward, failed(&place, fault));
             return answer(local, &refused).await;
         }
+        // Somebody else was told the reason.
+        Err(End::FailedQuietly) => {
+            place.fail();
+            answer(local, &protocol.refused(Refusal::Failed, &to.to_string())).await?;
+            return Err(End::FailedQuietly);
+        }
         Err(end) => return Err(end),
     };
     place.connected(began.elapsed());
@@ -201,7 +207,7 @@ async fn connect<D: Dialer>(
 }
 
 /// Counts a failure. What is wrong with one destination is told to the client that named it, not of the forward.
-fn failed(place: &NamedPlace, fault: Fault) -> End {
+pub(super) fn failed(place: &NamedPlace, fault: Fault) -> End {
     place.fail();
     match fault.what {
         What::TargetRefused

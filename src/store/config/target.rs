@@ -84,7 +84,12 @@ pub(super) fn said(section: &mut Section<'_, '_>, of_target: bool, max_ttl: Ttl)
 /// Reads the rules of a proxy target.
 fn allow(section: &mut Section<'_, '_>, key: &'static str) -> AllowList {
     let mut rules = Vec::new();
-    for text in section.texts(key).unwrap_or_default() {
+    let texts = section.texts(key);
+    if texts.as_ref().is_some_and(Vec::is_empty) {
+        let says = "is empty, which would allow everything: write [\"*\"] for that, or remove it";
+        section.problem(&section.key_span(key), key, says.to_owned());
+    }
+    for text in texts.unwrap_or_default() {
         match text.parse() {
             Ok(rule) => rules.push(rule),
             Err(error) => {
