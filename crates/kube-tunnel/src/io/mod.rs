@@ -1,5 +1,5 @@
-//! Connections: dialing them, the task that drives each, and moving bytes between a local socket and a stream; processes
-//! in containers.
+//! Connections: dialing them, the task that drives each, moving bytes between a local socket and a stream, processes in
+//! containers.
 
 pub(crate) mod dial;
 pub mod exec;
