@@ -188,7 +188,10 @@ impl ForwardDialer {
                 let words = sanitize::line(&words).into_owned();
                 let known = lock(&self.tunnels.without).insert(via.uid.clone(), words.clone()).is_some();
                 match &via.to {
-                    Some(Relayed::Named) => self.serves_no_proxy(via, words).await,
+                    Some(Relayed::Named) => {
+                        let fault = Fault::new(What::NoProxy, &via.pod.name, words);
+                        self.events.send(ForwardEvent::ConnectionFailed(fault)).await;
+                    }
                     Some(Relayed::To(address)) if !known && !address.is_udp() => {
                         self.events.send(ForwardEvent::WithoutRelay(via.clone(), words)).await;
                     }
@@ -198,22 +201,14 @@ impl ForwardDialer {
             }
             // Another setting made the pod.
             RelayError::Off | RelayError::Silent => {
-                if via.to == Some(Relayed::Named) {
-                    let why = "the pod was made for another relay".to_owned();
-                    lock(&self.tunnels.without).insert(via.uid.clone(), why);
-                }
+                let why = || "the pod was made for another relay".to_owned();
+                lock(&self.tunnels.without).entry(via.uid.clone()).or_insert_with(why);
                 None
             }
             RelayError::WrongSecret | RelayError::Full | RelayError::Unconfirmed(_) | RelayError::Io(_) => {
                 Some(LaneEnd::Unavailable)
             }
         }
-    }
-
-    /// Reports that the pod has no relay that could serve a proxy target.
-    async fn serves_no_proxy(&self, via: &Via, why: String) {
-        let fault = Fault::new(What::NoProxy, &via.pod.name, why);
-        self.events.send(ForwardEvent::ConnectionFailed(fault)).await;
     }
 
     /// Returns the reason why a pod does not run our own relay, if it is known.

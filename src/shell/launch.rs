@@ -37,7 +37,13 @@ impl Launcher {
 
     fn arguments(&self, place: &ShellPlace) -> Vec<OsString> {
         let ShellPlace { cluster, namespace, thing } = place;
-        let own = ["shell".into(), "--wait".into(), format!("--context={cluster}"), format!("--namespace={namespace}"), thing.clone()];
+        let own = [
+            "shell".into(),
+            "--wait".into(),
+            format!("--context={cluster}"),
+            format!("--namespace={namespace}"),
+            thing.clone(),
+        ];
         self.options.iter().cloned().chain(own.map(OsString::from)).collect()
     }
 

@@ -17,7 +17,9 @@ pub(super) fn form(wish: &AgentWish) -> Result<ElicitRequestParams, String> {
         Deed::Renew(_) => "stay connected to",
     };
     let kind = if *production { "the production cluster" } else { "cluster" };
-    let message = format!("brow-tui: an agent asks to {what} {target} in {kind} {cluster}, for {ttl}. It calls itself \"{client}\".");
+    let message = format!(
+        "brow-tui: an agent asks to {what} {target} in {kind} {cluster}, for {ttl}. It calls itself \"{client}\"."
+    );
     let answers = [("refuse", "Refuse"), ("once", "Allow once"), ("session", "Allow for this session")].into_iter();
     let (values, titles): (Vec<&str>, Vec<&str>) = answers.take(if *production { 2 } else { 3 }).unzip();
     let owned = |texts: Vec<&str>| texts.into_iter().map(str::to_owned).collect();

@@ -34,7 +34,7 @@ const NOT_FOUND: u8 = 127;
 /// The exit code where nobody reads the output any more, as shells have it: 128 + SIGPIPE.
 const BROKEN_PIPE: u8 = 141;
 /// The number of SIGTERM, which an end from elsewhere counts as.
-const TERMINATED: i32 = 15;
+const TERMINATED: u8 = 15;
 /// The number of the session in its instance, which has no other.
 const SESSION: u64 = 1;
 /// The interval at which others are told when the session was last used.

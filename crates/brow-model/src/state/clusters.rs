@@ -111,9 +111,9 @@ impl Clusters {
     }
 
     /// Notes a result of the pod proxy: `None` if it works, else the reason. Returns whether it differs from the last.
-    pub(crate) fn note_pod_proxy(&mut self, pod: &PodKey, result: &Option<String>) -> bool {
+    pub(crate) fn note_pod_proxy(&mut self, pod: &PodKey, result: Option<&str>) -> bool {
         let at = (pod.cluster.clone(), pod.namespace.clone());
-        self.pod_proxies.insert(at, result.clone()).is_none_or(|before| before != *result)
+        self.pod_proxies.insert(at, result.map(str::to_owned)).is_none_or(|before| before.as_deref() != result)
     }
 
     /// Returns whether the pod proxy worked in a namespace when it was tried last.

@@ -121,7 +121,9 @@ impl Model {
                     place_of(target) == wish.place && self.needed_grant(target).is_some_and(|needed| needed <= grant)
                 });
                 let Some(target) = target.cloned() else { return self.refuse(wish, Refusal::Changed, out) };
-                if let Some(at) = self.agents.get_mut(wish.session).filter(|_| consent == Consent::Session && !wish.production) {
+                if let Some(at) =
+                    self.agents.get_mut(wish.session).filter(|_| consent == Consent::Session && !wish.production)
+                {
                     at.allowed.insert(wish.place.clone());
                 }
                 return self.grant(wish, &target, grant, out);

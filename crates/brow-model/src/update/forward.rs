@@ -236,7 +236,7 @@ impl Model {
 
     /// Remembers a result of the pod proxy: `None` if it works, else the reason. Returns whether it is new.
     fn on_pod_proxy(&mut self, pod: &PodKey, failure: Option<String>, out: &mut Vec<Effect>) -> bool {
-        let new = self.clusters.note_pod_proxy(pod, &failure);
+        let new = self.clusters.note_pod_proxy(pod, failure.as_deref());
         if new {
             let (cluster, namespace) = (pod.cluster.clone(), pod.namespace.clone());
             out.push(Effect::Store(StoreEffect::PodProxy { cluster, namespace, failure }));
