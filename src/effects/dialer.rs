@@ -188,10 +188,7 @@ impl ForwardDialer {
                 let words = sanitize::line(&words).into_owned();
                 let known = lock(&self.tunnels.without).insert(via.uid.clone(), words.clone()).is_some();
                 match &via.to {
-                    Some(Relayed::Named) => {
-                        let fault = Fault::new(What::NoProxy, &via.pod.name, words);
-                        self.events.send(ForwardEvent::ConnectionFailed(fault)).await;
-                    }
+                    Some(Relayed::Named) => self.serves_no_proxy(via, words).await,
                     Some(Relayed::To(address)) if !known && !address.is_udp() => {
                         self.events.send(ForwardEvent::WithoutRelay(via.clone(), words)).await;
                     }
@@ -209,6 +206,10 @@ impl ForwardDialer {
                 Some(LaneEnd::Unavailable)
             }
         }
+    }
+
+    async fn serves_no_proxy(&self, via: &Via, why: String) {
+        self.events.send(ForwardEvent::ConnectionFailed(Fault::new(What::NoProxy, &via.pod.name, why))).await;
     }
 
     /// Returns the reason why a pod does not run our own relay, if it is known.
@@ -335,8 +336,7 @@ impl Dialer for ForwardDialer {
             }
             return Err(ReachError::Target(Fault::new(What::NoProxy, &via.pod.name, why)));
         }
-        let full =
-            || kube_tunnel::Error::Pod { text: "the pod's relay carries as many connections as it can".to_owned() };
+        let full = || kube_tunnel::Error::Pod { text: "the pod's relay is full".to_owned() };
         let mut stream = lease.open_relayed(to).await.ok_or_else(|| ReachError::Tunnel(full()))?;
         connected(&mut stream, to).await.map(|_| PodStream::Relayed(stream))
     }
