@@ -206,12 +206,16 @@ fn datagrams_go_to_the_destinations_that_a_client_names() {
         for _ in 0..20 {
             client.send_to(&[&head[..], words].concat(), relay).unwrap();
             let mut space = [0; 2_048];
-            match client.recv(&mut space) {
-                Ok(count) => {
-                    assert_eq!(space[..head.len()], head, "it says where it comes from");
-                    return space[head.len()..count].to_vec();
+            loop {
+                match client.recv(&mut space) {
+                    // What was asked twice is answered twice.
+                    Ok(count) if !space[..count].starts_with(&head) => {}
+                    Ok(count) => return space[head.len()..count].to_vec(),
+                    Err(error) => {
+                        assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+                        break;
+                    }
                 }
-                Err(error) => assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}"),
             }
         }
         panic!("no answer of {ip:?}");
@@ -333,18 +337,17 @@ fn one_key_on_a_cluster_opens_a_proxy_and_its_destinations_are_listed() {
 fn a_browser_opens_servers_by_their_names_in_the_cluster() {
     let home = Home::new("");
     let shell = Shell { home: &home, kubeconfig: None };
-    let browser = |proxy: &str, url: &str| {
-        format!(
-            "chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking \
-             --user-data-dir=\"$HOME/browser\" {proxy} --dump-dom {url}"
-        )
-    };
-    let script = [
-        browser("--proxy-server=socks5://$BROW_ADDR", "http://page.practice.internal/"),
-        browser("--proxy-pac-url=http://$BROW_ADDR/proxy.pac", "http://web.shop.svc.cluster.local/"),
-    ];
-    let script = script.join(" && ");
-    let args = ["--practice", "connect", "--socks", "practice", "-q", "--exec", "sh", "-c", &script];
+    // Chromium gives a page up when a network interface comes or goes, as those of other tests' pods do.
+    let script = r#"visit() {
+for attempt in 1 2 3 4 5 6 7 8 9; do
+page=$(chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking \
+--user-data-dir="$HOME/browser" --dump-dom "$@")
+case $page in *"You have crossed the brow."*) echo "$page"; return ;; esac
+done
+}
+visit "--proxy-server=socks5://$BROW_ADDR" http://page.practice.internal/
+visit "--proxy-pac-url=http://$BROW_ADDR/proxy.pac" http://web.shop.svc.cluster.local/"#;
+    let args = ["--practice", "connect", "--socks", "practice", "-q", "--exec", "sh", "-c", script];
     let done = shell.run(&args);
     assert_eq!(done.out.matches("You have crossed the brow.").count(), 2, "{} {}", done.out, done.err);
 }

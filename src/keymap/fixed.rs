@@ -23,8 +23,8 @@ const EDITS: [(&[&str], InputRequest, &str); 13] = [
     (&["ctrl-y"], InputRequest::Yank, "fixed.yank"),
 ];
 
-/// Keys that answer a question, and the words for it. That for yes comes first: it also copies, so that whoever is about
-/// to copy gives no [consent](Mode::Consent) by it.
+/// Keys that answer a question, and the words for it. That for yes comes first: it also copies, so that whoever is
+/// about to copy gives no [consent](Mode::Consent) by it.
 const ANSWERS: [(&str, Action, &str); 2] =
     [("y", Action::ClickItem(1), "fixed.yes"), ("n", Action::Do(Command::Cancel), "fixed.no")];
 
