@@ -53,7 +53,7 @@ impl AuditLog {
         Self { audit: Audit::default(), state_dir: paths.state_dir.clone() }
     }
 
-    /// Writes one line, as [`Audit::write`].
+    /// Writes one line.
     ///
     /// # Errors
     /// [`FileUnwritable`](brow_model::fault::What::FileUnwritable).

@@ -75,7 +75,10 @@ fn empty(frame: &mut Frame<'_>, scene: Scene<'_>, finder: &Finder, body: Rect) {
     } else if scene.model.index.clusters().values().any(|index| !index.is_done()) {
         (scene.get("dialog.browser-looking").to_owned(), theme.info)
     } else {
-        (scene.text().fill("view.no-match", &[("filter", text)]), theme.dim)
+        let nothing = scene.text().fill("view.no-match", &[("filter", text)]);
+        let connected = scene.model.clusters.all().iter().any(|at| at.link == Link::Ready);
+        let why = if connected { "" } else { scene.get("dialog.find-unconnected") };
+        (format!("{nothing} {why}"), theme.dim)
     };
     for (line, y) in wrap(&words, body.width).iter().zip(body.y..body.bottom()) {
         put(frame.buffer_mut(), body.x, y, body.width, line, style);

@@ -7,6 +7,7 @@ use super::{shots, shots_with};
 use crate::view::Theme;
 use brow_model::Model;
 use brow_model::action::{Action, Command, Typed};
+use brow_model::cluster::Link;
 use brow_model::dialog::Dialog;
 use brow_model::event::{Event, IndexEvent, ObjectEvent};
 use brow_model::fault::{Grant, Remedy};
@@ -83,6 +84,17 @@ fn search() {
     press(&mut model, Command::Cancel);
     write(&mut model, "kind:svc nothing-like-it");
     shots("find-none", &model);
+}
+
+#[test]
+fn search_without_a_connected_cluster() {
+    let mut model = busy();
+    for cluster in model.clusters.all_mut() {
+        cluster.link = Link::Idle;
+    }
+    press(&mut model, Command::Find);
+    write(&mut model, "nothing-like-it");
+    shots("find-unconnected", &model);
 }
 
 #[test]

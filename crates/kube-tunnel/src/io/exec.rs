@@ -124,7 +124,7 @@ pub struct Ended {
 #[error("the connection is closed")]
 pub struct Gone;
 
-/// Standard input of a process. Dropping it ends the input.
+/// Standard input of a process. [`Input::finish`] ends it; dropping it does not.
 #[derive(Debug)]
 pub struct Input(Sender);
 
