@@ -70,7 +70,7 @@ async fn carry(mut process: Process, manner: &Manner, raw: Option<&RawMode>) -> 
     let stdin = Stdin::read(move |bytes| {
         let (bytes, found) = keys.take(&bytes);
         for chord in found {
-            // Nobody wants it once the session has ended.
+            // The receiver is gone once the session has ended.
             let _ended = sender.send(chord);
         }
         bytes

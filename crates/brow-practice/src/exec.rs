@@ -142,7 +142,7 @@ impl Exec {
         last.extend_from_slice(&frame::data_head(error, status.len(), true));
         last.extend_from_slice(status.as_bytes());
         last.extend_from_slice(&frame::data_head(stdout, 0, true));
-        // Whoever has left does not want to know.
+        // The client may have left before the answer.
         let _left = out.send(last.freeze()).await;
     }
 }
@@ -295,7 +295,7 @@ impl Shell<'_> {
         let mut frame = BytesMut::with_capacity(frame::HEAD + bytes.len());
         frame.extend_from_slice(&frame::data_head(self.stdout, bytes.len(), false));
         frame.extend_from_slice(bytes);
-        // Whoever has left ends the connection, and with it this.
+        // If the client leaves, its connection ends, and this task with it.
         let _left = self.out.send(frame.freeze()).await;
     }
 }

@@ -58,7 +58,7 @@ impl Wish<'_> {
     /// Creates the pod, once it is sure that it may be and that it is wanted.
     ///
     /// # Errors
-    /// Why there is none: no such node, one without a shell, missing rights, a namespace that does not admit it, a
+    /// The reason: no such node, one without a shell, missing rights, a namespace that does not admit it, a
     /// person who does not want it.
     pub(super) async fn create(&self, signals: &mut Signals) -> Result<NodePod, Failure> {
         let failed = |fault: Fault| Failure::fault(self.text, &fault);
@@ -162,7 +162,7 @@ impl NodePod {
     /// Waits until the pod runs, and attaches to it.
     ///
     /// # Errors
-    /// Why it does not run, or cannot be attached to.
+    /// The reason why it does not run, or cannot be attached to.
     pub(super) async fn attach(&self, wish: &Wish<'_>, signals: &mut Signals) -> Result<Process, Failure> {
         let failed = |fault: Fault| Failure::fault(wish.text, &fault);
         let opening = async {

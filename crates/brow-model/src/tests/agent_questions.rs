@@ -128,7 +128,7 @@ fn an_order_that_nobody_waits_for_is_taken_back() {
     ask(&mut model, 3, connect("mysql"));
     assert_eq!((asked(&model).len(), refused(&model, 3)), (1, None));
     assert!(opens(&press_button(&mut model, 1)));
-    // When it was granted already; what was opened before stays.
+    // Granted before: what is open already stays open.
     ask(&mut model, 4, connect("mysql"));
     ask(&mut model, 5, AgentOrder::Withdraw { order: 4 });
     assert_eq!(model.forwards.all().len(), 1);

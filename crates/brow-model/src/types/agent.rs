@@ -33,11 +33,11 @@ impl AgentMark {
 /// The consent that something needs or has, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grant {
-    /// That of the config alone.
+    /// The config's consent alone.
     Config,
-    /// That of a person, outside production.
+    /// A person's consent, outside production.
     Person,
-    /// That of a person, in production.
+    /// A person's consent, for a production cluster.
     Production,
 }
 

@@ -97,7 +97,7 @@ impl Model {
             let led = (&was.address, &was.cluster, &was.namespace);
             let elsewhere = led != (&now.address, &now.cluster, &now.namespace);
             let places = |target: &Target| places_of(target, &target.address);
-            // What is not allowed any more is cut off.
+            // Connections to what is no longer allowed are closed.
             let allows = was.forward.allow != now.forward.allow;
             if port.is_some() || elsewhere || allows || places(was) != places(now) {
                 moved.push((forward.spec.id, port));

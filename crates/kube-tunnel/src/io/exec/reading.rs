@@ -117,7 +117,7 @@ impl Reading {
                 }
             };
             if let Some(text) = end {
-                // What the node has said is its last word, however the connection ends.
+                // The node has reported the result; an error of the connection after that changes nothing.
                 return if self.verdict.is_empty() { Err(Error::TunnelLost { text }) } else { Ok(()) };
             }
             (self.heard, checking) = (Instant::now(), None);
