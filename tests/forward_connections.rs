@@ -344,7 +344,7 @@ async fn open_connections_are_listed_with_their_programs_and_one_is_ended() {
     assert_eq!(of.state, ConnectionState::Waiting);
 }
 
-/// Has another user's program connect, say a line and print the answer; its success and what it printed.
+/// Runs a program of another user that connects, says a line and prints the answer. Returns its success and output.
 async fn another_user(port: u16) -> (bool, String) {
     let says = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && echo hello >&3 && read -r line <&3 && echo \"$line\"");
     let mut bash = tokio::process::Command::new("bash");

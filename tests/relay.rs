@@ -175,7 +175,7 @@ fn many_connections_at_once_bring_every_byte_both_ways() {
     drop(stage.end());
 }
 
-/// Has so many clients send a megabyte each to an echo, all at once, and checks what comes back.
+/// Sends a megabyte from each of so many clients to an echo, all at once, and checks what comes back.
 fn carry_many(stage: &Stage, count: u8) {
     const BYTES: usize = 1 << 20;
     let echo = |mut stream: TcpStream| {

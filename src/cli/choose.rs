@@ -1,4 +1,4 @@
-//! Which targets are meant: by name, by pattern, by tag.
+//! Chooses targets by name, by pattern or by tag.
 
 use clap::Args;
 use clap_complete::ArgValueCandidates;

@@ -299,7 +299,7 @@ async fn agreed(text: &Text, signals: &mut Signals) -> Result<(), Failure> {
     }
 }
 
-/// Has one of several containers chosen, if there is somebody to choose.
+/// Asks for one of several containers, if there is a person to ask.
 async fn ask_container(text: &Text, pod: &str, names: &[String]) -> Result<String, Failure> {
     let several = || text.fill("cli.shell-containers", &[("thing", pod), ("detail", &names.join(", "))]);
     if !consent::can_ask() {

@@ -16,7 +16,7 @@ pub(super) fn is_renewable(user: &AuthInfo) -> bool {
     exec || provider || user.token_file.is_some() || user.client_certificate.is_some()
 }
 
-/// Has a user's credentials stand in the config itself, where they come from a file or a plugin; when they run out.
+/// Puts a user's credentials from files or a plugin into the config itself. Returns when they expire.
 pub(super) async fn resolve(
     auth: &mut AuthInfo,
     stderr: Option<&Stderr>,

@@ -139,7 +139,7 @@ impl Keeper {
         }
     }
 
-    /// Has connections go by port-forward, and reports why.
+    /// Switches to port-forward and reports the reason.
     async fn goes_without(&self, why: String, news: bool) {
         self.relays.not_proxied();
         self.events.send(ForwardEvent::NotByPodProxy { via: self.via.clone(), why, news }).await;

@@ -172,7 +172,7 @@ impl ForwardDialer {
         }
     }
 
-    /// Has connections go through our own relay until that ends. `None` means that the pod does not run it.
+    /// Routes connections through our own relay until it ends. `None` means that the pod does not run it.
     async fn keep_relay(&self, lease: &PodLease, via: &Via) -> Option<LaneEnd> {
         let refusal = match self.start_relay(lease, via).await {
             Ok(relay) => {
@@ -217,7 +217,7 @@ impl ForwardDialer {
         lock(&self.tunnels.without).get(&via.uid).cloned().unwrap_or_default()
     }
 
-    /// Has the pod run our own relay, on a stream that carries all connections.
+    /// Starts our own relay in the pod, on one stream that carries all connections.
     async fn start_relay(&self, lease: &PodLease, via: &Via) -> Result<Mux, RelayError<kube_tunnel::Error>> {
         let secret = self.secret(via);
         let mut stream = lease.tunnels.open().await.map_err(RelayError::Unconfirmed)?;
@@ -241,7 +241,7 @@ impl ForwardDialer {
         }
     }
 
-    /// Has the relay connect to the address. Returns the time that connecting took, if the relay tells, or the reason
+    /// Asks the relay to connect to the address. Returns the time that it took, if the relay tells, or the reason
     /// why it failed. A stream that ends without an answer is an error.
     async fn diagnose_relay(
         &self,

@@ -132,7 +132,7 @@ impl Effects {
         }
     }
 
-    /// Has another instance do something, and reports where it does not.
+    /// Sends an order to another instance and reports a failure.
     fn order_elsewhere<F: Future<Output = Result<(), Fault>> + Send + 'static>(
         &mut self,
         order: impl FnOnce(PathBuf) -> F,

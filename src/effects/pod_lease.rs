@@ -72,14 +72,14 @@ impl Relays {
         let _ = ours.wait_for(|ours| matches!(ours, Ours::Up(mux) if mux.is_alive())).await;
     }
 
-    /// Has connections go through the pod proxy.
+    /// Routes new connections through the pod proxy.
     pub(super) fn go_proxied(&self, mux: Mux) -> Arc<Mux> {
         let mux = Arc::new(mux);
         self.proxied.send_replace(Proxied::Up(Arc::clone(&mux)));
         mux
     }
 
-    /// Has connections go by port-forward.
+    /// Stops using the pod proxy: new connections use port-forward.
     pub(super) fn not_proxied(&self) {
         self.proxied.send_replace(Proxied::Without);
     }
@@ -136,7 +136,7 @@ impl PodLease {
         Self { tunnels: Arc::new(tunnels), relays, carrier, keeper: OnceLock::new() }
     }
 
-    /// Has a task try the pod proxy as long as the lease lives.
+    /// Starts a task that tries the pod proxy for as long as the lease lives.
     pub(super) fn try_pod_proxy<F>(&self, keep: impl FnOnce(Arc<Relays>) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -169,7 +169,7 @@ impl PodLease {
         }
     }
 
-    /// Has connections go through our relay until it is gone.
+    /// Routes connections through our relay until it is lost.
     pub(super) async fn keep(&self, mux: Mux) {
         let mux = Arc::new(mux);
         self.relays.ours.send_replace(Ours::Up(Arc::clone(&mux)));
@@ -188,7 +188,7 @@ impl PodLease {
         Some(relay.open_flow(address, deliver).map(flow).map_err(ReachError::Tunnel))
     }
 
-    /// Has connections go by socat.
+    /// Gives up our relay: connections use socat.
     pub(super) fn go_without(&self) {
         self.relays.ours.send_replace(Ours::Without);
     }

@@ -139,7 +139,7 @@ impl Handle {
         self.local_users.send_replace(users);
     }
 
-    /// Has the open connections reported ([`ForwardEvent::Connections`]).
+    /// Requests a report of the open connections ([`ForwardEvent::Connections`]).
     pub fn list_connections(&self) {
         self.connections.looked_at.notify_one();
     }

@@ -183,7 +183,7 @@ pub async fn answer(dir: &Path, name: &str, question: u64, consent: Consent) -> 
     order(dir, name, &Query::Answer { question, consent }, &Reply::Answered).await
 }
 
-/// Has an instance do something, and waits until it says that it is done. One that has ended has nothing left to do.
+/// Sends an order to an instance and waits until it is done. Succeeds if the instance has ended.
 async fn order(dir: &Path, name: &str, query: &Query, done: &Reply) -> Result<(), Fault> {
     let fault = |why: String| Fault::new(What::InstanceSilent, pid_of(name).to_string(), why);
     match ask(dir, name, query, CLOSE_TIMEOUT).await {

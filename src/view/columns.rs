@@ -7,7 +7,7 @@ pub(super) struct Column {
     pub least: u16,
     /// It is never wider.
     pub most: u16,
-    /// Which columns go first: the lowest; [`Column::ALWAYS`] never.
+    /// The priority: columns of the lowest are dropped first, [`Column::ALWAYS`] never.
     pub keep: u8,
     /// Numbers: aligned on the right.
     pub right: bool,

@@ -239,7 +239,7 @@ impl Agent {
         answer["result"].clone()
     }
 
-    /// Has each request name the revision without sessions.
+    /// Makes each request name the revision without sessions.
     pub fn be_stateless(&mut self, version: &str, capabilities: &Value) {
         self.meta = json!({
             "io.modelcontextprotocol/protocolVersion": version,

@@ -31,7 +31,7 @@ impl StandIn {
         Self { port, answers }
     }
 
-    /// Has a path answer this.
+    /// Sets the answer of a path.
     pub fn answer(&self, path: &str, body: Value) {
         self.answers.lock().unwrap().push((path.to_owned(), body));
     }

@@ -110,7 +110,7 @@ fn start(pod: &mut Value) {
     pod["status"] = status;
 }
 
-/// Has the image pulled; whether that worked. One that cannot be pulled is tried again, in vain.
+/// Pulls the image. Returns whether that worked. One that cannot be pulled is tried again, in vain.
 async fn pull(world: &World, key: &Key, pod: &Value, at_once: bool) -> bool {
     let container = &pod["spec"]["containers"][0];
     let image = words(&container["image"]);

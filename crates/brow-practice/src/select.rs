@@ -11,7 +11,7 @@ enum Requirement {
     Absent(String),
 }
 
-/// Which objects are asked for.
+/// The objects that a request asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Selector {
     labels: Vec<Requirement>,

@@ -180,7 +180,7 @@ fn hash(template: &Value) -> String {
     format!("{:x}", hasher.finish())[..9].to_owned()
 }
 
-/// Has a deployment's template in a replica set of its own; the older ones give way once that is ready.
+/// Gives a deployment's template a replica set of its own; the older ones give way once that is ready.
 fn roll(world: &World, deployment: &Value) {
     let spec = &deployment["spec"];
     let hash = hash(&spec["template"]);

@@ -77,7 +77,7 @@ impl RunningPod {
         *lock(&self.secret) = Some(secret);
     }
 
-    /// Has its relay listen for the API server.
+    /// Lets its relay listen for the API server.
     pub(super) fn listen(&self) {
         self.listens.store(true, Ordering::Relaxed);
     }

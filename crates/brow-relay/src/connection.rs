@@ -278,7 +278,7 @@ impl State {
         self.output.bytes().extend_from_slice(random);
     }
 
-    /// Has the keys of this connection, and shows the other side that it has them.
+    /// Derives the keys of this connection, and shows the other side that it has them.
     fn greeted(&mut self, greeting: &[u8]) -> Result<(), Violation> {
         let Phase::Greeting { key, random } = self.phase else { return Ok(()) };
         let (mark, theirs) = greeting.split_at(MARK.len());

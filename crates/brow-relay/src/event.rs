@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::frame::{Kind, Reason};
 
-/// Which end of the connection this is.
+/// An end of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// Opens streams.

@@ -169,7 +169,7 @@ impl Relay {
         }
     }
 
-    /// Has a target read in its turn, if there is something and it may be sent.
+    /// Queues a target to be read in its turn, if there is something and it may be sent.
     fn queue(&mut self, id: u32) {
         let Some(target) = self.targets.get_mut(&id) else { return };
         if target.connected && target.readable && !target.queued && !target.ended && self.connection.credit(id) > 0 {

@@ -200,7 +200,7 @@ impl Target {
         self.ended && self.told
     }
 
-    /// Has the socket's end be a reset.
+    /// Makes closing the socket send a reset.
     pub(crate) fn abort(&self) {
         if let Some(socket) = &self.socket {
             // Failing to set it makes the reset an end in order.

@@ -26,7 +26,7 @@ fn spoken(from: &mut Connection, most: usize) -> Vec<u8> {
     bytes
 }
 
-/// Has a side hear bytes in as many pieces as they fit in; gives each event to `take`.
+/// Passes bytes to a side in as many pieces as they fit in; gives each event to `take`.
 fn hear(
     to: &mut Connection,
     mut bytes: &[u8],

@@ -29,8 +29,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let (socket, peer) = listener.accept().await?;
         let (lease, counters) = (Arc::clone(&lease), Arc::clone(&counters));
         tokio::spawn(async move {
-            let spliced = async { splice(socket, lease.open().await?, None, &counters).await };
-            match spliced.await {
+            let stream = match lease.open().await {
+                Ok(stream) => stream,
+                Err(error) => {
+                    // A reset, since the local program would take an orderly end for an empty answer.
+                    let _ = socket.set_zero_linger();
+                    return eprintln!("{peer}: {error}");
+                }
+            };
+            match splice(socket, stream, None, &counters).await {
                 Ok(moved) => println!("{peer}: {} bytes up, {} bytes down", moved.up, moved.down),
                 Err(error) => eprintln!("{peer}: {error}"),
             }

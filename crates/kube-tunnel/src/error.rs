@@ -33,7 +33,7 @@ pub enum Error {
         /// The node's own words.
         text: String,
     },
-    /// The user may not create `pods/portforward` there (403).
+    /// The user lacks a right there (403): to `pods/portforward`, `pods/proxy`, `pods/exec` or `pods/attach`.
     #[error("forbidden: {text}")]
     Forbidden {
         /// The message of the API server's `Status`; names the verb and the namespace.

@@ -78,7 +78,12 @@
 //! # Processes in containers
 //!
 //! [`exec::Process`] starts a command in a container, or joins its first process: input, output, terminal size and exit
-//! code. It has a connection of its own.
+//! code. It has a connection of its own. Its input stays open until [`exec::Input::finish`].
+//!
+//! # Beside tunnels
+//!
+//! [`Tunnels::pod_proxy`] reaches a port of a pod without its node. [`Backoff`] and [`contain`] are what a program around
+//! tunnels needs, too: pauses between attempts, and tasks whose panics stay their own.
 //!
 //! # Errors
 //!

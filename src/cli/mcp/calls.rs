@@ -208,7 +208,7 @@ impl Call<'_> {
         self.order(AgentOrder::Answer { question: wish.question, consent }).await.map(Reply::Done)
     }
 
-    /// Has the client ask its user.
+    /// Asks the user through the client.
     async fn ask(&self, wish: &AgentWish) -> Result<Consent, String> {
         let asking = self.context.peer.create_elicitation_with_timeout(form(wish)?, Some(wish.within.duration()));
         let answer = tokio::select! {

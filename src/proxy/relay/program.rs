@@ -31,7 +31,7 @@ pub(super) fn names() -> String {
     PROGRAMS.map(|(machine, _)| sum(machine)).join(":")
 }
 
-/// Has a pod run our own relay on a stream with this request ([`RelayRequest::Start`](super::RelayRequest::Start)). The
+/// Starts our own relay in a pod, on a stream with this request ([`RelayRequest::Start`](super::RelayRequest::Start)). The
 /// program is sent to a pod that does not keep it yet.
 ///
 /// # Errors
@@ -63,7 +63,7 @@ where
     if said == OFF { Err(RelayError::Off) } else { Ok(said) }
 }
 
-/// Has a pod run our own relay on a port, on a stream with this request
+/// Starts our own relay on a port of a pod, on a stream with this request
 /// ([`RelayRequest::Listen`](super::RelayRequest::Listen)), unless it does already. Returns the port.
 ///
 /// # Errors

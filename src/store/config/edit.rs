@@ -63,7 +63,7 @@ pub fn apply_all(path: &Path, text: &str, edits: &[TargetEdit], removed: &mut Ve
     (edited, refused)
 }
 
-/// Has `make` change `text`.
+/// Changes `text` by `make`.
 fn change(
     path: &Path,
     text: &str,

@@ -32,7 +32,7 @@ macro_rules! command_table {
                 "create" Create ["c"] has_row => |m, out| m.create_chosen(out);
                 /// Creates a proxy pod with a TTL that it asks for.
                 "create-with-ttl" CreateWithTtl ["T"] has_row => |m, _| m.ask_ttl();
-                /// Has another pod with a new TTL take over.
+                /// Replaces the pod by another with a new TTL.
                 "renew" Renew ["t"] has_pod => |m, out| m.renew_chosen(out);
                 /// Opens the form of the target.
                 "edit" Edit ["e"] has_row => |m, _| m.edit_target(false);

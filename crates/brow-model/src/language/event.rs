@@ -56,7 +56,7 @@ pub enum Event {
     Cluster {
         /// The context.
         cluster: String,
-        /// Which connection.
+        /// The epoch of the connection.
         epoch: Epoch,
         /// The change.
         event: ClusterEvent,
@@ -65,7 +65,7 @@ pub enum Event {
     Browse {
         /// The context.
         cluster: String,
-        /// Which opening of the browser.
+        /// The epoch of the browser.
         epoch: Epoch,
         /// The change.
         event: BrowseEvent,
@@ -74,7 +74,7 @@ pub enum Event {
     Index {
         /// The context.
         cluster: String,
-        /// Which index.
+        /// The epoch of the index.
         epoch: Epoch,
         /// The change.
         event: IndexEvent,
@@ -85,9 +85,8 @@ pub enum Event {
     Pod(PodEvent),
     /// Something about a forward.
     Forward {
-        /// Which.
         id: ForwardId,
-        /// Which opening of it.
+        /// The epoch of the forward.
         epoch: Epoch,
         /// The change.
         event: ForwardEvent,
@@ -178,7 +177,6 @@ pub enum ClusterEvent {
     Applied(Box<ProxyPod>),
     /// A pod is gone.
     Gone {
-        /// Which.
         key: PodKey,
         uid: String,
     },
@@ -194,39 +192,35 @@ pub enum ClusterEvent {
 pub enum PodEvent {
     /// A request to create was answered.
     Created {
-        /// Which request.
+        /// The request.
         request: PodRequestId,
         /// The pod as stored, or the refusal.
         result: Result<Box<ProxyPod>, Fault>,
     },
     /// A deletion was answered; a pod that was gone already counts as deleted.
     Deleted {
-        /// Which pod.
         key: PodKey,
         /// Success, or the refusal.
         result: Result<(), Fault>,
     },
     /// A description: lines ready to show.
     Described {
-        /// Which pod.
         key: PodKey,
         /// Its text.
         result: Result<Vec<String>, Fault>,
     },
     /// More of a pod's log.
     Logged {
-        /// Which pod.
         key: PodKey,
-        /// Which following of it.
+        /// The epoch of the followed log.
         epoch: Epoch,
         /// New lines.
         lines: Vec<String>,
     },
     /// A pod's log ended.
     LogEnded {
-        /// Which pod.
         key: PodKey,
-        /// Which following of it.
+        /// The epoch of the followed log.
         epoch: Epoch,
         /// The reason, unless the log simply ended.
         fault: Option<Fault>,
@@ -260,11 +254,11 @@ pub enum ForwardEvent {
     WithoutRelay(Via, String),
     /// New connections go through the pod proxy.
     ByPodProxy(Via),
-    /// They go by port-forward, since the pod proxy does not work; `news`: that was not told of this namespace yet.
+    /// New connections use port-forward; the pod proxy does not work. `news`: not reported yet for this namespace.
     NotByPodProxy { via: Via, why: String, news: bool },
-    /// It rests, and a connection is there for which it shall not; with the rest's number.
+    /// A connection arrived while it rests; carries the number of that rest.
     Wanted(u64),
-    /// Nothing goes through a pod any more that new connections no longer take; perhaps nothing ever did.
+    /// Every connection through a former pod has ended.
     Drained(Via),
     /// Its target was probed.
     Probed(Health),
@@ -322,7 +316,7 @@ pub enum StoreEvent {
     },
     /// These forwards were open in instances that have ended.
     Claimed(Vec<OpenForward>),
-    /// It was looked up whether a pod that says so is ours.
+    /// A pod that claims to be ours was looked up.
     Recognised {
         uid: String,
         /// True if this installation made it; `None` where that cannot be read.

@@ -12,7 +12,7 @@ use crate::types::inventory::{Inventory, PortKey};
 /// The dialog.
 #[derive(Debug, Clone)]
 pub struct Browser {
-    /// Which opening of it: what an earlier one asked for is dropped.
+    /// The epoch of this opening: results for an earlier one are dropped.
     pub epoch: Epoch,
     /// The clusters, and whether each is being looked into: one that does not answer yet is once it does.
     pub clusters: BTreeMap<String, bool>,

@@ -71,7 +71,7 @@ pub enum Dialog {
     PodLog {
         /// The pod.
         key: PodKey,
-        /// Which following of it.
+        /// The epoch of the followed log.
         epoch: Epoch,
         /// The last lines.
         lines: VecDeque<String>,

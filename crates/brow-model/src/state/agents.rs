@@ -75,7 +75,7 @@ impl Agents {
         questions.filter_map(|question| question.take_if(|question| is_such(question))).collect()
     }
 
-    /// Has the agents' programs ask what no dashboard asks any more. Returns the questions.
+    /// Hands the questions of a lost dashboard to the agents' programs and returns them.
     pub(crate) fn hand_to_clients(&mut self) -> Vec<AgentQuestion> {
         let questions = self.all.values_mut().filter_map(|session| session.question.as_mut());
         let handed = questions

@@ -173,7 +173,7 @@ impl Pods {
         }
     }
 
-    /// Has the requests of a renamed target follow its name and label.
+    /// Gives the requests of a renamed target its new name and label.
     pub(crate) fn rename(&mut self, name: &str, new: &str, label: &str) {
         for asked in self.requests.values_mut().filter(|asked| asked.target == name) {
             new.clone_into(&mut asked.target);
@@ -184,7 +184,7 @@ impl Pods {
         }
     }
 
-    /// Has the pods with a label in a cluster count as those of a target that has another label now.
+    /// Counts the pods with a label in a cluster as those of a target that has another label now.
     pub(crate) fn relabel(&mut self, cluster: &str, old: &str, new: &str, target: &str) {
         self.lifecycle.relabel(cluster, old, new);
         self.renamed.insert((cluster.to_owned(), old.to_owned()), target.to_owned());

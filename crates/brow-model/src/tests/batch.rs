@@ -27,7 +27,7 @@ fn tell(model: &mut Model, id: ForwardId, event: ForwardEvent) {
     model.update(Event::Forward { id, epoch, event });
 }
 
-/// Has every forward listen.
+/// Makes every forward listen.
 fn bind(model: &mut Model) {
     for (at, id) in model.forwards.ids(|_| true).into_iter().enumerate() {
         tell(model, id, ForwardEvent::Bound(vec![format!("127.0.0.1:{}", 40_000 + at).parse().unwrap()]));

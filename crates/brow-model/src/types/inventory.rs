@@ -24,7 +24,7 @@ pub struct ObjectKey {
 /// An object that has ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// Which.
+    /// The object.
     pub key: ObjectKey,
     /// Its TCP ports, in its own order.
     pub ports: Vec<ObjectPort>,

@@ -57,7 +57,7 @@ impl Lifecycle {
         &self.on_demand
     }
 
-    /// Has the pods on demand with a label in a cluster follow to another label.
+    /// Gives the pods on demand with a label in a cluster another label.
     pub(crate) fn relabel(&mut self, cluster: &str, old: &str, new: &str) {
         let labelled = |selector: &&mut PodSelector| selector.cluster == cluster && selector.label == old;
         for selector in self.on_demand.values_mut().filter(labelled) {
@@ -91,7 +91,7 @@ impl Lifecycle {
         self.users.iter().filter(holds).map(|(pod, _)| pod)
     }
 
-    /// Has a pod deleted once it has no users.
+    /// Deletes a pod once it has no users.
     pub(crate) fn drain(&mut self, pod: &PodKey) {
         self.draining.entry(pod.clone()).or_insert(false);
     }

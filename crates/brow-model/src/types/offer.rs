@@ -16,14 +16,14 @@ pub struct Offer {
     pub names: Vec<String>,
     /// Another name or number of its port, if known.
     pub also: Option<Port>,
-    /// Which range its local port comes from.
+    /// The range of the port plan that its local port comes from.
     pub group: Option<Group>,
 }
 
 /// Something of a file that is not taken over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Which part: a line, a name.
+    /// The part: a line, a name.
     pub what: String,
     pub reason: LeftOutReason,
 }

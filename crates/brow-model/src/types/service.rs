@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Which range of the port plan a service's local ports come from.
+/// The range of the port plan that a service's local ports come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {
     /// Services for a browser or curl.

@@ -57,7 +57,7 @@ pub enum ShellEvent {
 /// The details of a session in the audit log. What is typed and printed is not among them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShellRecord {
-    /// Us, as proxy pods name their owner.
+    /// The owner, as in proxy pods: `user@host`.
     pub by: String,
     /// The user of the kubeconfig's context.
     pub user: String,

@@ -59,7 +59,7 @@ impl Model {
         }
     }
 
-    /// Has the agents' programs ask what a dashboard was to ask that has ended.
+    /// Hands the questions of a dashboard that has ended to the agents' programs.
     pub(crate) fn ask_without_dashboard(&mut self) {
         if !self.unattended() || self.instances.has_dashboard() {
             return;

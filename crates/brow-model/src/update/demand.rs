@@ -46,7 +46,7 @@ impl Model {
         out.push(Effect::Forward(ForwardEffect::Rest { id, round, failed }));
     }
 
-    /// Has the next connections ask for pods at once: in a cluster, or anywhere, something has changed.
+    /// Ends the pauses between attempts, in a cluster or everywhere: the next connections ask for pods at once.
     pub(crate) fn end_pauses(&mut self, cluster: Option<&str>) {
         for forward in self.forwards.iter_mut() {
             if cluster.is_none_or(|cluster| forward.spec.selector.cluster == cluster)
@@ -57,7 +57,7 @@ impl Model {
         }
     }
 
-    /// Has a forward that rests look for a way, for somebody who waits for it.
+    /// Wakes a resting forward for a connection that waits.
     fn wake(&mut self, id: ForwardId, demand: Demand, out: &mut Vec<Effect>) {
         let Some(forward) = self.forwards.all().get(&id) else { return };
         let until = self.now + self.route_timeout(forward);
@@ -75,7 +75,7 @@ impl Model {
         span(self.forward_policy(&forward.spec.target).create + patience.unwrap_or_default())
     }
 
-    /// Has a forward look for a way: a pod that is there, one that is asked for, or those of its workload.
+    /// Looks for a route: a pod that exists, one already requested, or one of its workload.
     fn find_route(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
         let Some(spec) = self.forwards.all().get(&id).map(|forward| forward.spec.clone()) else { return };
         if !self.ensure_connected(&spec.selector.cluster, out) {
@@ -108,8 +108,8 @@ impl Model {
         }
     }
 
-    /// Has a forward that loses its pod get another by its next connection, as one on demand does, if its target allows
-    /// that. Returns true if so.
+    /// Lets a forward that lost its pod get another with the next connection, as one on demand does, if its target allows
+    /// that. Returns whether it does.
     pub(crate) fn keeps_listening(&mut self, id: ForwardId) -> bool {
         let recreate = self.forward_policy(&self.target_of(id)).recreate;
         let Some(forward) = self.forwards.get_mut(id) else { return false };
@@ -119,7 +119,7 @@ impl Model {
         forward.demand.is_some()
     }
 
-    /// Has a forward that has lost its pod get another at once, as if a connection had come.
+    /// Requests another pod at once for a forward that lost its own, as if a connection had come.
     pub(crate) fn replace_lost_pod(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
         let lost = self.forwards.all().get(&id).filter(|forward| forward.has_lost_pod());
         if let Some(demand) = lost.and_then(|forward| forward.demand) {
@@ -127,8 +127,7 @@ impl Model {
         }
     }
 
-    /// Has a forward on demand rest. Connections that wait for a way fail; those that did not know that there is none
-    /// ask.
+    /// Puts a forward on demand to rest. Connections that wait fail; later ones ask for a pod.
     pub(crate) fn rest(&mut self, id: ForwardId, fault: Option<Fault>, out: &mut Vec<Effect>) {
         let round = self.next_number();
         let Some(forward) = self.forwards.get_mut(id).filter(|forward| !forward.has_failed()) else { return };
@@ -147,7 +146,7 @@ impl Model {
         self.drain_idle_pods(&selector, out);
     }
 
-    /// Has forwards on demand rest that are unused, or whose pod is late.
+    /// Puts forwards on demand to rest that are idle, or whose pod is late.
     pub(crate) fn check_demand(&mut self, out: &mut Vec<Effect>) {
         let (mut late, mut idle) = (Vec::new(), Vec::new());
         for forward in self.forwards.iter_mut() {

@@ -195,7 +195,7 @@ impl Model {
         self.note(Level::Warning, Message::UserRefused, target, user);
     }
 
-    /// Has open forwards let in the local users that the config names now; open connections stay.
+    /// Updates the local users of open forwards to the config; open connections stay.
     pub(crate) fn update_local_users(&mut self, out: &mut Vec<Effect>) {
         let users = |forward: &Forward| self.forward_policy(&forward.spec.target).local_users;
         let all = self.forwards.all().values();

@@ -24,7 +24,7 @@ impl Model {
         }
     }
 
-    /// Has open forwards probed as the config says now: what was found before says nothing of another question.
+    /// Updates the probes of open forwards to the config: an earlier result says nothing about another probe.
     pub(crate) fn update_probes(&mut self, out: &mut Vec<Effect>) {
         let plan = |forward: &Forward| {
             let plan = self.probe_of(self.target(&forward.spec.target)?);

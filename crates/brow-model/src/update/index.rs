@@ -117,7 +117,7 @@ impl Model {
         }
     }
 
-    /// Has an open search look again before the next frame.
+    /// Repeats an open search before the next frame.
     fn renew_search(&mut self) {
         for dialog in &mut self.screen.dialogs {
             if let Dialog::Find(finder) = dialog {

@@ -162,7 +162,7 @@ impl Model {
         })
     }
 
-    /// Has another instance close a forward of its own.
+    /// Asks another instance to close one of its forwards.
     pub(crate) fn stop_elsewhere(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
         if let Some(other) = self.instances.forwards().get(&id).cloned() {
             self.note(Level::Info, Message::StoppedElsewhere, &other.forward.name, other.pid.to_string());

@@ -221,7 +221,7 @@ impl Model {
         id
     }
 
-    /// Has a forward that an agent opened stay when the agent ends: a person wants it, too.
+    /// Keeps a forward that an agent opened when the agent ends: a person wants it, too.
     fn keep_forward(&mut self, id: ForwardId) {
         if let Some(forward) = self.forwards.get_mut(id) {
             forward.agent = None;

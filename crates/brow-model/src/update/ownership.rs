@@ -20,7 +20,7 @@ impl Model {
         !open.is_empty() && open.values().chain(kept).any(|pod| pod.key.cluster == cluster)
     }
 
-    /// Has a pod looked up that says that it is ours and is not known: another instance may have made it, or we, and
+    /// Looks up a pod that says that it is ours and is not known: another instance may have made it, or we, and
     /// the answer was lost. Each is looked up once, since what is written down comes before the pod.
     pub(crate) fn recognise(&mut self, pod: &ProxyPod, out: &mut Vec<Effect>) {
         let ours = !pod.installation.is_empty() && pod.installation == self.installation.id();

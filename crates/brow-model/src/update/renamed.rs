@@ -56,7 +56,7 @@ impl Model {
         }
     }
 
-    /// Has a pod's label say which target it is one of now. A target that bears the label itself comes first. Of the
+    /// Finds the target that a pod's label stands for now. A target that bears the label itself comes first. Of the
     /// labels that were made without a salt, which anybody can make, only our own pods' are read.
     pub(crate) fn read_label(&self, pod: &mut ProxyPod) {
         if self.target_of_pod(pod).is_some() {

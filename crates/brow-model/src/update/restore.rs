@@ -63,7 +63,7 @@ impl Model {
         (!is_open && self.elsewhere(target, &address).is_none()).then(|| (target.clone(), address))
     }
 
-    /// Has what is open remembered, if it changed. What is offered still counts.
+    /// Records the open forwards if they changed, with those still offered.
     pub(crate) fn remember_open(&mut self, out: &mut Vec<Effect>) {
         // Forwards close one by one while the program ends: the list from before is kept.
         let Some(before) = self.forwards.remembered().filter(|_| self.forwards.ended().is_none()) else { return };

@@ -10,7 +10,7 @@ use crate::types::route::Route;
 use crate::update::proxy::PodOrder;
 
 impl Model {
-    /// Has a forward wait for a pod. The pods of a workload are found by the forward's own watch.
+    /// Makes a forward wait for a pod. The pods of a workload are found by the forward's own watch.
     pub(crate) fn await_pod(&mut self, id: ForwardId) {
         if let Some(forward) = self.forwards.get_mut(id) {
             forward.route = if forward.is_direct() { Route::Waiting } else { Route::Wanted };

@@ -193,7 +193,7 @@ impl Model {
         self.screen.unarranged = true;
     }
 
-    /// Has the watch of a connected cluster cover its targets' namespaces.
+    /// Extends the watch of a connected cluster to its targets' namespaces.
     pub(crate) fn widen(&mut self, cluster: &str, out: &mut Vec<Effect>) {
         if self.cluster(cluster).is_some_and(|at| at.link != crate::types::cluster::Link::Idle) {
             let namespaces = self.namespaces(cluster);

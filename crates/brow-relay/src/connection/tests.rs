@@ -37,7 +37,7 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Has a side hear what the other says, and adds the bytes of data to those that wait, by stream.
+/// Passes on what one side says to the other, and adds the bytes of data to those that wait, by stream.
 fn hear(to: &mut Connection, from: &mut Connection, waiting: &mut HashMap<u32, usize>) -> Result<(), Violation> {
     while !from.output().is_empty() {
         let space = to.space();

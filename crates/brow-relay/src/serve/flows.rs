@@ -60,7 +60,7 @@ impl Relay {
         }
     }
 
-    /// Has a flow read in its turn.
+    /// Queues a flow to be read in its turn.
     pub(super) fn queue_flow(&mut self, id: u32) {
         let Some(flow) = self.flows.get_mut(&id) else { return };
         if flow.readable && !flow.queued {

@@ -168,6 +168,9 @@ impl Input {
     ///
     /// # Errors
     /// As [`Input::send`].
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future can leave the input open, and nothing else can end it then.
     pub async fn finish(self) -> Result<(), Gone> {
         self.0.queue.send(Bytes::copy_from_slice(&frame::data_head(STDIN, 0, true))).await.map_err(|_| Gone)
     }
@@ -178,6 +181,9 @@ impl Terminal {
     ///
     /// # Errors
     /// As [`Input::send`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: the size is sent whole or not at all.
     pub async fn resize(&self, columns: u16, rows: u16) -> Result<(), Gone> {
         let size = json!({ "Width": columns, "Height": rows }).to_string();
         self.0.send(RESIZE, size.as_bytes()).await
@@ -188,8 +194,12 @@ impl Process {
     /// Starts or joins a process. Needs the right to `create` `pods/exec` or `pods/attach`.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], [`Error::NoSuchPod`], [`Error::Upgrade`] and the others of an upgrade. A program that the
-    /// container does not have is no error of this: it is an [`Output::Ended`].
+    /// [`Error::Forbidden`], [`Error::NoSuchPod`], [`Error::Unauthorized`], [`Error::Unreachable`], [`Error::Upgrade`] or
+    /// [`Error::Protocol`]. A program that the container does not have is not among them: it is an [`Output::Ended`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: dropping the future gives up the attempt. The process may have been started by then; it loses its
+    /// input and output.
     pub async fn start(
         client: &kube::Client,
         container: &Container,

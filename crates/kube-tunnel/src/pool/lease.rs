@@ -66,7 +66,7 @@ impl Tunnels {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn lease(&self, route: Route, opts: LeaseOptions) -> Lease {
-        let pool = Arc::new(Pool::new(Arc::clone(&self.dialer), route, opts.tunnels));
+        let pool = Arc::new(Pool::new(Arc::clone(&self.dialer), route, opts.tunnels.max(1)));
         tokio::spawn(manager::manage(Arc::clone(&pool)));
         let guard = pool.cancel.clone().drop_guard();
         Lease { pool, _guard: guard }
@@ -78,10 +78,11 @@ impl Tunnels {
     ///
     /// # Errors
     /// [`Error::Forbidden`] without that right; [`Error::NoUpgrade`] if nobody in the pod accepts the connection or
-    /// the upgrade, or something on the way does not pass it on; [`Error::Unreachable`], [`Error::Unauthorized`].
+    /// the upgrade, or something on the way does not pass it on; [`Error::NoSuchPod`], [`Error::Unreachable`],
+    /// [`Error::Unauthorized`], [`Error::Protocol`].
     ///
     /// # Cancel safety
-    /// Cancel safe: dropping the future gives up the attempt.
+    /// Cancel safe: dropping the future gives up the attempt. It has no time limit of its own.
     pub async fn pod_proxy(
         &self,
         route: &Route,
@@ -94,7 +95,7 @@ impl Tunnels {
 /// Options of [`Tunnels::lease`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseOptions {
-    /// The most tunnels to open, at least 1 and 8 by default. Each stream has a tunnel to itself while there are
+    /// The most tunnels to open, 8 by default; 0 counts as 1. Each stream has a tunnel to itself while there are
     /// enough; then streams share them.
     pub tunnels: usize,
 }
@@ -130,8 +131,8 @@ impl Lease {
     ///
     /// # Errors
     /// No tunnel can be opened. Errors that a person has to mend ([`Error::Forbidden`], [`Error::Unauthorized`],
-    /// [`Error::NoSuchPod`], [`Error::Upgrade`] with a status below 500 other than 429) are returned at once; after
-    /// some 25 s it is the last failure: [`Error::Unreachable`], [`Error::TunnelLost`] or [`Error::Upgrade`].
+    /// [`Error::NoSuchPod`], [`Error::Protocol`], [`Error::Upgrade`] with a status below 500 other than 429) are returned
+    /// at once; after some 25 s it is the last failure: [`Error::Unreachable`], [`Error::TunnelLost`] or [`Error::Upgrade`].
     ///
     /// # Cancel safety
     /// Cancel safe: dropping the future gives up the attempt, and a tunnel that was opened by then stays with the

@@ -281,7 +281,7 @@ impl Pool {
         let live: usize = held.tunnels.iter().map(|tunnel| tunnel.session.live()).sum();
         let spares = self.spares.load(Ordering::Relaxed);
         let ahead = usize::from(spares == 0);
-        let wanted = (live + ahead).clamp(1, self.max_tunnels.max(1));
+        let wanted = (live + ahead).clamp(1, self.max_tunnels);
         // Those of an earlier login are used as long as there are no others, but not counted upon.
         let newest = self.dialer.newest.borrow().generation;
         let is_newest = |tunnel: &Tunnel| tunnel.generation >= newest && tunnel.session.is_usable();

@@ -86,7 +86,7 @@ pub enum Frame {
         /// The reason (SPDY/3, 2.6.3).
         status: u32,
     },
-    /// To be sent back if its number is even; ours come back odd.
+    /// A ping. A peer's is sent back unchanged: servers number theirs even, clients odd (SPDY/3, 2.6.5).
     Ping {
         /// The ping's number.
         id: u32,
