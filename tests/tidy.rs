@@ -228,7 +228,8 @@ fn the_wall_around_the_model_bites() {
     ] {
         assert!(reaches_outside(line).is_some(), "{line}");
     }
-    for line in ["// println! would be seen", "let envelope = folios(&print_columns);", "use chrono::{DateTime, Utc};"] {
+    for line in ["// println! would be seen", "let envelope = folios(&print_columns);", "use chrono::{DateTime, Utc};"]
+    {
         assert_eq!(reaches_outside(line), None, "{line}");
     }
 }

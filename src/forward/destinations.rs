@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 
 use super::meter::{DatagramMeter, Meter};
 use brow_model::address::Address;
@@ -28,11 +29,25 @@ pub(super) struct NamedPlace {
     pub counters: Arc<Counters>,
     /// The datagrams of its flows.
     pub datagrams: Arc<DatagramMeter>,
-    named: Mutex<DateTime<Utc>>,
+    named: Mutex<Named>,
     total: AtomicU64,
     failed: AtomicU64,
     /// Microseconds that connecting took the last time; 0 until then.
     latency: AtomicU64,
+}
+
+/// The last time that a destination was named.
+#[derive(Debug, Clone, Copy)]
+struct Named {
+    /// As the screen shows it. This clock can be set back.
+    shown: DateTime<Utc>,
+    at: Instant,
+}
+
+impl Named {
+    fn now() -> Self {
+        Self { shown: Utc::now(), at: Instant::now() }
+    }
 }
 
 impl Destinations {
@@ -45,7 +60,7 @@ impl Destinations {
         let mut all = self.lock();
         if !all.contains_key(address) {
             let idle = all.values().filter(|place| Arc::strong_count(place) == 1);
-            let oldest = idle.min_by_key(|place| place.last_named()).map(|place| place.address.clone());
+            let oldest = idle.min_by_key(|place| place.last_named().at).map(|place| place.address.clone());
             if let Some(oldest) = oldest.filter(|_| all.len() >= MAX_DESTINATIONS) {
                 all.remove(&oldest);
             }
@@ -55,14 +70,14 @@ impl Destinations {
             address: address.clone(),
             counters: Arc::new(Counters::part_of(Arc::clone(&meter.counters))),
             datagrams: Arc::new(DatagramMeter::part_of(Arc::clone(&meter.datagrams))),
-            named: Mutex::new(Utc::now()),
+            named: Mutex::new(Named::now()),
             total: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             latency: AtomicU64::new(0),
         };
         let place = Arc::clone(all.entry(address.clone()).or_insert_with(|| Arc::new(new())));
         place.total.fetch_add(1, Ordering::Relaxed);
-        *place.named.lock().unwrap_or_else(PoisonError::into_inner) = Utc::now();
+        *place.named.lock().unwrap_or_else(PoisonError::into_inner) = Named::now();
         place
     }
 
@@ -76,7 +91,7 @@ impl Destinations {
 }
 
 impl NamedPlace {
-    fn last_named(&self) -> DateTime<Utc> {
+    fn last_named(&self) -> Named {
         *self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -96,7 +111,7 @@ impl NamedPlace {
             id: self.id,
             from: None,
             program: None,
-            since: self.last_named(),
+            since: self.last_named().shown,
             up: self.counters.up.load(Ordering::Relaxed),
             down: self.counters.down.load(Ordering::Relaxed),
             state: if open > 0 { ConnectionState::Open } else { ConnectionState::Waiting },

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::connection::{self, End};
@@ -64,6 +64,8 @@ pub(super) struct LocalFlow {
     /// The first bytes of each datagram to the client.
     head: Vec<u8>,
     listed: Arc<OpenConnection>,
+    /// Its part of what the clients of a proxy target may open.
+    _permit: Option<OwnedSemaphorePermit>,
     born: Instant,
     /// The time of the last datagram, in microseconds after `born`.
     used: AtomicU64,
@@ -249,12 +251,12 @@ impl LocalFlow {
     pub(super) fn new(socket: Arc<UdpSocket>, client: SocketAddr, listed: Arc<OpenConnection>) -> Self {
         let way = Mutex::new(Way::Opening(Vec::new()));
         let (to, head) = (None, Vec::new());
-        Self { socket, client, to, head, listed, born: Instant::now(), used: AtomicU64::new(0), way }
+        Self { socket, client, to, head, listed, _permit: None, born: Instant::now(), used: AtomicU64::new(0), way }
     }
 
     /// The same flow to a destination that the client named; what comes from there begins with `head`.
-    pub(super) fn named(self, to: Address, head: Vec<u8>) -> Self {
-        Self { to: Some(to), head, ..self }
+    pub(super) fn named(self, to: Address, head: Vec<u8>, permit: OwnedSemaphorePermit) -> Self {
+        Self { to: Some(to), head, _permit: Some(permit), ..self }
     }
 
     /// Nothing that holds this lock panics.

@@ -31,14 +31,13 @@ pub(super) async fn serve<D: Dialer>(
     listed: &OpenConnection,
     from: u16,
 ) -> Result<(), End> {
-    let ends = local.local_addr().and_then(|ours| Ok((ours, local.peer_addr()?)));
-    let bound = match ends {
-        Ok((ours, theirs)) => UdpSocket::bind((ours.ip(), 0)).await.map(|socket| (socket, theirs)),
-        Err(error) => Err(error),
-    };
-    let Ok((socket, theirs)) = bound else {
+    let refuse = |refusal| Protocol::Socks5.refused(refusal, "");
+    let Ok((ours, theirs)) = local.local_addr().and_then(|ours| Ok((ours, local.peer_addr()?))) else {
         // Through a Unix socket there is no address to take datagrams at.
-        return answer(local, &Protocol::Socks5.refused(Refusal::Command, "")).await;
+        return answer(local, &refuse(Refusal::Command)).await;
+    };
+    let Ok(socket) = UdpSocket::bind((ours.ip(), 0)).await else {
+        return answer(local, &refuse(Refusal::Failed)).await;
     };
     let at = socket.local_addr().map_err(|_| End::Aborted)?;
     write(local, &associated(at)).await.map_err(|_| End::Aborted)?;
@@ -54,6 +53,14 @@ pub(super) async fn serve<D: Dialer>(
     }
 }
 
+/// The sender of a datagram.
+enum Sender {
+    Client,
+    /// A user who may not use the forward has the client's port now. Answers to the client would go there.
+    Successor,
+    Other,
+}
+
 /// The one client of a socket.
 struct Client {
     /// Its address; with the port 0 until it has sent something.
@@ -63,19 +70,19 @@ struct Client {
 }
 
 impl Client {
-    /// Returns true if a datagram is from the client, and that is still who may use the forward.
-    fn is_at<D: Dialer>(&mut self, forward: &Arc<Forward<D>>, ours: SocketAddr, from: SocketAddr) -> bool {
+    /// Tells who sent a datagram.
+    fn sender<D: Dialer>(&mut self, forward: &Arc<Forward<D>>, ours: SocketAddr, from: SocketAddr) -> Sender {
         if from.ip() != self.at.ip() || self.at.port() != 0 && from.port() != self.at.port() {
-            return false;
+            return Sender::Other;
         }
         if self.checked.is_none_or(|checked| checked.elapsed() >= USER_TTL) {
             if !local_users::admit_origin(forward, Origin::Flow { ours, theirs: from }) {
-                return false;
+                return if self.checked.is_some() { Sender::Successor } else { Sender::Other };
             }
             self.checked = Some(Instant::now());
         }
         self.at = from;
-        true
+        Sender::Client
     }
 }
 
@@ -105,18 +112,24 @@ async fn receive<D: Dialer>(
             Err(_) => return End::Aborted,
         };
         let Some((to, bytes)) = datagram(&space[..length]) else { continue };
-        if !client.is_at(forward, ours, from) {
-            continue;
+        match client.sender(forward, ours, from) {
+            Sender::Client => {}
+            Sender::Successor => return End::Aborted,
+            Sender::Other => continue,
         }
         if let Some(known) = flows.get(&to) {
             known.flow.send(bytes);
         } else if rules.allow(forward, &to).await {
+            let Ok(permit) = Arc::clone(&rules.flows).try_acquire_owned() else { continue };
             let place = forward.connections.name(&to, &forward.meter);
             let origin = Origin::Flow { ours, theirs: from };
             let listed = forward.connections.list_flow(origin, place, token.child_token());
             let head = datagram_head(&to);
-            let flow =
-                LocalFlow::new(Arc::clone(&socket), from, Arc::clone(&listed.connection)).named(to.clone(), head);
+            let flow = LocalFlow::new(Arc::clone(&socket), from, Arc::clone(&listed.connection)).named(
+                to.clone(),
+                head,
+                permit,
+            );
             let flow = Arc::new(flow);
             flow.send(bytes);
             flows.begin(forward, to, flow, listed, MAX_FLOWS);

@@ -33,6 +33,9 @@ const OURS: [&str; 8] = [
     "host",
 ];
 
+/// Headers that tell where the body ends: a client that lists them in `Connection` does not take them away.
+const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
+
 /// Reads a request; `None` while its head is not whole.
 pub(super) fn request(bytes: &[u8]) -> Option<(Step, usize)> {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
@@ -52,6 +55,10 @@ pub(super) fn request(bytes: &[u8]) -> Option<(Step, usize)> {
     } else if let Some((scheme, rest)) = target.split_once("://") {
         let (place, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         match address(place, PORT) {
+            Some(_) if request.headers.iter().any(|header| max_forwards(method, header) == Some(0)) => {
+                let words = "This is a proxy of brow-tui; the request goes no further.";
+                Step::Refused(answer(200, "OK", "text/plain; charset=utf-8", words))
+            }
             Some(to) if scheme.eq_ignore_ascii_case("http") => {
                 let version = request.version.unwrap_or_default();
                 let head = head(method, (place, path), version, request.headers);
@@ -87,16 +94,33 @@ fn head(method: &str, (place, path): (&str, &str), version: u8, headers: &[Heade
         .collect();
     let is_ours = |name: &str| {
         OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours))
-            || of_connection.iter().any(|listed| name.as_bytes().eq_ignore_ascii_case(listed))
+            || (!FRAMING.iter().any(|framing| name.eq_ignore_ascii_case(framing))
+                && of_connection.iter().any(|listed| name.as_bytes().eq_ignore_ascii_case(listed)))
     };
-    let slash = if path.starts_with('/') { "" } else { "/" };
     let path = path.split('#').next().unwrap_or_default();
-    let mut head = format!("{method} {slash}{path} HTTP/1.{version}\r\nHost: {place}\r\n").into_bytes();
+    // A question about the server itself names no path (RFC 9110, 9.3.7).
+    let before = if path.starts_with('/') {
+        ""
+    } else if path.is_empty() && method == "OPTIONS" {
+        "*"
+    } else {
+        "/"
+    };
+    let mut head = format!("{method} {before}{path} HTTP/1.{version}\r\nHost: {place}\r\n").into_bytes();
     for header in headers.iter().filter(|header| !is_ours(header.name)) {
-        head.extend([header.name.as_bytes(), b": ", header.value, b"\r\n"].concat());
+        let fewer = max_forwards(method, header).map(|left| left.saturating_sub(1).to_string());
+        let value = fewer.as_ref().map_or(header.value, |left| left.as_bytes());
+        head.extend([header.name.as_bytes(), b": ", value, b"\r\n"].concat());
     }
-    head.extend_from_slice(b"Connection: close\r\n\r\n");
+    // RFC 9110, 7.6.3. The version is the client's.
+    head.extend_from_slice(format!("Via: 1.{version} brow-tui\r\nConnection: close\r\n\r\n").as_bytes());
     head
+}
+
+/// Returns the number of proxies that may still pass a request on, where a header limits it (RFC 9110, 7.6.2).
+fn max_forwards(method: &str, header: &Header<'_>) -> Option<u32> {
+    let limits = matches!(method, "OPTIONS" | "TRACE") && header.name.eq_ignore_ascii_case("max-forwards");
+    limits.then(|| std::str::from_utf8(header.value).ok()?.trim().parse().ok()).flatten()
 }
 
 /// Returns true for a request that no page of another site made: what the file says of the cluster is not for those.

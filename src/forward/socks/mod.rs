@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::Forward;
@@ -33,16 +34,21 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most refused destinations that are reported; a browser may name thousands.
 const MAX_REPORTED: usize = 32;
 
+/// The most flows of all clients together: each may hold datagrams back until there is a pod.
+const MAX_FLOWS: usize = 500;
+
 /// The rules of one forward.
 pub(super) struct Rules {
     allow: AllowList,
     /// The destinations that were refused and reported.
     reported: Mutex<BTreeSet<Address>>,
+    /// The flows that all clients together may still open.
+    flows: Arc<Semaphore>,
 }
 
 impl Rules {
     pub(super) fn new(allow: AllowList) -> Self {
-        Self { allow, reported: Mutex::default() }
+        Self { allow, reported: Mutex::default(), flows: Arc::new(Semaphore::new(MAX_FLOWS)) }
     }
 
     /// Returns true if clients may reach an address. The first refusal of an address is reported.
@@ -161,12 +167,14 @@ async fn connect<D: Dialer>(
         return answer(local, &protocol.refused(Refusal::NotAllowed, &words)).await;
     }
     let place = listed.go_to(&forward.connections, &to, &forward.meter);
-    let began = Instant::now();
     let target = &to;
     let opened = connection::through(forward, |upstream| async move {
-        forward.dialer.connect(&upstream.lease, &upstream.via, target).await
+        // After the wait for a pod: that says nothing of the destination.
+        let began = Instant::now();
+        let stream = forward.dialer.connect(&upstream.lease, &upstream.via, target).await?;
+        Ok((stream, began.elapsed()))
     });
-    let (upstream, mut stream) = match opened.await {
+    let (upstream, (mut stream, took)) = match opened.await {
         Ok(opened) => opened,
         Err(End::Failed(fault)) => {
             let words = if fault.detail.is_empty() { to.to_string() } else { format!("{to}: {}", fault.detail) };
@@ -182,7 +190,7 @@ async fn connect<D: Dialer>(
         }
         Err(end) => return Err(end),
     };
-    place.connected(began.elapsed());
+    place.connected(took);
     listed.opened();
     write(local, &connected).await.map_err(|_| End::Aborted)?;
     let reported = upstream.lease.target_failure(&stream).unwrap_or_default();

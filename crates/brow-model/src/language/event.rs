@@ -176,10 +176,7 @@ pub enum ClusterEvent {
     /// A pod is new or changed.
     Applied(Box<ProxyPod>),
     /// A pod is gone.
-    Gone {
-        key: PodKey,
-        uid: String,
-    },
+    Gone { key: PodKey, uid: String },
     /// The user's rights in the context's namespace, in the order of
     /// [`Right::ALL`](crate::types::cluster::Right::ALL).
     Rights(Result<[bool; 3], Fault>),

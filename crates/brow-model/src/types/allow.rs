@@ -126,7 +126,11 @@ impl FromStr for Hosts {
             let most = if ip.is_ipv4() { 32 } else { 128 };
             let digits = !bits.is_empty() && bits.bytes().all(|byte| byte.is_ascii_digit());
             let bits = bits.parse().ok().filter(|bits| digits && *bits <= most).ok_or(AllowError)?;
-            return Ok(Self::Network(ip, bits));
+            // Addresses are compared as IPv4 where they are such, so that a network of them is one of IPv4, too.
+            return Ok(match (ip.to_canonical(), bits) {
+                (IpAddr::V4(inner), 96..) if ip.is_ipv6() => Self::Network(inner.into(), bits - 96),
+                (_, _) => Self::Network(ip, bits),
+            });
         }
         let (text, under) = text.strip_prefix("*.").map_or((text, false), |suffix| (suffix, true));
         match text.parse::<Host>().map_err(|_| AllowError)? {
@@ -134,7 +138,10 @@ impl FromStr for Hosts {
             Host::Name(name) => Ok(Self::Name(bare(&name).to_owned())),
             Host::V4(_) | Host::V6(_) if under => Err(AllowError),
             Host::V4(ip) => Ok(Self::Network(ip.into(), 32)),
-            Host::V6(ip) => Ok(Self::Network(ip.into(), 128)),
+            Host::V6(ip) => Ok(match ip.to_canonical() {
+                IpAddr::V4(inner) => Self::Network(inner.into(), 32),
+                IpAddr::V6(_) => Self::Network(ip.into(), 128),
+            }),
         }
     }
 }
@@ -216,6 +223,10 @@ mod tests {
             ("10.0.0.0/8", "11.0.0.1:1", false),
             ("10.0.0.0/8", "[::ffff:10.0.0.1]:1", true),
             ("10.0.0.0/8", "db.internal:1", false),
+            ("[::ffff:10.0.0.0]/104", "[::ffff:10.0.0.1]:1", true),
+            ("[::ffff:10.0.0.0]/104", "10.0.0.1:1", true),
+            ("[::ffff:10.0.0.0]/104", "11.0.0.1:1", false),
+            ("[::ffff:10.0.0.1]", "10.0.0.1:1", true),
             ("0.0.0.0/0", "1.2.3.4:1", true),
             ("0.0.0.0/0", "[fd00::1]:1", false),
             ("[fd00::]/8", "[fdff::1]:1", true),

@@ -132,17 +132,27 @@ fn http_connects_and_passes_requests_on() {
     assert_eq!(asked(b"CONNECT [fd00::1]:22 HTTP/1.0\r\n\r\n"), Some(to("[fd00::1]:22", Protocol::Http)));
     for (said, address, head) in [
         (
-            "POST http://Web.shop.svc:8080/a?b=c#d HTTP/1.1\r\nHost: other\r\nConnection: keep-alive, X-Mine\r\n\
+            "POST http://Web.shop.svc:8080/a?b=c#d HTTP/1.1\r\nHost: other\r\nConnection: keep-alive, X-Mine, content-length\r\n\
              x-mine: 1\r\nProxy-Authorization: Basic x\r\nContent-Length: 2\r\nUpgrade: h2c\r\n\r\nhi",
             "web.shop.svc:8080",
-            "POST /a?b=c HTTP/1.1\r\nHost: Web.shop.svc:8080\r\nContent-Length: 2\r\nConnection: close\r\n\r\n",
+            "POST /a?b=c HTTP/1.1\r\nHost: Web.shop.svc:8080\r\nContent-Length: 2\r\nVia: 1.1 brow-tui\r\n\
+             Connection: close\r\n\r\n",
         ),
         (
             "GET HTTP://10.0.0.1 HTTP/1.0\r\nAccept: */*\r\n\r\nhi",
             "10.0.0.1:80",
-            "GET / HTTP/1.0\r\nHost: 10.0.0.1\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+            "GET / HTTP/1.0\r\nHost: 10.0.0.1\r\nAccept: */*\r\nVia: 1.0 brow-tui\r\nConnection: close\r\n\r\n",
         ),
-        ("GET http://a?b HTTP/1.1\r\n\r\nhi", "a:80", "GET /?b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+        (
+            "GET http://a?b HTTP/1.1\r\n\r\nhi",
+            "a:80",
+            "GET /?b HTTP/1.1\r\nHost: a\r\nVia: 1.1 brow-tui\r\nConnection: close\r\n\r\n",
+        ),
+        (
+            "OPTIONS http://a HTTP/1.1\r\nMax-Forwards: 3\r\n\r\nhi",
+            "a:80",
+            "OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 2\r\nVia: 1.1 brow-tui\r\nConnection: close\r\n\r\n",
+        ),
     ] {
         let pass = Request::Pass { to: address.parse().unwrap(), head: head.as_bytes().to_vec() };
         assert_eq!(hear(&[said.as_bytes()]), Outcome::Asked(Vec::new(), pass, b"hi".to_vec()));
@@ -154,6 +164,7 @@ fn http_is_told_by_status_what_it_cannot_have() {
     for (said, line) in [
         ("CONNECT web HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request"),
         ("CONNECT web:53/udp HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request"),
+        ("OPTIONS http://a/ HTTP/1.1\r\nMax-Forwards: 0\r\n\r\n", "HTTP/1.1 200 OK"),
         ("GET https://web/ HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request"),
         ("GET http://me:pw@web/ HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request"),
         ("GET http:///a HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request"),
