@@ -138,7 +138,7 @@ fn list(text: &Text, targets: &[Target], json: bool) {
     if json {
         return print::json(&store::targets_as_json(targets).into());
     }
-    let heads = ["name", "cluster", "namespace", "address", "local-port", "tags"].map(|key| format!("column.{key}"));
+    let heads = ["name", "cluster", "namespace", "target", "local", "tags"].map(|key| format!("column.{key}"));
     let heads: Vec<&str> = heads.iter().map(|key| text.get(key)).collect();
     let row = |target: &Target| {
         let port =

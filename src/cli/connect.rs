@@ -288,7 +288,12 @@ impl Connect {
             return None;
         }
         if self.args.options.lasts.is_some_and(|lasts| snapshot.age >= lasts.duration()) {
-            return Some(if self.is_ready() { 0 } else { FAILED });
+            if self.is_ready() {
+                return Some(0);
+            }
+            let time = self.args.options.lasts.map(|lasts| lasts.to_string()).unwrap_or_default();
+            print::err(&snapshot.text.fill("cli.not-ready-for", &[("time", &time)]));
+            return Some(FAILED);
         }
         if !self.is_ready() {
             if self.cannot_become_ready(snapshot.model, endpoints) {

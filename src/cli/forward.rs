@@ -101,7 +101,7 @@ pub(super) fn list(text: &Text, instances: &[(String, Report)], json: bool) {
         return print::json(&as_json(instances));
     }
     let all = forwards(instances);
-    let heads = ["local", "target", "state", "place", "owner"].map(|key| format!("column.{key}"));
+    let heads = ["local", "target", "state", "place", "instance"].map(|key| format!("column.{key}"));
     let heads: Vec<&str> = heads.iter().map(|key| text.get(key)).collect();
     let row = |(_, report, forward): &(&str, &Report, &ForwardReport)| {
         vec![

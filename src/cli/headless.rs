@@ -22,7 +22,7 @@ use crate::text::Text;
 use brow_model::effect::TerminalEffect;
 use brow_model::event::InstanceEvent;
 use brow_model::event::{Event, StoreEvent};
-use brow_model::fault::What;
+use brow_model::fault::{Remedy, What};
 use brow_model::instance::Role;
 use brow_model::log::{Entry, Level, Message};
 use brow_model::request::Request;
@@ -104,6 +104,8 @@ pub(super) struct Headless {
     signals: Signals,
     failed: bool,
     quit: bool,
+    /// True if the command goes on until it is ended, so that what is retried is worth telling.
+    goes_on: bool,
     /// The fault printed last, which is not printed twice in a row.
     last_fault: String,
 }
@@ -127,8 +129,8 @@ impl Headless {
         let (sender, events) = crate::events::EventSender::channel(EVENT_CAPACITY);
         let effects = Effects::start(clusters, globals.paths, me, sender);
         let runtime = globals.runtime;
-        let (failed, quit, last_fault) = (false, false, String::new());
-        let mut headless = Self { model, text, effects, events, runtime, signals, failed, quit, last_fault };
+        let (failed, quit, goes_on, last_fault) = (false, false, false, String::new());
+        let mut headless = Self { model, text, effects, events, runtime, signals, failed, quit, goes_on, last_fault };
         headless.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
         if let Some(fault) = trouble {
             headless.update(Event::Store(StoreEvent::Trouble(fault)));
@@ -162,6 +164,7 @@ impl Headless {
 
     /// Runs a verb to its end.
     pub(super) async fn run(mut self, command: &mut dyn HeadlessCommand) -> ExitCode {
+        self.goes_on = command.role().is_some();
         if let Some(role) = command.role() {
             self.effects.join(self.runtime.clone(), role);
             self.effects.follow_kubeconfig();
@@ -271,6 +274,9 @@ impl Headless {
             let says = match message {
                 // The command ends: nothing is kept, to be written later.
                 Message::Failed(fault) if fault.what == What::FileUnwritable => self.text.fault_once(fault).in_full(),
+                Message::Failed(fault) if !self.goes_on && fault.remedy == Remedy::Retrying => {
+                    self.text.fault_once(fault).in_full()
+                }
                 // Where a right is missing, with what grants it.
                 Message::Failed(fault) => self.text.to_copy(fault),
                 // A secret in a file that many may read.
@@ -342,6 +348,7 @@ mod tests {
             signals: Signals::listen().unwrap(),
             failed: false,
             quit: false,
+            goes_on: false,
             last_fault: String::new(),
         };
         let code = headless.run_loop(&mut Flooded { sender, since, looks: 0 }).await;

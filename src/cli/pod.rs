@@ -244,7 +244,7 @@ impl PodCommand {
                     Step::End(0)
                 }
                 Some((_, Err(fault))) => {
-                    print::err(&snapshot.text.fault(fault).in_full());
+                    print::err(&snapshot.text.fault_once(fault).in_full());
                     Step::End(FAILED)
                 }
             };

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::print::{self, FAILED, UNKNOWN};
 use super::{Globals, forward};
 use crate::instance::{self, Census};
+use brow_model::forward::ForwardState;
 use brow_model::instance::{ForwardReport, RemoteState};
 
 /// A pod that ends within this time is named.
@@ -15,8 +16,8 @@ const SOON: TimeDelta = TimeDelta::minutes(5);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Print one line for the bar of zellij or tmux, such as “● 3 ✗ 1 web 4m”: forwards that are live, waiting (◌),
-    /// failed (✗), instances that do not answer (?), and the one that ends within 5 minutes
+    /// Print one line for the bar of zellij or tmux, such as “● 3 ✗ 1 web 4m”: forwards that are live, listening (◇),
+    /// waiting (◌), failed (✗), instances that do not answer (?), and the one that ends within 5 minutes
     #[arg(long, short, conflicts_with = "json")]
     short: bool,
     /// Print JSON
@@ -28,6 +29,8 @@ pub(super) struct Args {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Summary {
     live: usize,
+    /// Forwards that listen, and create their pod with the first connection.
+    listening: usize,
     waiting: usize,
     failed: usize,
     /// Instances that do not answer.
@@ -58,10 +61,12 @@ impl Summary {
     fn of(census: &Census) -> Self {
         let forwards = || census.reports.iter().flat_map(|(_, report)| &report.forwards);
         let count = |state| forwards().filter(|forward| forward.state == state).count();
+        let listening = forwards().filter(|forward| forward.shown() == ForwardState::Resting).count();
         let left = |forward: &ForwardReport| Some((forward.ends? - Utc::now()).max(TimeDelta::zero()));
         let ends = forwards().filter_map(|forward| Some((forward.name.clone(), left(forward)?)));
         Self {
-            live: count(RemoteState::Live),
+            live: count(RemoteState::Live) - listening,
+            listening,
             waiting: count(RemoteState::Waiting),
             failed: count(RemoteState::Broken),
             silent: census.silent.len(),
@@ -74,7 +79,7 @@ impl Summary {
         if self.code() == UNKNOWN {
             return String::new();
         }
-        let others = [("◌", self.waiting), ("✗", self.failed), ("?", self.silent)];
+        let others = [("◇", self.listening), ("◌", self.waiting), ("✗", self.failed), ("?", self.silent)];
         let others = others.into_iter().filter(|(_, count)| *count > 0);
         let mut line = format!("● {}", self.live);
         line.extend(others.map(|(symbol, count)| format!(" {symbol} {count}")));
@@ -89,7 +94,7 @@ impl Summary {
     fn code(&self) -> u8 {
         if self.failed + self.silent > 0 {
             FAILED
-        } else if self.live + self.waiting == 0 {
+        } else if self.live + self.listening + self.waiting == 0 {
             UNKNOWN
         } else {
             0
@@ -99,6 +104,7 @@ impl Summary {
     fn json(&self, census: &Census) -> Value {
         json!({
             "live": self.live,
+            "listening": self.listening,
             "waiting": self.waiting,
             "failed": self.failed,
             "silent": self.silent,
@@ -118,6 +124,7 @@ mod tests {
         for (summary, line, code) in [
             (Summary::default(), "", 3),
             (Summary { live: 3, ..Summary::default() }, "● 3", 0),
+            (Summary { live: 1, listening: 2, ..Summary::default() }, "● 1 ◇ 2", 0),
             (Summary { waiting: 1, ..Summary::default() }, "● 0 ◌ 1", 0),
             (Summary { live: 2, failed: 1, ends: soon(299), ..Summary::default() }, "● 2 ✗ 1 web 4m", 1),
             (Summary { live: 1, silent: 1, ends: soon(59), ..Summary::default() }, "● 1 ? 1 web 59s", 1),

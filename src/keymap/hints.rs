@@ -92,7 +92,7 @@ impl Keymap {
             }
             Mode::Browser => of_browser(model, &mut hints),
             Mode::Find => of_find(model, &mut hints),
-            Mode::Tags | Mode::Search | Mode::Scroll | Mode::Connections => of_text(dialog, &mut hints),
+            Mode::Tags | Mode::Search | Mode::Scroll | Mode::Connections => of_text(model, dialog, &mut hints),
             Mode::Filter => {
                 hints
                     .say_as(&[Command::Accept], "hint.keep-filter")
@@ -187,7 +187,7 @@ impl Keymap {
 }
 
 /// Adds the hints of a dialog that shows a text or a list.
-fn of_text(dialog: Option<&Dialog>, hints: &mut Hints<'_>) {
+fn of_text(model: &Model, dialog: Option<&Dialog>, hints: &mut Hints<'_>) {
     let arrows = [Command::Up, Command::Down];
     match dialog {
         Some(Dialog::Palette(_)) => hints.say_as(&arrows, "hint.choose-button").say_as(&[Command::Accept], "hint.run"),
@@ -197,9 +197,9 @@ fn of_text(dialog: Option<&Dialog>, hints: &mut Hints<'_>) {
         Some(Dialog::Shells { .. }) => {
             hints.say_as(&arrows, "hint.scroll").say_as(&[Command::EndConnection], "hint.end-shell")
         }
-        Some(Dialog::Tags { .. }) => hints
+        Some(Dialog::Tags { cursor }) => hints
             .say_as(&arrows, "hint.choose-button")
-            .say_as(&[Command::Accept], "hint.connect-tag")
+            .say_as(&[Command::Accept], if model.disconnects_tag(*cursor) { "hint.disconnect-tag" } else { "hint.connect-tag" })
             .say(&[Command::Stop, Command::Mark]),
         Some(Dialog::Menu(_)) => hints.say_as(&arrows, "hint.choose-button").say_as(&[Command::Accept], "hint.copy"),
         _ => hints

@@ -1,11 +1,13 @@
 //! Files that are never half written and that two instances may write: temporary file, fsync, rename; an advisory
 //! lock beside the file.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -105,6 +107,34 @@ pub fn is_ours(path: &Path) -> bool {
 pub struct Locked {
     path: PathBuf,
     _lock: File,
+    // Dropped after the lock.
+    _turn: Turn,
+}
+
+/// The lock files that this process holds or is about to.
+static IN_TURN: (Mutex<BTreeSet<PathBuf>>, Condvar) = (Mutex::new(BTreeSet::new()), Condvar::new());
+
+/// The turn of a thread of this process at a lock file. Its own threads wait here for each other, however many there
+/// are; only another instance is waited for with a limit.
+#[derive(Debug)]
+struct Turn(PathBuf);
+
+impl Turn {
+    fn wait(lock: &Path) -> Self {
+        let (held, freed) = &IN_TURN;
+        let held = held.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = freed.wait_while(held, |held| held.contains(lock));
+        waited.unwrap_or_else(PoisonError::into_inner).insert(lock.to_owned());
+        Self(lock.to_owned())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let (held, freed) = &IN_TURN;
+        held.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+        freed.notify_all();
+    }
 }
 
 impl Locked {
@@ -135,11 +165,12 @@ impl Locked {
         for dir in [path, beside].into_iter().filter_map(Path::parent) {
             make_dir(dir)?;
         }
+        let turn = Turn::wait(beside);
         let lock = open_lock(beside).map_err(|error| unwritable(path, &error))?;
         let since = Instant::now();
         loop {
             match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: lock }),
+                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: lock, _turn: turn }),
                 Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) if since.elapsed() < LOCK_TIMEOUT => {
                     sleep(Duration::from_millis(5));
                 }

@@ -93,9 +93,18 @@ impl Text {
         FaultWords { what, detail, remedy }
     }
 
+    /// Returns a fault in two or three words, for a row that says whose it is: the whole sentence stands elsewhere.
+    pub fn fault_in_brief(&self, fault: &Fault) -> String {
+        let key = format!("fault-brief.{}", Name(fault.what));
+        if self.has(&key) { self.get(&key).to_owned() } else { self.fault(fault).what }
+    }
+
     /// Returns the text of a fault for the command line, where nothing is retried and no key can be pressed.
     pub fn fault_once(&self, fault: &Fault) -> FaultWords {
         let words = self.fault(fault);
+        if fault.remedy == Remedy::Retrying {
+            return FaultWords { remedy: String::new(), ..words };
+        }
         let key = format!("remedy-once.{}", Name(fault.what));
         if fault.remedy != Remedy::ByKind || !self.has(&key) {
             return words;

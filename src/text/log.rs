@@ -153,6 +153,7 @@ fn several(batch: Batch) -> &'static str {
         Batch::Restarted => "log.several-restarted",
         Batch::Deleted => "log.several-deleted",
         Batch::Restored => "log.several-restored",
+        Batch::NotRestored => "log.several-not-restored",
         Batch::Created => "log.several-created",
         Batch::Renewed => "log.several-renewed",
         Batch::Killed => "log.several-killed",

@@ -14,8 +14,8 @@ pub(super) enum Cell<'a> {
     Line(Vec<Span<'a>>),
     /// A name whose end tells more than its beginning.
     Tail(Span<'a>),
-    /// A name whose beginning and end both tell something, and what stands behind it.
-    Name(Span<'a>, Span<'a>),
+    /// A name whose beginning and end both tell something, between words that are never cut.
+    Name { before: Span<'a>, name: Span<'a>, behind: Span<'a> },
     /// Words, and beside them the values of the last minute where both fit; else the values, if there are any.
     News { words: Span<'a>, values: Option<&'a Series>, style: Style },
     /// Values over time, newest last.
@@ -36,6 +36,11 @@ impl<'a> Cell<'a> {
         Self::Line(vec![Span::styled(text, style)])
     }
 
+    /// A name that is cut in the middle.
+    pub fn name(name: Span<'a>) -> Self {
+        Self::Name { before: Span::raw(""), name, behind: Span::raw("") }
+    }
+
     /// Nothing.
     pub fn empty() -> Self {
         Self::Line(Vec::new())
@@ -46,7 +51,9 @@ impl<'a> Cell<'a> {
         match self {
             Self::Line(line) => line_width(line),
             Self::Tail(name) => width(&name.content),
-            Self::Name(name, behind) => width(&name.content) + width(&behind.content),
+            Self::Name { before, name, behind } => {
+                width(&before.content) + width(&name.content) + width(&behind.content)
+            }
             Self::News { words, values, .. } => {
                 width(&words.content) + values.map_or(0, |_| u16::from(!words.content.is_empty()) + SPARK.0)
             }
@@ -61,9 +68,10 @@ impl<'a> Cell<'a> {
             Self::Tail(name) => {
                 put(buffer, x, y, room, &cut_front(&name.content, room), name.style);
             }
-            Self::Name(name, behind) => {
-                let own = room.saturating_sub(width(&behind.content));
-                let used = put(buffer, x, y, own, &cut_middle(&name.content, own), name.style);
+            Self::Name { before, name, behind } => {
+                let mut used = put(buffer, x, y, room, &before.content, before.style);
+                let own = (room - used).saturating_sub(width(&behind.content));
+                used += put(buffer, x + used, y, own, &cut_middle(&name.content, own), name.style);
                 put(buffer, x + used, y, room - used, &behind.content, behind.style);
             }
             Self::News { words, values, style } => {

@@ -11,6 +11,8 @@ pub(super) struct Column {
     pub keep: u8,
     /// Numbers: aligned on the right.
     pub right: bool,
+    /// True if it is dropped before any other column is cut.
+    pub spare: bool,
     /// Takes up to `most` when there is room, whatever is in it.
     pub grows: bool,
 }
@@ -24,17 +26,22 @@ impl Column {
 
     /// A column of words.
     pub const fn words(keep: u8, least: u16, most: u16) -> Self {
-        Self { least, most, keep, right: false, grows: false }
+        Self { least, most, keep, right: false, spare: false, grows: false }
     }
 
     /// A column of numbers.
     pub const fn number(keep: u8, least: u16, most: u16) -> Self {
-        Self { least, most, keep, right: true, grows: false }
+        Self { least, most, keep, right: true, spare: false, grows: false }
     }
 
     /// A column with a picture that may be drawn at any width.
     pub const fn picture(keep: u8, least: u16, most: u16) -> Self {
-        Self { least, most, keep, right: false, grows: true }
+        Self { least, most, keep, right: false, spare: false, grows: true }
+    }
+
+    /// The same column, dropped before any other is cut.
+    pub const fn spare(self) -> Self {
+        Self { spare: true, ..self }
     }
 }
 
@@ -47,16 +54,27 @@ pub(super) fn fit(columns_of: &[Column], natural: &[u16], total: u16) -> (Vec<u1
         gap.saturating_mul(u16::try_from(shown.saturating_sub(1)).unwrap_or(u16::MAX))
     };
     let sum = |widths: &[u16], gap| widths.iter().fold(gaps(widths, gap), |sum, width| sum.saturating_add(*width));
+    // One long name does not take the columns of all rows.
+    let most_of = total / 2;
     let floors = |widths: &[u16]| -> Vec<u16> {
-        widths.iter().zip(columns_of).map(|(width, shape)| (*width).min(shape.least)).collect()
+        widths.iter().zip(columns_of).map(|(width, shape)| (*width).min(shape.least).min(most_of)).collect()
     };
     // Two columns between cells look better; one is enough where something would have to go.
     let gap = if sum(&floors(&widths), 2) > total { 1 } else { 2 };
     let sum = |widths: &[u16]| sum(widths, gap);
-    while sum(&floors(&widths)) > total {
-        let droppable = (0..columns_of.len()).filter(|i| widths[*i] > 0 && columns_of[*i].keep < Column::ALWAYS);
-        let Some(least_wanted) = droppable.min_by_key(|i| columns_of[*i].keep) else { break };
-        widths[least_wanted] = 0;
+    let least_wanted = |widths: &[u16], may_go: fn(&Column) -> bool| {
+        let droppable = (0..columns_of.len()).filter(|i| widths[*i] > 0 && may_go(&columns_of[*i]));
+        droppable.min_by_key(|i| columns_of[*i].keep)
+    };
+    while sum(&widths) > total
+        && let Some(spare) = least_wanted(&widths, |column| column.spare)
+    {
+        widths[spare] = 0;
+    }
+    while sum(&floors(&widths)) > total
+        && let Some(column) = least_wanted(&widths, |column| column.keep < Column::ALWAYS)
+    {
+        widths[column] = 0;
     }
     let (least, excess) = (floors(&widths), sum(&widths).saturating_sub(total));
     shrink(&mut widths, &least, excess);
@@ -111,6 +129,15 @@ mod tests {
         ] {
             assert_eq!(fit(&COLUMNS, &natural, total).0, widths, "{total}");
         }
+    }
+
+    #[test]
+    fn a_spare_column_goes_before_another_is_cut_and_a_long_name_leaves_room_for_others() {
+        let columns = [Column::words(Column::ALWAYS, 63, 63), Column::words(1, 9, 30).spare(), Column::words(2, 8, 40)];
+        assert_eq!(fit(&columns, &[20, 10, 16], 50).0, [20, 10, 16]);
+        assert_eq!(fit(&columns, &[20, 10, 16], 49).0, [20, 0, 16]);
+        assert_eq!(fit(&columns, &[60, 10, 16], 50).0, [32, 0, 16]);
+        assert_eq!(fit(&columns, &[60, 10, 30], 50).0, [25, 0, 23]);
     }
 
     #[test]

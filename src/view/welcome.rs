@@ -73,7 +73,11 @@ fn contexts(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area
 fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
     let theme = scene.theme();
     let current = if cluster.current { " *" } else { "" };
-    let called = Cell::Name(Span::styled(cluster.name.as_str(), theme.text), Span::styled(current, theme.dim));
+    let called = Cell::Name {
+        before: Span::raw(""),
+        name: Span::styled(cluster.name.as_str(), theme.text),
+        behind: Span::styled(current, theme.dim),
+    };
     let mut cells = vec![
         called,
         Cell::text(cluster.namespace.as_str(), theme.dim),

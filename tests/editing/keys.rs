@@ -137,14 +137,14 @@ fn a_tag_is_opened_closed_and_marked_as_one() {
     screen.wait("the tags", |text| text.contains("cache") && text.contains("2 targets, 0 connected"));
     screen.press("j\r");
     screen.wait_for("2 targets, 2 connected");
-    screen.wait_for("2 forwards are open; u stops them");
+    screen.wait_for("2 forwards listen; u stops them");
     screen.press("x");
     screen.wait_for("2 targets, 0 connected");
     screen.wait_for("2 forwards have stopped; u opens them again");
     screen.press(" ");
     screen.wait_for("✓ 2");
     screen.press("\r");
-    screen.wait_for("2 forwards are open; u stops them");
+    screen.wait_for("2 forwards listen; u stops them");
     screen.press("u");
     screen.wait_for("2 forwards have stopped");
     screen.wait_for("Forwards 0");

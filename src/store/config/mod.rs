@@ -44,14 +44,15 @@ pub struct Config {
 /// Reads a config.
 ///
 /// # Errors
-/// What is wrong first, with file, line, column and key.
+/// What is wrong, each with line, column and key.
 pub fn read(path: &Path, text: &str) -> Result<Config, Fault> {
     let document = document(path, text)?;
     let reader = Reader::new(text);
     let config = whole(reader.root(document.as_table()));
-    let problems = reader.into_problems();
-    match problems.iter().min_by_key(|problem| problem.at) {
-        Some(first) => Err(problem::fault(path, text, first, problems.len() - 1)),
+    let mut problems = reader.into_problems();
+    problems.sort_by_key(|problem| problem.at);
+    match problems.split_first() {
+        Some((first, others)) => Err(problem::fault(path, text, first, others)),
         None => Ok(config),
     }
 }
@@ -60,7 +61,7 @@ pub fn read(path: &Path, text: &str) -> Result<Config, Fault> {
 fn document<'t>(path: &Path, text: &'t str) -> Result<Document<&'t str>, Fault> {
     Document::parse(text).map_err(|error| {
         let problem = Problem::syntax(text, &error);
-        problem::fault(path, text, &problem, 0)
+        problem::fault(path, text, &problem, &[])
     })
 }
 

@@ -46,14 +46,28 @@ pub fn line_column(text: &str, at: usize) -> (usize, usize) {
     (line, before.get(start..).unwrap_or_default().chars().count() + 1)
 }
 
-/// The fault for a problem, with how many more there are.
-pub fn fault(path: &Path, text: &str, first: &Problem, more: usize) -> Fault {
+/// The most problems that a fault names.
+const MAX_TOLD: usize = 10;
+
+/// The fault for problems: the first with its file, the others a line each.
+pub fn fault(path: &Path, text: &str, first: &Problem, others: &[Problem]) -> Fault {
     let (line, column) = line_column(text, first.at);
-    let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
     let place = format!("{}:{line}:{column}", path.display());
-    // What a file holds may be anything: its author is to find it.
-    let says = first.says.chars().flat_map(|c| if is_unseen(c) { c.escape_default().collect() } else { vec![c] });
-    Fault::new(What::ConfigBroken, place, says.chain(more.chars()).collect::<String>())
+    let mut says = seen(&first.says);
+    for problem in others.iter().take(MAX_TOLD - 1) {
+        let (line, column) = line_column(text, problem.at);
+        says += &format!("\n{line}:{column}: {}", seen(&problem.says));
+    }
+    let more = others.len().saturating_sub(MAX_TOLD - 1);
+    if more > 0 {
+        says += &format!("\n(and {more} more)");
+    }
+    Fault::new(What::ConfigBroken, place, says)
+}
+
+/// Escapes what cannot be seen: a file may hold anything, and its author is to find it.
+fn seen(says: &str) -> String {
+    says.chars().flat_map(|c| if is_unseen(c) { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ const fn columns_of(name: u16) -> [Column; 6] {
         Column::number(3, 4, 10),
     ]
 }
-const COLUMNS: [Column; 6] = columns_of(16);
+const COLUMNS: [Column; 6] = columns_of(40);
 /// Beside a state in full there is little room for a name.
 const NARROW_COLUMNS: [Column; 6] = columns_of(9);
 /// From this width on a name goes before how fast the cluster answers.
@@ -135,7 +135,11 @@ fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
         model.forwards.all().values().filter(|forward| forward.spec.selector.cluster == cluster.name).count();
     let name = if cluster.link == Link::Idle { theme.dim } else { theme.text };
     let current = if cluster.current { " *" } else { "" };
-    let called = Cell::Name(scene.cluster(&cluster.name, name), Span::styled(current, theme.dim));
+    let called = Cell::Name {
+        before: Span::raw(""),
+        name: scene.cluster(&cluster.name, name),
+        behind: Span::styled(current, theme.dim),
+    };
     vec![
         called,
         Cell::text(cluster.version.as_deref().unwrap_or_default(), theme.dim),

@@ -38,9 +38,9 @@ const fn columns_of(target: u16) -> [Column; 12] {
     ]
 }
 
-const COLUMNS: [Column; 12] = columns_of(14);
+const COLUMNS: [Column; 12] = columns_of(24);
 /// With room for the mark of what an agent opened, in either language.
-const MARKED_COLUMNS: [Column; 12] = columns_of(21);
+const MARKED_COLUMNS: [Column; 12] = columns_of(31);
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let model = scene.model;
@@ -76,7 +76,7 @@ fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
     vec![
         Cell::empty(),
         Cell::Tail(local(scene, forward)),
-        Cell::Line(target_cell(scene, name(scene, forward), theme.text, forward.agent.is_some())),
+        target_cell(scene, name(scene, forward), theme.text, forward.agent.is_some()),
         Cell::Tail(Span::styled(via, if forward.via().is_some() { theme.dim } else { theme.faint })),
         Cell::text(scene.text().forward(forward, scene.model.now), style_of(scene, forward)),
         Cell::Line(connections),
@@ -100,7 +100,7 @@ fn others_cells<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Vec<Cell<'a>>
     let mut cells = vec![
         Cell::empty(),
         others_local(scene, other),
-        Cell::Line(target_cell(scene, forward.name.as_str().into(), theme.dim, forward.agent.is_some())),
+        target_cell(scene, forward.name.as_str().into(), theme.dim, forward.agent.is_some()),
         Cell::Tail(Span::styled(forward.pod.as_deref().unwrap_or("–"), theme.dim)),
         Cell::text(scene.text().reported_state(forward), others_style(scene, other)),
     ];
@@ -117,12 +117,13 @@ fn others_local<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Cell<'a> {
 }
 
 /// The target's name, and the mark of what an agent opened.
-fn target_cell<'a>(scene: Scene<'a>, name: Cow<'a, str>, style: Style, agents: bool) -> Vec<Span<'a>> {
-    let mut cell = vec![Span::styled("→ ", scene.theme().faint), Span::styled(name, style)];
-    if agents {
-        cell.extend([Span::raw(" "), Span::styled(scene.get("view.agent"), scene.theme().accent)]);
+fn target_cell<'a>(scene: Scene<'a>, name: Cow<'a, str>, style: Style, agents: bool) -> Cell<'a> {
+    let mark = if agents { format!(" {}", scene.get("view.agent")) } else { String::new() };
+    Cell::Name {
+        before: Span::styled("→ ", scene.theme().faint),
+        name: Span::styled(name, style),
+        behind: Span::styled(mark, scene.theme().accent),
     }
-    cell
 }
 
 /// Names the instance that owns a forward.

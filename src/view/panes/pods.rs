@@ -21,10 +21,11 @@ use brow_model::proxy::{Phase, ProxyPod};
 const COLUMNS: [Column; 8] = [
     Column::NONE,
     Column::words(2, 8, 63),
-    Column::words(Column::ALWAYS, 8, 40),
+    Column::words(Column::ALWAYS, 24, 40),
     Column::words(4, 11, 50),
-    Column::words(Column::ALWAYS, 17, 48),
-    Column::words(1, 12, 36),
+    // Its reason stands in the details, too.
+    Column::words(Column::ALWAYS, 10, 48),
+    Column::words(1, 12, 36).spare(),
     Column::number(3, 6, 8),
     Column::number(Column::ALWAYS, 7, 13),
 ];
@@ -58,12 +59,12 @@ fn cells<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Vec<Cell<'a>> {
     vec![
         Cell::empty(),
         Cell::Tail(Span::styled(pod.key.name.as_str(), name)),
-        Cell::text(pod.target.as_str(), name),
-        Cell::Line(vec![
-            scene.cluster(&pod.key.cluster, theme.dim),
-            Span::styled("/", theme.faint),
-            Span::styled(pod.key.namespace.as_str(), theme.dim),
-        ]),
+        Cell::name(Span::styled(pod.target.as_str(), name)),
+        Cell::Name {
+            before: Span::raw(""),
+            name: scene.cluster(&pod.key.cluster, theme.dim),
+            behind: Span::styled(format!("/{}", pod.key.namespace), theme.dim),
+        },
         Cell::Line(phase(scene, pod)),
         Cell::text(pod.owner.as_str(), if own { theme.dim } else { theme.mark }),
         Cell::text(scene.text().age(now - pod.created), theme.dim),

@@ -26,8 +26,8 @@ const fn columns(tags: u16) -> [Column; 9] {
         Column::words(6, 6, 8),
         Column::words(4, 17, 60),
         Column::words(3, 8, 40),
-        Column::words(2, 9, 30),
-        Column::words(1, 8, tags),
+        Column::words(2, 9, 30).spare(),
+        Column::words(1, 8, tags).spare(),
         Column::number(5, 5, 6),
         Column::words(Column::ALWAYS, 12, 60),
     ]
@@ -64,10 +64,10 @@ fn row<'a>(scene: Scene<'a>, target: &'a Target) -> (Option<Span<'a>>, Vec<Cell<
     let name = if forward.is_some() || state.style != theme.faint { theme.text } else { theme.dim };
     let cells = vec![
         Cell::empty(),
-        Cell::Name(Span::styled(target.name.as_str(), name), Span::raw("")),
+        Cell::name(Span::styled(target.name.as_str(), name)),
         Cell::Line(vec![port(scene, target, forward)]),
         Cell::text(target.address.to_string(), name),
-        Cell::Name(scene.cluster(&target.cluster, theme.dim), Span::raw("")),
+        Cell::name(scene.cluster(&target.cluster, theme.dim)),
         Cell::text(scene.model.namespace_of(target), theme.dim),
         Cell::Line(tags),
         left(scene, target, forward),
@@ -115,11 +115,7 @@ fn news<'a>(scene: Scene<'a>, target: &'a Target, forward: Option<&'a Forward>, 
     let fault = forward.map_or_else(|| scene.model.fault_of_target(target), |at| scene.model.trouble_of(at));
     if let Some(fault) = fault {
         let style = if state.style == theme.bad { theme.bad } else { theme.warn };
-        let what = scene.text().fault(fault).what;
-        // The row itself says whose fault it is.
-        let names = [target.name.as_str(), &target.cluster];
-        let rest = names.into_iter().find_map(|name| what.strip_prefix(name)?.strip_prefix([':', ' ', '：']));
-        return Cell::text(rest.map_or_else(|| what.clone(), |rest| rest.trim_start().to_owned()), style);
+        return Cell::text(scene.text().fault_in_brief(fault), style);
     }
     if let Some(exposed) = forward.filter(|forward| forwards::open_to_others(forward)) {
         let bound = exposed.bound.iter().map(SocketAddr::ip).chain(exposed.spec.bind.iter().copied());
@@ -155,6 +151,10 @@ fn state<'a>(scene: Scene<'a>, target: &'a Target, forward: Option<&'a Forward>)
         return Span::styled(scene.text().reported_state(&other.forward), forwards::others_style(scene, other));
     }
     if let Some(pod) = scene.model.pod_of(target) {
+        if pod.phase == Phase::Ready {
+            // Its target is not open: that is no green.
+            return Span::styled(scene.get("view.pod-ready"), theme.dim);
+        }
         return Span::styled(scene.text().phase(pod.phase), super::pods::phase_style(scene, pod.phase));
     }
     if scene.model.pods.requests().values().any(|request| request.target == target.name) {

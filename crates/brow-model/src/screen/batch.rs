@@ -20,6 +20,8 @@ pub enum Batch {
     Deleted,
     /// Deleted targets are back.
     Restored,
+    /// Forwards of an earlier run were not opened again; undo opens them.
+    NotRestored,
     /// Pods are asked for.
     Created,
     /// Pods are being renewed.

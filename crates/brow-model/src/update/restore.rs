@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::language::effect::{Effect, StoreEffect};
+use crate::language::log::{Level, Message};
+use crate::screen::batch::{Batch, Undo};
 use crate::screen::dialog::Question;
 use crate::state::Model;
 use crate::types::forward::port_name;
@@ -43,6 +45,12 @@ impl Model {
         self.forwards.offer(Vec::new());
         if yes {
             self.restore(open, out);
+        } else {
+            // A key pressed too early loses nothing.
+            let names: BTreeSet<String> = open.iter().map(|open| open.target.clone()).collect();
+            let names: Vec<String> = names.into_iter().collect();
+            self.note(Level::Info, Message::Several(Batch::NotRestored), names.len().to_string(), "");
+            self.screen.undo.push(Undo::Closed(names));
         }
     }
 

@@ -30,6 +30,14 @@ impl Model {
         (self.targets_with(tag).count(), open)
     }
 
+    /// Returns true if choosing the tag of a row closes its targets: all of them are open.
+    pub fn disconnects_tag(&self, row: usize) -> bool {
+        self.tags().get(row).is_some_and(|tag| {
+            let (count, open) = self.connected_with(tag);
+            count == open
+        })
+    }
+
     pub(crate) fn open_tags(&mut self) {
         if self.has_tags().is_ok() {
             self.screen.dialogs.push(Dialog::Tags { cursor: 0 });
