@@ -14,8 +14,7 @@ use brow_model::target::Target;
 /// Targets on the command line.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Choice {
-    /// Names of targets, or patterns with * and ? (in quotes); connect also takes destinations that are not saved, such
-    /// as 10.0.0.1:3306 and svc/web:http
+    /// Names of targets, or patterns with * and ? (in quotes)
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::targets))]
     pub names: Vec<String>,
     /// Targets with this tag; may be given several times

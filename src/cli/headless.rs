@@ -274,7 +274,7 @@ impl Headless {
             let says = match message {
                 // The command ends: nothing is kept, to be written later.
                 Message::Failed(fault) if fault.what == What::FileUnwritable => self.text.fault_once(fault).in_full(),
-                Message::Failed(fault) if !self.goes_on && fault.remedy == Remedy::Retrying => {
+                Message::Failed(fault) if !self.goes_on && !matches!(fault.remedy, Remedy::Grant(_)) => {
                     self.text.fault_once(fault).in_full()
                 }
                 // Where a right is missing, with what grants it.

@@ -112,8 +112,7 @@ enum Command {
     Check(check::Options),
     /// Show the state of all running instances' forwards; --short prints one line for a status bar
     Status(status::Args),
-    /// Let coding agents reach targets that the config offers them, over the Model Context Protocol on standard input
-    /// and output
+    /// Serve coding agents over MCP (standard input and output): they reach only targets that the config offers
     Mcp(mcp::Args),
     /// Print a shell's completion script, which also completes targets, contexts, pods and forwards
     Completions {

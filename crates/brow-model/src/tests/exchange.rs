@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::language::event::ForwardEvent;
 use crate::language::log::Message;
-use crate::screen::dialog::Dialog;
+use crate::screen::dialog::{Dialog, Question};
 use crate::tests::inventory::name;
 use crate::tests::inventory::saved;
 use crate::tests::*;
@@ -149,4 +149,25 @@ kubectl --context dev -n team port-forward \"$(kubectl --context dev -n team get
 kubectl --context dev -n team port-forward service/web 8080:80 :admin
 ";
     assert_eq!(text, wanted);
+}
+
+#[test]
+fn a_question_about_a_file_has_the_names_that_come_of_it_and_what_does_not() {
+    let mut model = connected();
+    let web = |port| Target { local_port: port, address: "service/web:80".parse().unwrap(), ..target("web", "dev") };
+    let lost = Target { address: "10.0.0.9:80".parse().unwrap(), ..target("db", "nowhere") };
+    let offers = [web(8080), web(8081), lost].map(Offer::named).to_vec();
+    model.update(Event::Store(StoreEvent::Offers { from: String::new(), offers, left_out: Vec::new() }));
+    let Some(Dialog::Confirm { question: Question::ImportOffers { offers, left_out, .. }, .. }) =
+        model.screen.dialogs.last()
+    else {
+        panic!("{:?}", model.screen.dialogs)
+    };
+    // There is a target named db.
+    let names: Vec<String> = offers.iter().map(|offer| offer.target.name.clone()).collect();
+    let out: Vec<(&str, LeftOutReason)> = left_out.iter().map(|part| (&*part.what, part.reason)).collect();
+    assert_eq!(names.len(), 2);
+    assert_eq!(out, [("web :8081", LeftOutReason::Repeated), (&*names[1], LeftOutReason::UnknownContext)]);
+    let effects = model.update(Event::Act(Action::ClickItem(1)));
+    assert_eq!(saved(&effects).iter().map(name).collect::<Vec<_>>(), names);
 }

@@ -61,6 +61,10 @@ reasons! {
     Name = "name",
     /// It names no context, and there is none to take.
     Context = "context",
+    /// No kubeconfig has the context that it names: taken over as it is.
+    UnknownContext = "unknown-context",
+    /// One before it leads there already.
+    Repeated = "repeated",
     /// It would listen beyond loopback: taken over without that.
     Beyond = "beyond",
     /// It would listen on several addresses: the first is taken.

@@ -8,7 +8,7 @@ use crate::language::log::{Level, Message};
 use crate::screen::dialog::Question;
 use crate::state::Model;
 use crate::types::forward_settings::AgentAccess;
-use crate::types::offer::{LeftOut, Offer, OnConflict, Outcome, OutcomeCounts};
+use crate::types::offer::{LeftOut, LeftOutReason, Offer, OnConflict, Outcome, OutcomeCounts};
 use crate::types::target::Target;
 use crate::types::workload::Destination;
 
@@ -44,10 +44,13 @@ impl Model {
     pub(crate) fn review_offers(
         &mut self,
         from: Option<String>,
-        offers: Vec<Offer>,
-        left_out: Vec<LeftOut>,
+        mut offers: Vec<Offer>,
+        mut left_out: Vec<LeftOut>,
         out: &mut Vec<Effect>,
     ) {
+        if from.is_some() {
+            offers = self.review(offers, &mut left_out);
+        }
         let there = offers.iter().filter(|offer| self.existing(offer).is_some()).count();
         if offers.is_empty() && left_out.is_empty() {
             return self.note(Level::Info, Message::NothingOffered, from.unwrap_or_default(), "");
@@ -57,6 +60,33 @@ impl Model {
         } else {
             self.ask(Question::ImportOffers { from, there, offers, left_out });
         }
+    }
+
+    /// Gives the offers of a file the names under which they would be saved. Takes out those that lead where one before
+    /// leads, and notes those whose context is missing.
+    fn review(&self, offers: Vec<Offer>, left_out: &mut Vec<LeftOut>) -> Vec<Offer> {
+        let outcomes = self.outcomes(&offers, OnConflict::Skip);
+        let mut kept = Vec::new();
+        for (mut offer, outcome) in offers.into_iter().zip(outcomes) {
+            match outcome {
+                Outcome::Repeated { name, port } => {
+                    let what = port.map_or_else(|| name.clone(), |port| format!("{name} :{port}"));
+                    left_out.push(LeftOut { what, reason: LeftOutReason::Repeated });
+                    continue;
+                }
+                Outcome::Added(target) => {
+                    offer.names = vec![target.name.clone()];
+                    offer.target.name = target.name;
+                }
+                Outcome::Skipped(_) | Outcome::Replaced { .. } => {}
+            }
+            let is_known = self.clusters.all().is_empty() || self.cluster(&offer.target.cluster).is_some();
+            if !is_known {
+                left_out.push(LeftOut { what: offer.target.name.clone(), reason: LeftOutReason::UnknownContext });
+            }
+            kept.push(offer);
+        }
+        kept
     }
 
     /// Makes targets of offers.

@@ -83,7 +83,7 @@ macro_rules! fields {
 fields! {
     /// Name, in any script.
     Name = "name", Target, Target, Word(name);
-    /// Kubeconfig context; of a new target the current one where this is absent.
+    /// Kubeconfig context; absent in a new target: the current one.
     Cluster = "cluster", Target, Target, Word(cluster);
     /// Namespace of its pods; absent: the context's own.
     Namespace = "namespace", Target, Target, Namespace(namespace);
@@ -95,7 +95,7 @@ fields! {
     Ttl = "ttl", Target, Target, Ttl(ttl);
     /// Words to find it by.
     Tags = "tags", Target, Target, Words(tags);
-    /// Way to reach a service.
+    /// Route to a service.
     Via = "via", Forward, Workload, Proxy(address.workload_mut()?.proxy);
     /// Time that connections wait for a workload's pod to run, such as 1m.
     Wait = "wait", Forward, Workload, Time(address.workload_mut()?.wait);
@@ -111,11 +111,11 @@ fields! {
     Autostart = "autostart", Forward, Target, On(forward.autostart);
     /// Replaces pods in time while they are used.
     AutoRenew = "auto_renew", Forward, Any, Flag(forward.auto_renew);
-    /// Time for which pods are replaced by themselves, such as 8h.
+    /// Time for which pods are renewed automatically, such as 8h.
     MaxLifetime = "max_lifetime", Forward, Any, Time(forward.max_lifetime);
-    /// Listens on after its pod has expired or was deleted by others; the next connection creates another.
+    /// Keeps listening after its pod has expired or was deleted; the next connection creates another.
     Recreate = "recreate", Forward, Any, Flag(forward.recreate);
-    /// Health check: tcp, http, mysql, postgres or redis.
+    /// Health check: tcp, http, http:/path, mysql, postgres or redis.
     Probe = "probe", Forward, Target, Probe(forward.probe);
     /// Time between two health checks, such as 30s.
     ProbeInterval = "probe_interval", Forward, Any, Time(forward.probe_interval);
@@ -123,17 +123,17 @@ fields! {
     LocalAddress = "local_address", Forward, Target, Ip(forward.local_address);
     /// Unix socket to listen on, in place of a local port or beside it.
     LocalSocket = "local_socket", Forward, Target, Path(forward.local_socket);
-    /// Users of this machine who may connect: me, me+root or all.
+    /// Users of this machine who may connect.
     LocalUsers = "local_users", Forward, Any, Users(forward.local_users);
-    /// Coding agents may connect to it: true, or ask for a question each time.
+    /// Coding agents may connect to it: true, ask (you are asked first) or false.
     Agent = "agent", Forward, Target, Agent(forward.agent);
-    /// Image of its proxy pods, which must hold socat and sh.
+    /// Image of its proxy pods; needs sh, dd, sha256sum, and socat or busybox's nc.
     Image = "image", Pod, Any, Image(pod.image);
     /// Relay in its pods: socat, or auto for that of brow-tui where the pod can run it.
     Relay = "relay", Pod, Any, Relay(pod.relay);
     /// Carrier of connections to brow-tui's own relay: port-forward, pod-proxy, or auto for what works.
     Carrier = "carrier", Pod, Any, Carrier(pod.carrier);
-    /// Policy by which a node pulls the image.
+    /// Time at which the node pulls the image.
     PullPolicy = "pull_policy", Pod, Any, Policy(pod.pull_policy);
     /// Secrets with the registry's credentials.
     PullSecrets = "pull_secrets", Pod, Any, Names(pod.pull_secrets);
