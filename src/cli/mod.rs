@@ -96,7 +96,8 @@ enum Command {
     /// List, show and change saved targets
     #[command(subcommand)]
     Config(config::Command),
-    /// Forward targets, creating proxy pods where needed, until Ctrl-C or a command ends
+    /// Forward targets, or destinations such as 10.0.0.1:3306 and svc/web:http, creating proxy pods where needed, until
+    /// Ctrl-C or a command ends
     Connect(connect::Args),
     /// Start forwards in the background, list and stop those of all running instances
     #[command(subcommand)]

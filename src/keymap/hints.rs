@@ -199,7 +199,10 @@ fn of_text(model: &Model, dialog: Option<&Dialog>, hints: &mut Hints<'_>) {
         }
         Some(Dialog::Tags { cursor }) => hints
             .say_as(&arrows, "hint.choose-button")
-            .say_as(&[Command::Accept], if model.disconnects_tag(*cursor) { "hint.disconnect-tag" } else { "hint.connect-tag" })
+            .say_as(
+                &[Command::Accept],
+                if model.disconnects_tag(*cursor) { "hint.disconnect-tag" } else { "hint.connect-tag" },
+            )
             .say(&[Command::Stop, Command::Mark]),
         Some(Dialog::Menu(_)) => hints.say_as(&arrows, "hint.choose-button").say_as(&[Command::Accept], "hint.copy"),
         _ => hints

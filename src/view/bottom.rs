@@ -12,6 +12,9 @@ use crate::text::Hint;
 use brow_model::dialog::Dialog;
 use brow_model::log::{Entry, Message};
 
+/// The least room for a notice.
+const MIN_NOTICE: u16 = 20;
+
 /// Draws the line. What just happened stands in `above`, the line above, and takes no key from it; where that line has
 /// no room to give, in the right half.
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, above: Option<Rect>) {
@@ -47,6 +50,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, above: O
         Some(_) => line_width(&notice) <= rest.width,
     };
     let line = above.filter(|_| !beside).unwrap_or(rest);
+    if line.width < MIN_NOTICE {
+        // Its first word would say nothing; the log has it.
+        return;
+    }
     if line.width == frame.area().width {
         // In place of the last line of the details.
         put(frame.buffer_mut(), line.x, line.y, line.width, &" ".repeat(line.width.into()), scene.theme().text);

@@ -154,16 +154,21 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     let theme = scene.theme();
     let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
     let namespace = scene.model.namespace_of(target);
-    let place = format!("{}/{namespace}", target.cluster);
+    let place = format!("{}/{namespace}", scene.model.cluster_name(&target.cluster));
     let ttl = target.ttl.unwrap_or(scene.model.config.settings().ttl).to_string();
     let forward = scene.model.forward_of(&target.name);
     let pod = scene.model.pod_of(target);
-    let mut facts = vec![in_cluster(scene, &target.cluster, place.clone()), fact("view.ttl", ttl.clone().into())];
+    let policy = scene.model.forward_policy(&target.name);
+    let is_closed = forward.is_none() && pod.is_none();
+    // What connecting does says both.
+    let mut facts = match is_closed && !policy.on_demand {
+        true => Vec::new(),
+        false => vec![in_cluster(scene, &target.cluster, place.clone()), fact("view.ttl", ttl.clone().into())],
+    };
     facts.extend((!target.tags.is_empty()).then(|| fact("view.tags", target.tags.join(", ").into())));
     facts.extend(pod.map(|pod| fact("view.pod", pod.key.name.as_str().into())));
     facts.extend(forward.map(|forward| (scene.get("view.forward"), forwards::local(scene, forward))));
     let address = target.address.to_string();
-    let policy = scene.model.forward_policy(&target.name);
     if let Some(ip) = target.forward.local_address {
         let style = if ip.is_loopback() { theme.text } else { theme.bad };
         facts.push((scene.get("view.listens-on"), Span::styled(ip.to_string(), style)));
@@ -171,7 +176,7 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     if policy.local_users != LocalUsers::Me {
         facts.push(fact("view.local-users", policy.local_users.name().into()));
     }
-    let next = (forward.is_none() && pod.is_none()).then(|| {
+    let next = is_closed.then(|| {
         if policy.on_demand {
             let idle = scene.text().age(TimeDelta::from_std(policy.idle).unwrap_or_default());
             return scene.text().fill("view.on-demand-does", &[("address", address.as_str()), ("idle", &idle)]);
@@ -217,7 +222,7 @@ fn of_pod<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Facts<'a> {
     } else {
         head.push(Span::styled(scene.text().phase(phase), pods::phase_style(scene, phase)));
     }
-    let place = format!("{}/{}", pod.key.cluster, pod.key.namespace);
+    let place = format!("{}/{}", scene.model.cluster_name(&pod.key.cluster), pod.key.namespace);
     let mut facts = vec![fact("view.target", pod.target.as_str().into()), in_cluster(scene, &pod.key.cluster, place)];
     if let (Some(ttl), Some(left), true) = (pod.ttl, pod.left(now), phase <= brow_model::proxy::Phase::Ready) {
         let part = left.num_milliseconds() as f64 / 1000.0 / f64::from(ttl.secs());

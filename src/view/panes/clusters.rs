@@ -44,7 +44,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         list,
         heads: ClusterColumn::ALL.iter().map(|column| scene.head(column.key())).collect(),
         columns_of: if area.width < MIN_WIDE { &NARROW_COLUMNS } else { &COLUMNS },
-        sorted: ClusterColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
+        // By name they keep the kubeconfig's order, which is no sorting, unless it is turned round.
+        sorted: match list.column {
+            ClusterColumn::Name if !list.descending => COLUMNS.len(),
+            sorted => ClusterColumn::ALL.iter().position(|column| *column == sorted).unwrap_or_default(),
+        },
         aside: Vec::new(),
     };
     show(frame, scene, state, area, content, |name| Some((None, cells(scene, model.cluster(name)?))));
@@ -67,7 +71,9 @@ pub(in crate::view) fn line(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect)
     if let Some(fault) = scene.model.clusters.fault().filter(|_| all.is_empty()) {
         line.push(Span::styled(scene.text().fault(fault).what, theme.bad));
     }
-    for (at, cluster) in shown.iter().enumerate() {
+    let more = |count: usize| scene.text().fill("view.more", &[("count", &count.to_string())]);
+    let mut left = all.len();
+    for cluster in &shown {
         let (symbol, words) = scene.text().link(cluster.link).split_once(' ').unwrap_or_default();
         let style = link_style(scene, cluster.link);
         let says = match cluster.rtt.filter(|_| cluster.link == Link::Ready) {
@@ -76,18 +82,15 @@ pub(in crate::view) fn line(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect)
         };
         let name = scene.cluster(&cluster.name, theme.text);
         let whole = [Span::styled(symbol, style), Span::raw(" "), name, says, Span::raw("  ")];
-        let more = scene.text().fill("view.more", &[("count", &(all.len() - at).to_string())]);
         // Where it is not the last one, there must be room to say how many more there are.
-        let rest = if at + 1 < all.len() { width(&more) } else { 0 };
-        if line_width(&line) + line_width(&whole) + rest > room {
-            line.push(Span::styled(more, theme.dim));
-            break;
+        let rest = if left > 1 { width(&more(left - 1)) } else { 0 };
+        if line_width(&line) + line_width(&whole) + rest <= room {
+            line.extend(whole);
+            left -= 1;
         }
-        line.extend(whole);
-        if at + 1 == shown.len() && all.len() > shown.len() {
-            let more = scene.text().fill("view.more", &[("count", &(all.len() - shown.len()).to_string())]);
-            line.push(Span::styled(more, theme.dim));
-        }
+    }
+    if left > 0 && !all.is_empty() {
+        line.push(Span::styled(more(left), theme.dim));
     }
     let buffer = frame.buffer_mut();
     put_line(buffer, area.x + 1, area.y, room, &line);
