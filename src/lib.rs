@@ -19,10 +19,11 @@
 //! | [`term`] | the terminal, taken and given back | nothing of ours |
 //! | [`shell`] | sessions in containers, on this terminal | `cluster`, `term`, `kube_tunnel` |
 //! | [`log`] | the log file, without secrets | `text` |
-//! | [`effects`] | effects become tasks | `events`, `cluster`, `proxy`, `kube_tunnel`, `forward`, `store`, `instance` |
+//! | [`effects`] | effects become tasks | `events`, `cluster`, `proxy`, `kube_tunnel`, `forward`, `store`, `instance`, `why` |
 //! | [`check`] | checks what the work needs | `cluster`, `proxy`, `kube_tunnel`, `store`, `keymap`, `view`, `term` |
+//! | [`why`] | takes the steps to something that cannot be reached | `cluster`, `proxy`, `store`, `kube_tunnel` |
 //! | [`app`] | the loop | `text`, `view`, `keymap`, `term`, `effects`, `shell`, `log` |
-//! | [`cli`] | the command line | `events`, `app`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `instance`, `shell`, `kube_tunnel`, `brow_practice`, `check`, `log` |
+//! | [`cli`] | the command line | `events`, `app`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `instance`, `shell`, `kube_tunnel`, `brow_practice`, `check`, `why`, `log` |
 
 pub mod app;
 pub mod check;
@@ -40,3 +41,4 @@ pub mod store;
 pub mod term;
 pub mod text;
 pub mod view;
+pub mod why;

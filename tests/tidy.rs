@@ -27,7 +27,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("term", &[]),
     ("shell", &["cluster", "term", "kube_tunnel"]),
     ("log", &["text"]),
-    ("effects", &["events", "cluster", "proxy", "kube_tunnel", "forward", "store", "instance"]),
+    ("effects", &["events", "cluster", "proxy", "kube_tunnel", "forward", "store", "instance", "why"]),
+    ("why", &["cluster", "proxy", "store", "kube_tunnel"]),
     // What a config makes of keys and themes is known only by making them.
     ("check", &["cluster", "proxy", "kube_tunnel", "store", "keymap", "view", "term"]),
     ("app", &["text", "view", "keymap", "term", "effects", "shell", "log"]),
@@ -49,6 +50,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "kube_tunnel",
             "brow_practice",
             "check",
+            "why",
             "log",
         ],
     ),

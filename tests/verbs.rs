@@ -32,3 +32,5 @@ mod report;
 mod shell;
 #[path = "verbs/sieve.rs"]
 mod sieve;
+#[path = "verbs/why.rs"]
+mod why;

@@ -1,31 +1,22 @@
 //! Checks that need a pod: it is admitted, its image is pulled, a tunnel reaches it. The pod is deleted at once; if we
 //! are stopped before, Kubernetes ends it at its TTL.
 
-use std::time::Duration;
-
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::cluster::{failed, found, image, tunnel};
 use super::{Finding, State};
-use crate::cluster::{Clusters, fault};
+use crate::cluster::Clusters;
 use crate::proxy;
 use crate::store;
 use brow_model::cluster::Context;
-use brow_model::fault::{Fault, What};
 use brow_model::forward_settings::ForwardPolicy;
 use brow_model::installation::Identity;
-use brow_model::proxy::{Phase, PodRequest, PodRequestId, ProxyPod};
+use brow_model::proxy::{PodRequest, PodRequestId};
 use brow_model::settings::{PodSettings, Settings};
 use brow_model::ttl::Ttl;
 
 /// The pod's TTL.
 const TTL_SECONDS: u64 = 120;
-/// The longest wait for it to become ready.
-const POD_TIMEOUT: Duration = Duration::from_mins(1);
-/// The interval at which it is polled.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(super) async fn check(clusters: &Clusters, context: &Context, settings: &Settings) -> Vec<Finding> {
     let Some(request) = request(context, settings) else { return Vec::new() };
@@ -37,7 +28,7 @@ pub(super) async fn check(clusters: &Clusters, context: &Context, settings: &Set
     };
     let began = Instant::now();
     let image = image(context, settings);
-    let mut findings = match ready(clusters, context, &pod).await {
+    let mut findings = match proxy::until_ready(clusters, &pod).await {
         Ok(pod) => {
             let seconds = format!("{:.1}", began.elapsed().as_secs_f64());
             let with = [("image", image.as_str()), ("seconds", &seconds)];
@@ -67,25 +58,4 @@ fn request(context: &Context, settings: &Settings) -> Option<PodRequest> {
         patience: ForwardPolicy::BUILT_IN.create,
         settings: settings.pod_for(&context.name, &PodSettings::default()),
     })
-}
-
-/// Waits until the pod is ready, or says why it will not be.
-async fn ready(clusters: &Clusters, context: &Context, pod: &ProxyPod) -> Result<ProxyPod, Fault> {
-    let client = clusters.client(&context.name).await?;
-    let api: Api<Pod> = Api::namespaced(client, &context.namespace);
-    let end = Instant::now() + POD_TIMEOUT;
-    let mut last = pod.clone();
-    while Instant::now() < end {
-        let now = api.get(&pod.key.name).await.map_err(|error| fault(&pod.key.name, &error, None).1)?;
-        last = proxy::project(&context.name, &now).unwrap_or(last);
-        match (&last.fault, last.phase) {
-            (Some(fault), _) => return Err(fault.clone()),
-            (None, Phase::Ready) => return Ok(last),
-            (None, Phase::Terminating | Phase::Expired | Phase::Succeeded | Phase::Failed) => {
-                return Err(Fault::new(What::PodFailed, &pod.key.name, ""));
-            }
-            (None, Phase::Creating | Phase::Pending | Phase::Pulling | Phase::Starting) => sleep(POLL_INTERVAL).await,
-        }
-    }
-    Err(Fault::new(What::TimedOut, &pod.key.name, format!("not ready within {} s", POD_TIMEOUT.as_secs())))
 }

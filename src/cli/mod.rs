@@ -21,6 +21,7 @@ mod report;
 mod shell;
 mod signals;
 mod status;
+mod why;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -109,6 +110,8 @@ enum Command {
     Shell(shell::Args),
     /// Find objects of clusters by name, kind, namespace and label
     Find(find::Args),
+    /// Find out why something in a cluster cannot be reached: each step on the way, and what to do about it
+    Why(why::Args),
     /// Diagnose kubeconfig, clusters, permissions, config and terminal, and say how to fix what is wrong
     Check(check::Options),
     /// Show the state of all running instances' forwards; --short prints one line for a status bar
@@ -183,6 +186,7 @@ fn obey(mut args: Args) -> eyre::Result<ExitCode> {
             | Command::Pod(_)
             | Command::Shell(_)
             | Command::Find(_)
+            | Command::Why(_)
             | Command::Check(_)
             | Command::Status(_)
             | Command::Mcp(_),
@@ -254,6 +258,7 @@ async fn through(globals: Globals, command: Option<Command>) -> eyre::Result<Exi
         Some(Command::Pod(command)) => Box::pin(pod::run(globals, command)).await,
         Some(Command::Shell(args)) => Box::pin(shell::run(globals, args)).await,
         Some(Command::Find(args)) => Box::pin(find::run(globals, args)).await,
+        Some(Command::Why(args)) => Box::pin(why::run(globals, args)).await,
         Some(Command::Check(options)) => Box::pin(check::run(globals, options)).await,
         Some(Command::Status(args)) => status::run(&globals, &args).await,
         Some(Command::Report(args)) => Box::pin(report::run(globals, args)).await,

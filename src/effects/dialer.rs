@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -249,21 +248,11 @@ impl ForwardDialer {
         via: &Via,
         address: &Address,
     ) -> Result<Result<Option<Duration>, Fault>, kube_tunnel::Error> {
-        let stream = self.request(lease, via, RelayRequest::Diagnose(address)).await?;
-        let mut answer = Vec::new();
-        let mut stream = stream.take(4_096);
-        loop {
-            // The relay reports the connection at once, well before the stream ends.
-            if let Some(took) = relay::read_connected(&answer) {
-                return Ok(Ok(took));
-            }
-            if stream.read_buf(&mut answer).await.map_err(kube_tunnel::Error::from_io)? == 0 {
-                break;
-            }
-        }
-        let Some((what, words)) = relay::read_diagnosis(&answer) else {
-            let text = "the relay does not say whether it reaches its target";
-            return Err(kube_tunnel::Error::Pod { text: text.to_owned() });
+        let mut stream = self.request(lease, via, RelayRequest::Diagnose(address)).await?;
+        let answer = relay::diagnosis(&mut stream).await.map_err(kube_tunnel::Error::from_io)?;
+        let (what, words) = match answer {
+            Ok(took) => return Ok(Ok(took)),
+            Err(failure) => failure,
         };
         if what == What::Relay {
             return Err(kube_tunnel::Error::Pod { text: format!("the pod's relay is none of ours: {words}") });

@@ -17,7 +17,7 @@ use super::{NONCE, NewPod, project, spec};
 use crate::cluster::{Clusters, fault, grant, retry_after};
 use brow_model::fault::{Fault, What};
 use brow_model::installation::Identity;
-use brow_model::proxy::{PodKey, PodRequest, ProxyPod};
+use brow_model::proxy::{Phase, PodKey, PodRequest, ProxyPod};
 use kube_tunnel::Backoff;
 
 /// The timeout of a request to the API server.
@@ -26,6 +26,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pauses before a pod is requested again if the server does not say how long.
 const RETRY_BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
+/// The longest wait for a pod to become ready.
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
+/// The interval at which it is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The number of retries of a deletion that met a conflict.
 const MAX_RETRIES: u32 = 5;
 
@@ -161,6 +165,31 @@ async fn find_stored(api: &Api<Pod>, pod: &Pod) -> Option<Pod> {
     let found = timeout(LOOKUP_TIMEOUT, api.get_opt(name)).await.ok()?.ok()??;
     let nonce = |pod: &Pod| pod.metadata.annotations.as_ref()?.get(NONCE).cloned();
     (nonce(&found) == nonce(pod)).then_some(found)
+}
+
+/// Waits until a pod is ready, and returns it as it is then.
+///
+/// # Errors
+/// The reason why it will not be ready, or is not within [`READY_TIMEOUT`].
+pub async fn until_ready(clusters: &Clusters, pod: &ProxyPod) -> Result<ProxyPod, Fault> {
+    let client = clusters.client(&pod.key.cluster).await?;
+    let api: Api<Pod> = Api::namespaced(client, &pod.key.namespace);
+    let end = Instant::now() + READY_TIMEOUT;
+    let mut last = pod.clone();
+    while Instant::now() < end {
+        let now = with_timeout(&pod.key.cluster, api.get(&pod.key.name)).await?;
+        let now = now.map_err(|error| fault(&pod.key.name, &error, None).1)?;
+        last = project(&pod.key.cluster, &now).unwrap_or(last);
+        match (&last.fault, last.phase) {
+            (Some(fault), _) => return Err(fault.clone()),
+            (None, Phase::Ready) => return Ok(last),
+            (None, Phase::Terminating | Phase::Expired | Phase::Succeeded | Phase::Failed) => {
+                return Err(Fault::new(What::PodFailed, &pod.key.name, ""));
+            }
+            (None, Phase::Creating | Phase::Pending | Phase::Pulling | Phase::Starting) => sleep(POLL_INTERVAL).await,
+        }
+    }
+    Err(Fault::new(What::TimedOut, &pod.key.name, format!("not ready within {} s", READY_TIMEOUT.as_secs())))
 }
 
 /// Returns the uid of the current pod of this name, unless it is being deleted. It is listed, not fetched: users of

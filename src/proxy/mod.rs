@@ -10,7 +10,7 @@ mod spec;
 mod watch;
 
 pub use describe::describe;
-pub use lifecycle::{create, delete, runs, uid_of};
+pub use lifecycle::{create, delete, runs, uid_of, until_ready};
 pub use log::follow_log;
 pub use node::{NODE_CONTAINER, NODE_TTL, NewNodePod, NoShell, NodeShell, no_shell, node_pod};
 pub use project::project;

@@ -25,9 +25,11 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::time::Duration;
 
 use chrono::NaiveDateTime;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 pub use brow_relay::upgrade::{PORT as POD_PROXY_PORT, TOKEN as UPGRADE};
 pub use handshake::{RelayError, RelayRequest, Secret, new_word, request};
@@ -51,6 +53,9 @@ pub const MAX_CONNECTIONS: usize = 384;
 /// is one and takes 0.95 MB, measured; one without a lane is three and takes 1.4 MB. All have to fit the container's
 /// memory limit.
 pub const MAX_PROCESSES: u32 = 480;
+
+/// The most of the answer to [`RelayRequest::Diagnose`] that is read, in bytes.
+const MAX_ANSWER: u64 = 4_096;
 
 /// The relay's words for a connection that it has no room for.
 const FULL: &str = "the pod's relay has no room for more connections";
@@ -95,6 +100,28 @@ pub fn read_failure(line: &str) -> Option<(u32, What, String)> {
     };
     let number = u32::from_str_radix(visit, 16).ok().filter(|_| counts)?;
     Some((number, class(words), reason(words)))
+}
+
+/// Reads the answer to [`RelayRequest::Diagnose`] from its stream: the time that connecting took, if the relay tells, or
+/// the reason why it failed.
+///
+/// # Errors
+/// The stream failed, or ended without an answer.
+pub async fn diagnosis<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Result<Option<Duration>, (What, String)>> {
+    let mut answer = Vec::new();
+    let mut stream = stream.take(MAX_ANSWER);
+    loop {
+        // The relay reports the connection at once, well before the stream ends.
+        if let Some(took) = read_connected(&answer) {
+            return Ok(Ok(took));
+        }
+        if stream.read_buf(&mut answer).await? == 0 {
+            break;
+        }
+    }
+    let text = "the relay does not say whether it reaches its target";
+    let silent = || io::Error::other(kube_tunnel::Error::Pod { text: text.to_owned() });
+    read_diagnosis(&answer).map(Err).ok_or_else(silent)
 }
 
 /// Reads the failure in the answer to [`RelayRequest::Diagnose`]; `None` if there is none.

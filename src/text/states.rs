@@ -9,8 +9,23 @@ use brow_model::cluster::Link;
 use brow_model::forward::{Forward, ForwardState};
 use brow_model::instance::{ForwardReport, Role};
 use brow_model::proxy::Phase;
+use brow_model::why::{Check, Step, Verdict};
 
 impl Text {
+    /// Describes a step on the way to something, as it should be, and what was found.
+    pub fn why_step(&self, check: &Check) -> String {
+        let name = check.step.name();
+        let step = match (check.found.as_str(), check.step, &check.verdict) {
+            ("", Step::Policies, Verdict::Passed) => self.get("why.policies-none").to_owned(),
+            ("", ..) => self.get(&format!("why.{name}-bare")).to_owned(),
+            (found, ..) => self.fill(&format!("why.{name}"), &[("found", found)]),
+        };
+        match check.took {
+            Some(took) => self.fill("why.took", &[("step", &step), ("time", &self.rtt(took))]),
+            None => step,
+        }
+    }
+
     /// Names the state of the connection to a cluster.
     pub fn link(&self, link: Link) -> &str {
         self.get(match link {

@@ -7,8 +7,8 @@ use crate::agent::{Agent, World};
 use crate::common::Start;
 use crate::common::kube::until;
 
-const TOOLS: [&str; 8] =
-    ["list_targets", "list_forwards", "list_pods", "list_clusters", "connect", "renew", "stop", "check"];
+const TOOLS: [&str; 9] =
+    ["list_targets", "list_forwards", "list_pods", "list_clusters", "connect", "renew", "stop", "check", "why"];
 
 fn names(answer: &Value) -> Vec<&str> {
     answer["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect()

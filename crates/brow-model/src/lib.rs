@@ -17,7 +17,7 @@ pub use state::{Mode, Model};
 pub use types::{
     address, agent, allow, attention, backend, cluster, connection, connection_strings, epoch, field, forward,
     forward_settings, health, index, installation, instance, inventory, lifecycle, offer, ownership, port_plan, proxy,
-    restore, route, service, settings, shell, target, traffic, ttl, workload,
+    restore, route, service, settings, shell, target, traffic, ttl, why, workload,
 };
 
 #[cfg(test)]

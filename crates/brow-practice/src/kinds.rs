@@ -29,7 +29,7 @@ const fn kind(
 }
 
 /// Every resource; each group has one version.
-pub(super) const KINDS: [Kind; 15] = [
+pub(super) const KINDS: [Kind; 16] = [
     kind("", "configmaps", "ConfigMap", &["cm"], true),
     kind("", "events", "Event", &["ev"], true),
     kind("", "namespaces", "Namespace", &["ns"], false),
@@ -43,6 +43,7 @@ pub(super) const KINDS: [Kind; 15] = [
     kind("apps", "statefulsets", "StatefulSet", &["sts"], true),
     kind("batch", "jobs", "Job", &[], true),
     kind("networking.k8s.io", "ingresses", "Ingress", &["ing"], true),
+    kind("networking.k8s.io", "networkpolicies", "NetworkPolicy", &["netpol"], true),
     kind("traefik.io", "ingressroutes", "IngressRoute", &[], true),
     kind("traefik.io", "middlewares", "Middleware", &[], true),
 ];

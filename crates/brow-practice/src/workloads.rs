@@ -86,13 +86,19 @@ pub(super) fn seed(world: &Arc<World>) {
     reconcile(world, true);
 }
 
-/// Things to find. Two of them refer to what does not exist: the Service of `/admin`, the Secret of the certificate.
+/// Things to find. Two of them refer to what does not exist: the Service of `/admin`, the Secret of the certificate. A
+/// policy keeps proxy pods from redis.
 fn seed_more(add: &impl Fn(&str, &str, &str, Value)) {
     let labels = json!({ "labels": { "app": "web" } });
     add("configmaps", "shop", "web-settings", json!({ "metadata": labels, "data": { "greeting": "Welcome aboard" } }));
     let password = STANDARD.encode(super::world::hex(16));
     let secret = json!({ "type": "Opaque", "data": { "password": password } });
     add("secrets", "shop", "redis-password", secret);
+    // It lets no proxy pod in; a port-forward to redis goes past it.
+    let clients = json!([{ "podSelector": { "matchLabels": { "app": "web" } } }]);
+    let redis = json!({ "matchLabels": { "app": "redis" } });
+    let spec = json!({ "podSelector": redis, "policyTypes": ["Ingress"], "ingress": [{ "from": clients }] });
+    add("networkpolicies", "shop", "redis-clients", json!({ "spec": spec }));
     let path = |path: &str, service: &str| {
         let backend = json!({ "service": { "name": service, "port": { "number": 80 } } });
         json!({ "path": path, "pathType": "Prefix", "backend": backend })

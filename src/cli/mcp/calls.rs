@@ -16,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::consent::{CONSENT, consent_of, failure, form, why};
 use super::link::Link;
-use super::tools::{Checked, Clusters, Connect, Connected, Forwards, Pods, Renew, Renewed, Stop, Stopped, TargetList};
-use crate::cli::check;
+use super::tools::{
+    Checked, Clusters, Connect, Connected, Forwards, Pods, Renew, Renewed, Steps, Stop, Stopped, TargetList, Why,
+};
+use crate::cli::{check, why as steps};
 use crate::instance::{Board, ForwardRow};
 use crate::text::Text;
 use brow_model::agent::{AgentOrder, AgentWish, Consent, Outcome, Refusal};
@@ -170,6 +172,21 @@ impl Call<'_> {
         let mut found = found.map_err(|fault| text.fault(&fault).in_full())?;
         let findings = serde_json::from_value(found["findings"].take()).map_err(|error| error.to_string())?;
         Ok(Reply::Done(Checked { well: found["well"] == true, findings }))
+    }
+
+    /// Only what is offered to agents may be asked about.
+    pub(super) async fn why(self, wanted: Why) -> Result<Reply<Steps>, String> {
+        let Board { targets, .. } = self.board().await?;
+        if !targets.iter().any(|target| target.name == wanted.target) {
+            return Err(format!("no such target is offered: {}. {TO_OFFER}", wanted.target));
+        }
+        let text = Text::new(Language::En);
+        let mut found = tokio::select! {
+            found = steps::of_target(self.link.globals(), &wanted.target, &text) => found?,
+            () = self.given_up() => return Err("the call was cancelled".to_owned()),
+        };
+        let steps = serde_json::from_value(found["steps"].take()).map_err(|error| error.to_string())?;
+        Ok(Reply::Done(Steps { failed: found["failed"] == true, steps }))
     }
 
     /// Gives an order whose outcome is known at once.

@@ -63,6 +63,14 @@ pub(super) struct Stop {
     pub forward: u64,
 }
 
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[schemars(crate = "rmcp::schemars")]
+#[serde(deny_unknown_fields)]
+pub(super) struct Why {
+    /// The name of a saved target, as `list_targets` has it.
+    pub target: String,
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(crate = "rmcp::schemars")]
 pub(super) struct TargetList {
@@ -125,6 +133,15 @@ pub(super) struct Checked {
     pub findings: Vec<BTreeMap<String, Value>>,
 }
 
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(crate = "rmcp::schemars")]
+pub(super) struct Steps {
+    /// True if a step has failed.
+    pub failed: bool,
+    /// The steps on the way to the target, each with its state (passed, failed, unknown), and with what to do about it.
+    pub steps: Vec<BTreeMap<String, Value>>,
+}
+
 /// Returns all tools: a row each, whose arguments and result have their schemas by their types.
 ///
 /// # Errors
@@ -180,8 +197,15 @@ pub(super) fn all() -> Result<Vec<Row>, String> {
             "check",
             "Check kubeconfig, clusters, permissions and config, and say how to fix what is wrong. It contacts clusters \
              and changes nothing.",
-            looks.open_world(true),
+            looks.clone().open_world(true),
             |call, Nothing {}| call.check().boxed(),
+        )?,
+        row(
+            "why",
+            "Find out why a saved target cannot be reached: whether it exists, has the port, is ready, listens and is let \
+             through by network policies, and what to do. It creates no pod and changes nothing.",
+            looks.open_world(true),
+            |call, wanted| call.why(wanted).boxed(),
         )?,
     ])
 }
@@ -220,14 +244,14 @@ mod tests {
     #[test]
     fn every_tool_has_schemas_and_hints() {
         let tools = all().unwrap();
-        assert_eq!(tools.len(), 8);
+        assert_eq!(tools.len(), 9);
         for Row { tool, .. } in tools {
             for schema in [&tool.input_schema, tool.output_schema.as_ref().unwrap()] {
                 assert_eq!(schema["type"], "object", "{}", tool.name);
             }
             let hints = tool.annotations.unwrap();
             assert!(hints.read_only_hint.is_some() && hints.idempotent_hint == Some(true), "{}", tool.name);
-            let contacts_clusters = ["connect", "check"].contains(&&*tool.name);
+            let contacts_clusters = ["connect", "check", "why"].contains(&&*tool.name);
             assert_eq!(hints.open_world_hint, Some(contacts_clusters), "{}", tool.name);
         }
     }
@@ -247,6 +271,7 @@ mod tests {
             (error::<Stop>, json!({ "forward": -1 })),
             (error::<Stop>, json!({ "forward": "1" })),
             (error::<Nothing>, json!({ "x": 1 })),
+            (error::<Why>, json!({ "target": "db", "namespace": "kube-system" })),
         ] {
             assert!(error(&wrong).unwrap().starts_with("invalid arguments: "), "{wrong}");
         }

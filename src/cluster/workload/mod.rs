@@ -11,6 +11,7 @@ mod object;
 mod pick;
 mod pods;
 mod selection;
+mod survey;
 
 use std::fmt::Debug;
 
@@ -31,6 +32,7 @@ use kube_tunnel::Login;
 
 pub use pick::pick;
 use selection::{BackendSource, PodSelector, Selection};
+pub use survey::{Behind, Survey, is_missing, is_ready, is_running, none_ready, port_in, service_port, survey, thing};
 
 /// The workload whose pods are watched.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ use brow_model::fault::{Fault, What};
 use brow_model::workload::{Installer, is_dns_name};
 
 /// The most pods that one is chosen among.
-const MAX_PODS: u32 = 500;
+pub(super) const MAX_PODS: u32 = 500;
 
 /// Returns the pod of that name, or the best of a workload: one that is ready before others, the newest first. The port
 /// of the workload means nothing here.
@@ -23,13 +23,10 @@ const MAX_PODS: u32 = 500;
 pub async fn pick(clusters: &Clusters, query: &Query) -> Result<Pod, Fault> {
     let client = clusters.client(&query.cluster).await?;
     let api: Api<Pod> = Api::namespaced(client.clone(), &query.namespace);
-    let failed = |verb: &str, resource: &str, error: &kube::Error| {
-        fault(&query.cluster, error, Some(grant(verb, resource, Some(&query.namespace)))).1
-    };
     let labels = match selector(&client, query).await? {
         PodSelector::Labels(labels) => labels,
         PodSelector::Named(name) => {
-            let found = api.get_opt(&name).await.map_err(|error| failed("get", "pods", &error))?;
+            let found = api.get_opt(&name).await.map_err(|error| failed(query, "get", "pods", &error))?;
             return match found {
                 Some(pod) => Ok(pod),
                 None => Err(missing(&api, query).await),
@@ -37,7 +34,7 @@ pub async fn pick(clusters: &Clusters, query: &Query) -> Result<Pod, Fault> {
         }
     };
     let listed = api.list(&ListParams::default().labels(&labels).limit(MAX_PODS)).await;
-    let listed = listed.map_err(|error| failed("list", "pods", &error))?.items;
+    let listed = listed.map_err(|error| failed(query, "list", "pods", &error))?.items;
     best(listed).map_err(|idle| pods::none_runs(query, &idle))
 }
 
@@ -51,7 +48,7 @@ fn best(pods: Vec<Pod>) -> Result<Pod, Vec<Pod>> {
     pods.iter().filter(runs).max_by_key(rank).cloned().ok_or(pods)
 }
 
-async fn missing(api: &Api<Pod>, query: &Query) -> Fault {
+pub(super) async fn missing(api: &Api<Pod>, query: &Query) -> Fault {
     let listed = api.list_metadata(&ListParams::default().limit(MAX_PODS)).await;
     let names = listed.map(|list| list.items.into_iter().filter_map(|pod| pod.metadata.name).collect());
     not_found(query, &names.unwrap_or_else(|_| Vec::new()))
@@ -59,30 +56,52 @@ async fn missing(api: &Api<Pod>, query: &Query) -> Fault {
 
 /// Returns the selector of a workload's pods.
 async fn selector(client: &Client, query: &Query) -> Result<PodSelector, Fault> {
-    let workload = &query.workload;
-    if let Some(selector) = selection::of_pods(workload) {
+    if let Some(selector) = selection::of_pods(&query.workload) {
         return Ok(selector);
     }
-    let failed = |verb: &str, resource: &str, error: &kube::Error| {
-        fault(&query.cluster, error, Some(grant(verb, resource, Some(&query.namespace)))).1
-    };
-    let found = match built_in(&workload.kind) {
+    let (found, api, object) = object(client, query).await?;
+    selector_of(query, &found, &api, &object).await
+}
+
+/// Returns a workload's object, and its kind.
+pub(super) async fn object(
+    client: &Client,
+    query: &Query,
+) -> Result<(DiscoveredKind, Api<DynamicObject>, DynamicObject), Fault> {
+    let found = match built_in(&query.workload.kind) {
         Some(found) => found,
         None => discovered(client, query).await?,
     };
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &query.namespace, &found.api);
     // Whoever may watch it may list it, and need not have the right to get it.
-    let named = ListParams::default().fields(&format!("metadata.name={}", workload.name));
-    let listed = api.list(&named).await.map_err(|error| failed("list", &found.resource(), &error))?;
-    let Some(object) = listed.items.into_iter().next() else { return Err(object::missing(&api, query).await) };
-    match selection::by_labels(workload, selection::labels_of(&object)) {
+    let named = ListParams::default().fields(&format!("metadata.name={}", query.workload.name));
+    let listed = api.list(&named).await.map_err(|error| failed(query, "list", &found.resource(), &error))?;
+    match listed.items.into_iter().next() {
+        Some(object) => Ok((found, api, object)),
+        None => Err(object::missing(&api, query).await),
+    }
+}
+
+/// Returns the selector of an object, else of its scale.
+pub(super) async fn selector_of(
+    query: &Query,
+    found: &DiscoveredKind,
+    api: &Api<DynamicObject>,
+    object: &DynamicObject,
+) -> Result<PodSelector, Fault> {
+    let workload = &query.workload;
+    match selection::by_labels(workload, selection::labels_of(object)) {
         Err(fault) if found.scale && fault.what == What::NoSelector => {
             let scale = api.get_scale(&workload.name).await;
-            let scale = scale.map_err(|error| failed("get", &found.subresource("scale"), &error))?;
+            let scale = scale.map_err(|error| failed(query, "get", &found.subresource("scale"), &error))?;
             selection::by_labels(workload, scale.status.and_then(|status| status.selector))
         }
         found => found,
     }
+}
+
+fn failed(query: &Query, verb: &str, resource: &str, error: &kube::Error) -> Fault {
+    fault(&query.cluster, error, Some(grant(verb, resource, Some(&query.namespace)))).1
 }
 
 async fn discovered(client: &Client, query: &Query) -> Result<DiscoveredKind, Fault> {

@@ -59,7 +59,7 @@ pub(super) fn of_pods(workload: &Workload) -> Option<PodSelector> {
 /// Resolves an object of the cluster.
 pub(super) fn of(workload: &Workload, namespace: &str, object: &DynamicObject) -> Result<BackendSource, Fault> {
     if workload.kind == Kind::Service {
-        return of_service(workload, namespace, part(object, &[]).unwrap_or_default());
+        return of_service(workload, namespace, service(object));
     }
     of_labels(workload, labels_of(object))
 }
@@ -97,10 +97,7 @@ fn written(selector: &Value) -> Option<String> {
 
 fn of_service(workload: &Workload, namespace: &str, spec: ServiceSpec) -> Result<BackendSource, Fault> {
     let ports = spec.ports.unwrap_or_default();
-    let found = ports.iter().find(|port| match &workload.port {
-        Port::Number(number) => port.port == i32::from(*number),
-        Port::Name(name) => port.name.as_ref() == Some(name),
-    });
+    let found = ports.iter().find(|port| is_port(port, &workload.port));
     let missing = || {
         let known: Vec<String> = ports.iter().map(shown).collect();
         Fault::new(What::PortMissing, workload.to_string(), known.join(", "))
@@ -128,6 +125,19 @@ fn of_service(workload: &Workload, namespace: &str, spec: ServiceSpec) -> Result
         pods: PodSelector::Labels(labels.join(",")),
         port: target_port(port, workload)?,
     }))
+}
+
+/// Returns true if a port of a service is the one that is named.
+pub(super) fn is_port(known: &ServicePort, port: &Port) -> bool {
+    match port {
+        Port::Number(number) => known.port == i32::from(*number),
+        Port::Name(name) => known.name.as_ref() == Some(name),
+    }
+}
+
+/// Reads the spec of a service.
+pub(super) fn service(object: &DynamicObject) -> ServiceSpec {
+    part(object, &[]).unwrap_or_default()
 }
 
 /// Resolves a service that may not be read: by its name, if the port is a number.
@@ -168,13 +178,13 @@ pub(super) fn address(host: &str, port: u16) -> Option<Address> {
 }
 
 /// `http (80)`, or `80` for a port without a name.
-fn shown(port: &ServicePort) -> String {
+pub(super) fn shown(port: &ServicePort) -> String {
     let number = port.port;
     port.name.as_ref().map_or_else(|| number.to_string(), |name| format!("{name} ({number})"))
 }
 
 /// The port in the pods; absent, it is that of the service (`ServicePort` in `core/v1`).
-fn target_port(port: &ServicePort, workload: &Workload) -> Result<Port, Fault> {
+pub(super) fn target_port(port: &ServicePort, workload: &Workload) -> Result<Port, Fault> {
     let number = |number: i32| u16::try_from(number).ok().filter(|number| *number != 0).map(Port::Number);
     let found = match &port.target_port {
         Some(IntOrString::String(name)) => Some(Port::Name(name.clone())),

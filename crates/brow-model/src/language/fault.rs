@@ -165,6 +165,18 @@ kinds! {
     PortMissing,
     /// No pod of a workload runs, and it was waited for.
     NoPodRuns,
+    /// No pod of a workload is ready, though some run. Detail: those.
+    NotReady,
+    /// A service that selects no pods has no endpoint that is ready.
+    NoEndpoints,
+    /// Nothing in a pod listens on a port.
+    NotListening,
+    /// Network policies let no proxy pod in. Detail: their names.
+    PolicyBlocks,
+    /// Nobody can tell whether network policies let a proxy pod in. Detail: their names.
+    PolicyUnclear,
+    /// Only a proxy pod could tell, and none was to be created.
+    NeedsPod,
     /// The local port is taken.
     PortInUse,
     /// The local port needs privileges.

@@ -30,4 +30,5 @@ pub mod shell;
 pub mod target;
 pub mod traffic;
 pub mod ttl;
+pub mod why;
 pub mod workload;
