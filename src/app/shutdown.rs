@@ -167,7 +167,8 @@ fn ends(effect: &Effect) -> bool {
             | ClusterEffect::Browse { .. }
             | ClusterEffect::Index { .. }
             | ClusterEffect::DescribeObject(_)
-            | ClusterEffect::ReadPorts(_),
+            | ClusterEffect::ReadPorts(_)
+            | ClusterEffect::TakeSteps { .. },
         )
         | Effect::Pod(PodEffect::Create(_) | PodEffect::Describe(_) | PodEffect::FollowLog { .. })
         | Effect::Forward(
@@ -180,7 +181,10 @@ fn ends(effect: &Effect) -> bool {
         ) => false,
         Effect::Store(_)
         | Effect::Cluster(
-            ClusterEffect::Disconnect { .. } | ClusterEffect::StopBrowsing | ClusterEffect::StopIndexing { .. },
+            ClusterEffect::Disconnect { .. }
+            | ClusterEffect::StopBrowsing
+            | ClusterEffect::StopIndexing { .. }
+            | ClusterEffect::StopSteps,
         )
         | Effect::Pod(PodEffect::Delete { .. } | PodEffect::StopLog)
         | Effect::Forward(

@@ -10,12 +10,14 @@ use tokio_util::sync::CancellationToken;
 use super::{Effects, internal, kubeconfig, pods};
 use crate::cluster;
 use crate::proxy;
+use crate::why;
 use brow_model::cluster::Link;
 use brow_model::effect::ClusterEffect;
 use brow_model::epoch::Epoch;
 use brow_model::event::{BrowseEvent, ClusterEvent, Event, IndexEvent, ObjectEvent, StoreEvent};
 use brow_model::index::ObjectRef;
 use brow_model::inventory::SearchScope;
+use brow_model::why::Question;
 use brow_model::workload::Kind;
 use kube_tunnel::contain::contain;
 
@@ -46,6 +48,8 @@ impl Effects {
             }
             ClusterEffect::DescribeObject(object) => self.describe_object(object),
             ClusterEffect::ReadPorts(object) => self.read_ports(object),
+            ClusterEffect::TakeSteps { question, epoch } => self.take_steps(question, epoch),
+            ClusterEffect::StopSteps => self.steps.cancel(),
         }
     }
 
@@ -134,6 +138,18 @@ impl Effects {
             let asking = contain(cluster::read_ports(&clusters, &object)).await;
             let result = asking.unwrap_or_else(|words| Err(internal(&object.cluster, words))).map(Box::new);
             events.send(Event::Object(ObjectEvent::Ports { object, result })).await;
+        });
+    }
+
+    fn take_steps(&mut self, question: Box<Question>, epoch: Epoch) {
+        self.steps.cancel();
+        self.steps = self.token.child_token();
+        let (clusters, events, stop) = (self.clusters.clone(), self.events.clone(), self.steps.clone());
+        // It is not aborted: it deletes its pod first.
+        self.tasks.spawn(async move {
+            let taking = contain(why::run(&clusters, &question, &stop)).await;
+            let checks = taking.unwrap_or_else(|words| vec![why::broken(internal(&question.cluster, words))]);
+            events.send(Event::Object(ObjectEvent::Steps { epoch, checks })).await;
         });
     }
 

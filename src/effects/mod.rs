@@ -67,6 +67,8 @@ pub struct Effects {
     browsing: Vec<AbortHandle>,
     /// The tasks that index clusters.
     indexing: BTreeMap<String, AbortHandle>,
+    /// Stops the steps that are being taken.
+    steps: CancellationToken,
 }
 
 impl Effects {
@@ -95,6 +97,7 @@ impl Effects {
             instance: None,
             browsing: Vec::new(),
             indexing: BTreeMap::new(),
+            steps: CancellationToken::new(),
         }
     }
 

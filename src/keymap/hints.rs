@@ -204,6 +204,10 @@ fn of_text(model: &Model, dialog: Option<&Dialog>, hints: &mut Hints<'_>) {
                 if model.disconnects_tag(*cursor) { "hint.disconnect-tag" } else { "hint.connect-tag" },
             )
             .say(&[Command::Stop, Command::Mark]),
+        Some(Dialog::Why(steps)) => hints
+            .say_as(&arrows, "hint.scroll")
+            .say_if(steps.wants_pod(), &[Command::Create])
+            .say_if(dialog.is_some_and(|dialog| dialog.fault().is_some()), &[Command::Copy]),
         Some(Dialog::Menu(_)) => hints.say_as(&arrows, "hint.choose-button").say_as(&[Command::Accept], "hint.copy"),
         _ => hints
             .say_as(&arrows, "hint.scroll")
@@ -248,7 +252,7 @@ fn of_browser(model: &Model, hints: &mut Hints<'_>) {
     let missing = !browser.inventory.missing.is_empty()
         || browser.clusters.keys().any(|name| model.cluster(name).is_some_and(|at| at.fault.is_some()));
     if standing.rows {
-        hints.say_as(&[Command::Accept], "hint.import").say(&[Command::Mark, Command::TakeKnown]);
+        hints.say_as(&[Command::Accept], "hint.import").say(&[Command::Mark, Command::TakeKnown, Command::Why]);
     }
     if missing {
         hints.say_as(&[Command::Describe], "hint.what-is-missing");
@@ -265,6 +269,7 @@ fn of_find(model: &Model, hints: &mut Hints<'_>) {
         Some(Hit::Object(_)) => {
             hints.say_as(&[Command::Accept], "hint.show").say_as(&[Command::Forward], "hint.forward");
             hints.say_as(&[Command::Copy], "hint.copy-name").say_as(&[Command::Strings], "hint.copy-kubectl");
+            hints.say(&[Command::Why]);
         }
         Some(Hit::Target(_) | Hit::Pod(_)) => {
             hints.say_as(&[Command::Accept], "hint.go-there").say_as(&[Command::Forward], "hint.forward");

@@ -95,6 +95,7 @@ impl Keymap {
             Some(
                 Dialog::Describe { .. }
                 | Dialog::Object { .. }
+                | Dialog::Why(_)
                 | Dialog::PodLog { .. }
                 | Dialog::NotCopied { .. }
                 | Dialog::Fault(_)

@@ -14,12 +14,18 @@ use brow_model::why::{Check, Step, Verdict};
 impl Text {
     /// Describes a step on the way to something, as it should be, and what was found.
     pub fn why_step(&self, check: &Check) -> String {
-        let name = check.step.name();
-        let step = match (check.found.as_str(), check.step, &check.verdict) {
-            ("", Step::Policies, Verdict::Passed) => self.get("why.policies-none").to_owned(),
-            ("", ..) => self.get(&format!("why.{name}-bare")).to_owned(),
-            (found, ..) => self.fill(&format!("why.{name}"), &[("found", found)]),
+        let (step, bare) = match (check.step, &check.verdict) {
+            (Step::Exists, _) => ("why.exists", "why.exists"),
+            (Step::Name, _) => ("why.name", "why.name"),
+            (Step::Port, _) => ("why.port", "why.port-bare"),
+            (Step::Endpoints, _) => ("why.endpoints", "why.endpoints-bare"),
+            (Step::Listens, _) => ("why.listens", "why.listens-bare"),
+            (Step::Policies, Verdict::Passed) => ("why.policies", "why.policies-none"),
+            (Step::Policies, Verdict::Failed(_) | Verdict::Unknown(_)) => ("why.policies", "why.policies-bare"),
+            (Step::Connection, _) => ("why.connection", "why.connection"),
         };
+        let found = check.found.as_str();
+        let step = self.fill(if found.is_empty() { bare } else { step }, &[("found", found)]);
         match check.took {
             Some(took) => self.fill("why.took", &[("step", &step), ("time", &self.rtt(took))]),
             None => step,

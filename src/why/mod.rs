@@ -52,6 +52,12 @@ pub async fn run(clusters: &Clusters, question: &Question, stop: &CancellationTo
     chain.checks
 }
 
+/// Returns the step of which nothing is known for a mistake of ours.
+pub fn broken(fault: Fault) -> Check {
+    let found = fault.thing.clone();
+    Check { step: Step::Exists, verdict: Verdict::Unknown(fault), found, took: None }
+}
+
 struct Chain<'a> {
     clusters: &'a Clusters,
     question: &'a Question,

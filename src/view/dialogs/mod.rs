@@ -15,6 +15,7 @@ mod palette;
 mod pod_log;
 mod shells;
 mod tags;
+mod why;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -47,6 +48,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
             let title = format!("{} {}", object.kind.kind, object.name);
             describe::draw(frame, scene, state, area, (&title, text.as_ref(), *scroll));
         }
+        Dialog::Why(steps) => why::draw(frame, scene, state, area, steps),
         Dialog::PodLog { key, lines, ended, back, .. } => {
             pod_log::draw(frame, scene, state, area, (key, lines, ended.as_ref(), *back));
         }

@@ -9,6 +9,7 @@ mod fixture;
 mod found;
 mod panes;
 mod sizes;
+mod why;
 
 use fixture::{lines, themed};
 

@@ -16,7 +16,7 @@ macro_rules! command_table {
             Targets "targets"
             hints [
                 Connect Copy Strings Renew New Browse Describe Edit Create OnDemand Delete CreateWithTtl Rename
-                Duplicate Export Import Connections Shell
+                Duplicate Export Import Connections Shell Why
             ] empty [New Browse Import] {
                 /// Opens what is chosen (forwards, clusters), or closes it where all of it is open.
                 "connect" Connect ["enter"] (Accept) has_row => |m, out| m.connect_or_disconnect(out);
@@ -50,6 +50,8 @@ macro_rules! command_table {
                 "strings" Strings ["Y"] has_forward => |m, _| m.offer_connection_strings();
                 /// Lists the open connections of a forward.
                 "connections" Connections ["w"] lists_connections => |m, out| m.show_connections(out);
+                /// Takes each step to it, and shows which fails.
+                "why" Why ["U"] has_row => |m, out| m.why_target(out);
                 /// Opens a shell in the pod behind the row.
                 "shell" Shell ["s"] has_row => |m, out| m.open_shell(out);
                 /// Exports targets.
@@ -184,6 +186,7 @@ macro_rules! command_table {
                 MarkAll ["ctrl-a"];
                 /// Makes targets of all that is recognised.
                 "take-known" TakeKnown ["ctrl-r"];
+                Why ["ctrl-v"];
                 Describe ["ctrl-e"];
                 Cancel ["esc"];
             }
@@ -192,6 +195,7 @@ macro_rules! command_table {
                 Forward ["ctrl-r"];
                 Copy ["ctrl-y"];
                 Strings ["ctrl-x"];
+                Why ["ctrl-v"];
                 Describe ["ctrl-e"];
                 Cancel ["esc"];
             }
@@ -215,6 +219,8 @@ macro_rules! command_table {
                 Copy ["y"];
                 Stop ["x"];
                 Mark ["space"];
+                Create ["c"];
+                Why ["U"];
                 /// Quits at once. Its key holds in the question of `quit`: Ctrl-C twice ends the program.
                 "quit-now" QuitNow ["ctrl-c"];
             }

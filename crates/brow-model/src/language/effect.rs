@@ -21,6 +21,7 @@ use crate::types::restore::OpenForward;
 use crate::types::route::Via;
 use crate::types::shell::{ShellPlace, ShellRecord};
 use crate::types::target::Target;
+use crate::types::why::Question;
 
 /// One order, for the handler of its domain.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,6 +103,14 @@ pub enum ClusterEffect {
     DescribeObject(ObjectRef),
     /// Fetch the ports of an object.
     ReadPorts(ObjectRef),
+    /// Take the steps to something, instead of those that are being taken.
+    TakeSteps {
+        question: Box<Question>,
+        /// Echoed in the answer.
+        epoch: Epoch,
+    },
+    /// Take no more steps, and delete the proxy pod that was created for them.
+    StopSteps,
 }
 
 /// An order about a proxy pod in a cluster.

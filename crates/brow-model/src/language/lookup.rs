@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::language::fault::Fault;
+use crate::types::epoch::Epoch;
 use crate::types::index::{Indexed, ObjectRef, ServedKind};
 use crate::types::inventory::{Object, ObjectKey, SearchScope};
+use crate::types::why::Check;
 use crate::types::workload::Kind;
 
 /// The results of browsing a cluster.
@@ -69,6 +71,12 @@ pub enum ObjectEvent {
         object: ObjectRef,
         /// Its text.
         result: Result<Vec<String>, Fault>,
+    },
+    /// The steps that were taken.
+    Steps {
+        /// Which taking of them.
+        epoch: Epoch,
+        checks: Vec<Check>,
     },
     /// The ports of an object that is to be forwarded.
     Ports {

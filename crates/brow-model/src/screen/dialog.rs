@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::language::fault::Fault;
+use crate::language::fault::{Fault, What};
 use crate::screen::browser::Browser;
 use crate::screen::find::Finder;
 use crate::screen::form::TargetForm;
@@ -17,7 +17,9 @@ use crate::types::index::ObjectRef;
 use crate::types::offer::{LeftOut, Offer, OnConflict};
 use crate::types::proxy::PodKey;
 use crate::types::restore::OpenForward;
+use crate::types::settings::PodSettings;
 use crate::types::target::Target;
+use crate::types::why::{self, Check, first_fault};
 
 /// A dialog over the panes.
 #[derive(Debug, Clone)]
@@ -67,6 +69,8 @@ pub enum Dialog {
         /// Lines scrolled down.
         scroll: usize,
     },
+    /// The steps to something that cannot be reached.
+    Why(Box<StepList>),
     /// A pod's log.
     PodLog {
         /// The pod.
@@ -117,6 +121,30 @@ pub enum Dialog {
         /// A pasted text of several lines; it comes before the field.
         pasted: Option<String>,
     },
+}
+
+/// The steps to something that cannot be reached.
+#[derive(Debug, Clone)]
+pub struct StepList {
+    /// The name of what is to be reached.
+    pub thing: String,
+    pub question: why::Question,
+    /// The target's own settings of a proxy pod.
+    pub own: PodSettings,
+    /// Which taking of them.
+    pub epoch: Epoch,
+    /// The steps, once they have been taken.
+    pub checks: Option<Vec<Check>>,
+    /// Lines scrolled down.
+    pub scroll: usize,
+}
+
+impl StepList {
+    /// Returns true if a proxy pod could tell more.
+    pub fn wants_pod(&self) -> bool {
+        let needs = |check: &Check| check.fault().is_some_and(|fault| fault.what == What::NeedsPod);
+        self.checks.iter().flatten().any(needs)
+    }
 }
 
 /// A forward's open connections.
@@ -244,6 +272,7 @@ impl Dialog {
             | Self::Describe { text: Some(Err(fault)), .. }
             | Self::Object { text: Some(Err(fault)), .. }
             | Self::PodLog { ended: Some(Some(fault)), .. } => Some(fault),
+            Self::Why(steps) => first_fault(steps.checks.as_deref()?),
             Self::TargetForm(_)
             | Self::Rename { .. }
             | Self::AskTtl { .. }

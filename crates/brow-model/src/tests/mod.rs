@@ -40,6 +40,7 @@ mod restore;
 mod shells;
 mod tips;
 mod welcome;
+mod why;
 mod workloads;
 
 use chrono::{DateTime, TimeDelta, Utc};

@@ -77,6 +77,11 @@ impl Model {
                 list.marks.clear();
                 self.import_ports(&browser.inventory, &browser.inventory.recognised(), out);
             }
+            Input::Do(Command::Why) => {
+                if let Some(at) = list.selected() {
+                    self.why_port(at, out);
+                }
+            }
             Input::Do(Command::Help) => self.screen.dialogs.push(Dialog::help()),
             Input::Do(Command::Describe) => {
                 let of_cluster = |name: &String| self.cluster(name).and_then(|at| at.fault.clone());

@@ -65,6 +65,15 @@ impl Model {
                 self.go_to_hit(&finder, out)
             }
             Input::Do(Command::Forward) => self.forward_hit(&finder, out),
+            Input::Do(Command::Why) => {
+                match finder.selected() {
+                    Some(Hit::Object(object)) => self.why_object(object, out),
+                    Some(Hit::Target(_) | Hit::Forward(_) | Hit::Pod(_) | Hit::Command(_)) | None => {
+                        self.note(Level::Info, Message::NotForwardable, "", "");
+                    }
+                }
+                true
+            }
             Input::Do(Command::Copy | Command::Strings) => {
                 Self::copy_hit(&finder, input == Input::Do(Command::Strings), out);
                 true
@@ -171,6 +180,7 @@ impl Model {
                     }
                 }
             }
+            ObjectEvent::Steps { epoch, checks } => self.on_steps(epoch, checks),
             ObjectEvent::Ports { result: Err(fault), .. } => self.fail(fault),
             ObjectEvent::Ports { object, result: Ok(found) } => self.forward_object(&object, &found, out),
         }

@@ -53,6 +53,7 @@ mod tags;
 mod target;
 mod tip;
 mod welcome;
+mod why;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
