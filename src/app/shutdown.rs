@@ -144,6 +144,7 @@ fn is_of_an_order(event: &Event) -> bool {
         | Event::Cluster { .. }
         | Event::Browse { .. }
         | Event::Index { .. }
+        | Event::Kinds { .. }
         | Event::Object(_)
         | Event::Forward { .. }
         | Event::Instance(_)
@@ -168,7 +169,10 @@ fn ends(effect: &Effect) -> bool {
             | ClusterEffect::Index { .. }
             | ClusterEffect::DescribeObject(_)
             | ClusterEffect::ReadPorts(_)
-            | ClusterEffect::TakeSteps { .. },
+            | ClusterEffect::TakeSteps { .. }
+            | ClusterEffect::ReadPort { .. }
+            | ClusterEffect::ListKinds { .. }
+            | ClusterEffect::ShowKind { .. },
         )
         | Effect::Pod(PodEffect::Create(_) | PodEffect::Describe(_) | PodEffect::FollowLog { .. })
         | Effect::Forward(
@@ -184,7 +188,8 @@ fn ends(effect: &Effect) -> bool {
             ClusterEffect::Disconnect { .. }
             | ClusterEffect::StopBrowsing
             | ClusterEffect::StopIndexing { .. }
-            | ClusterEffect::StopSteps,
+            | ClusterEffect::StopSteps
+            | ClusterEffect::HideKind,
         )
         | Effect::Pod(PodEffect::Delete { .. } | PodEffect::StopLog)
         | Effect::Forward(

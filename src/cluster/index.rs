@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::join_all;
@@ -9,6 +10,7 @@ use kube::Api;
 use kube::api::PartialObjectMeta;
 use kube::runtime::watcher;
 use tokio::sync::Semaphore;
+use tokio::time::sleep;
 
 use super::workload::discovery;
 use super::{Clusters, Watch, fault, watch_fault};
@@ -20,6 +22,12 @@ use kube_tunnel::Login;
 
 /// The number of kinds that are listed at a time.
 const MAX_CONCURRENT: usize = 8;
+
+/// The number of watches at a time: each is a connection of its own. What comes after them is listed in turn.
+const MAX_WATCHES: usize = 32;
+
+/// The pause before what is not watched is listed again.
+const LIST_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Objects in an event: as many as in a page of a list.
 const PAGE: usize = 500;
@@ -39,6 +47,8 @@ pub async fn index(
         only,
         events,
         permits: Semaphore::new(MAX_CONCURRENT),
+        watches: Semaphore::new(MAX_WATCHES),
+        list_interval: LIST_INTERVAL,
         names: Mutex::default(),
     };
     let indexing = clusters.with_logins(&cluster, &mut indexer, |indexer, login| {
@@ -58,6 +68,9 @@ struct Indexer {
     only: bool,
     events: EventSender<IndexEvent>,
     permits: Semaphore,
+    watches: Semaphore,
+    /// The pause before what is not watched is listed again.
+    list_interval: Duration,
     /// Names of namespaces, each of which all objects in it share.
     names: Mutex<BTreeSet<Arc<str>>>,
 }
@@ -110,7 +123,8 @@ impl Indexer {
             Some(namespace) => Api::namespaced_with(login.client.clone(), namespace, &resource),
             None => Api::all_with(login.client.clone(), &resource),
         };
-        let mut watch = Watch::new(&self.clusters, &self.cluster, login, api, watcher::Config::default());
+        let new = || Watch::new(&self.clusters, &self.cluster, login, api.clone(), watcher::Config::default());
+        let (mut watch, mut watched) = (new(), None);
         // It is never closed.
         let mut permit = self.permits.acquire().await.ok();
         let (mut rows, mut first, mut listed) = (Vec::new(), true, false);
@@ -130,6 +144,13 @@ impl Indexer {
                     permit = None;
                     listed = true;
                     self.send_page(scope, std::mem::take(&mut rows), first, true).await;
+                    watched = watched.or_else(|| self.watches.try_acquire().ok());
+                    if watched.is_none() {
+                        // It would open its connection when it is asked for more.
+                        watch = new();
+                        sleep(self.list_interval).await;
+                        permit = self.permits.acquire().await.ok();
+                    }
                 }
                 Ok(watcher::Event::Apply(object)) => {
                     self.events.send(IndexEvent::Applied { kind: number, row: self.row(object) }).await;
@@ -173,3 +194,6 @@ impl Indexer {
         Indexed { namespace, name: meta.name.unwrap_or_default().into(), entry }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,7 @@ mod probe;
 mod proxy_choice;
 mod retry;
 mod rights;
+mod table;
 pub mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +53,7 @@ pub use probe::{probe, run_probe};
 pub use proxy_choice::{ProxyChoice, ProxyReason};
 pub use retry::retry_after;
 pub use rights::{GET, is_get_enough, may, rights};
+pub use table::{list_kinds, show_kind};
 
 use login::ContextLogin;
 

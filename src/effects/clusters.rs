@@ -9,14 +9,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Effects, internal, kubeconfig, pods};
 use crate::cluster;
+use crate::events::EventSender;
 use crate::proxy;
 use crate::why;
 use brow_model::cluster::Link;
 use brow_model::effect::ClusterEffect;
 use brow_model::epoch::Epoch;
-use brow_model::event::{BrowseEvent, ClusterEvent, Event, IndexEvent, ObjectEvent, StoreEvent};
+use brow_model::event::{BrowseEvent, ClusterEvent, Event, IndexEvent, KindEvent, ObjectEvent, StoreEvent};
 use brow_model::index::ObjectRef;
-use brow_model::inventory::SearchScope;
+use brow_model::inventory::{ObjectPort, SearchScope};
 use brow_model::why::Question;
 use brow_model::workload::Kind;
 use kube_tunnel::contain::contain;
@@ -47,9 +48,23 @@ impl Effects {
                 self.indexing.remove(&cluster).into_iter().for_each(|indexing| indexing.abort());
             }
             ClusterEffect::DescribeObject(object) => self.describe_object(object),
-            ClusterEffect::ReadPorts(object) => self.read_ports(object),
             ClusterEffect::TakeSteps { question, epoch } => self.take_steps(question, epoch),
             ClusterEffect::StopSteps => self.steps.cancel(),
+            ClusterEffect::ReadPorts(object) => self.read_ports(object, None),
+            ClusterEffect::ReadPort { object, port } => self.read_ports(object, Some(port)),
+            ClusterEffect::ListKinds { cluster, epoch } => {
+                let events = self.kind_events(epoch);
+                let listing = cluster::list_kinds(self.clusters.clone(), cluster.clone(), events.clone());
+                self.keep_kind(async move { events.contain(&cluster, listing, KindEvent::Unknown).await });
+            }
+            ClusterEffect::ShowKind { cluster, epoch, kind, namespaces, only } => {
+                let events = self.kind_events(epoch);
+                let (clusters, places) = (self.clusters.clone(), (namespaces, only));
+                let showing = cluster::show_kind(clusters, cluster.clone(), kind, places, events.clone());
+                let broken = |fault| KindEvent::Missing { fault };
+                self.keep_kind(async move { events.contain(&cluster, showing, broken).await });
+            }
+            ClusterEffect::HideKind => self.kind.take().into_iter().for_each(|task| task.abort()),
         }
     }
 
@@ -132,11 +147,31 @@ impl Effects {
         });
     }
 
-    fn read_ports(&mut self, object: ObjectRef) {
+    fn kind_events(&self, epoch: Epoch) -> EventSender<KindEvent> {
+        self.events.about(move |event| Event::Kinds { epoch, event })
+    }
+
+    /// Starts the one task of the browser of kinds, in place of the one before.
+    fn keep_kind(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        let handle = self.spawn(task);
+        if let Some(old) = self.kind.replace(handle) {
+            old.abort();
+        }
+    }
+
+    /// Reads the ports of an object, or one of them by its number or name.
+    fn read_ports(&mut self, object: ObjectRef, only: Option<String>) {
         let (clusters, events) = (self.clusters.clone(), self.events.clone());
         self.spawn(async move {
             let asking = contain(cluster::read_ports(&clusters, &object)).await;
-            let result = asking.unwrap_or_else(|words| Err(internal(&object.cluster, words))).map(Box::new);
+            let result = asking.unwrap_or_else(|words| Err(internal(&object.cluster, words))).map(|mut found| {
+                let wanted = |port: &ObjectPort| {
+                    only.as_ref()
+                        .is_none_or(|only| port.number.to_string() == *only || port.name.as_ref() == Some(only))
+                };
+                found.ports.retain(wanted);
+                Box::new(found)
+            });
             events.send(Event::Object(ObjectEvent::Ports { object, result })).await;
         });
     }

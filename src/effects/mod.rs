@@ -69,6 +69,8 @@ pub struct Effects {
     indexing: BTreeMap<String, AbortHandle>,
     /// Stops the steps that are being taken.
     steps: CancellationToken,
+    /// The task that lists kinds, or watches the objects of one.
+    kind: Option<AbortHandle>,
 }
 
 impl Effects {
@@ -98,6 +100,7 @@ impl Effects {
             browsing: Vec::new(),
             indexing: BTreeMap::new(),
             steps: CancellationToken::new(),
+            kind: None,
         }
     }
 

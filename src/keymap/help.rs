@@ -31,6 +31,7 @@ impl Keymap {
                     | Section::Clusters
                     | Section::Browser
                     | Section::Find
+                    | Section::Kinds
                     | Section::Connections
                     | Section::Log
                     | Section::Form => {}

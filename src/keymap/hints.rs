@@ -93,6 +93,7 @@ impl Keymap {
             Mode::Browser => of_browser(model, &mut hints),
             Mode::Find => of_find(model, &mut hints),
             Mode::Tags | Mode::Search | Mode::Scroll | Mode::Connections => of_text(model, dialog, &mut hints),
+            Mode::Kinds => of_kinds(model, &mut hints),
             Mode::Filter => {
                 hints
                     .say_as(&[Command::Accept], "hint.keep-filter")
@@ -289,4 +290,32 @@ fn of_find(model: &Model, hints: &mut Hints<'_>) {
     }
     let cleared = !finder.field.input.value().is_empty();
     hints.say_as(&[Command::Cancel], if cleared { "hint.clear-text" } else { "hint.close" });
+}
+
+fn of_kinds(model: &Model, hints: &mut Hints<'_>) {
+    let Some(Dialog::Kinds(browser)) = model.screen.dialogs.last() else {
+        return;
+    };
+    match &browser.table {
+        None => {
+            hints.say_as(&[Command::Accept], "hint.open-kind").say_as(&[Command::Copy], "hint.copy-name");
+        }
+        Some(table) => {
+            if let Some(row) = table.selected() {
+                let forwards = !row.services.is_empty() || table.kind.namespaced;
+                hints.say_as(&[Command::Accept], "hint.show").say_if(forwards, &[Command::Forward]);
+            }
+            hints.say_if(table.columns.iter().any(|column| column.wide), &[Command::Wide]);
+            hints.say_if(table.kind.namespaced, &[Command::OneNamespace]);
+            if table.selected().is_some() {
+                hints.say_as(&[Command::Copy], "hint.copy-name").say_as(&[Command::Strings], "hint.copy-kubectl");
+            }
+        }
+    }
+    if browser.table.as_ref().map_or(&browser.fault, |table| &table.fault).is_some() {
+        hints.say_as(&[Command::Describe], "hint.what-is-missing");
+    }
+    let cleared = !browser.field().input.value().is_empty();
+    let back = if browser.table.is_some() { "hint.back" } else { "hint.close" };
+    hints.say_as(&[Command::Cancel], if cleared { "hint.clear-text" } else { back });
 }

@@ -54,6 +54,8 @@ pub enum Mode {
     Browser,
     /// The search: a text field, and results.
     Find,
+    /// The browser of kinds: a filter, and rows.
+    Kinds,
     /// The list of a forward's connections, or of the sessions in containers.
     Connections,
     /// The event log in the strip.
@@ -86,6 +88,7 @@ impl Keymap {
             }
             Some(Dialog::Browser(_)) => Mode::Browser,
             Some(Dialog::Find(_)) => Mode::Find,
+            Some(Dialog::Kinds(_)) => Mode::Kinds,
             Some(Dialog::Tags { .. }) => Mode::Tags,
             Some(Dialog::Help { .. } | Dialog::Palette(_)) => Mode::Search,
             Some(Dialog::Connections(_) | Dialog::Shells { .. }) => Mode::Connections,
@@ -159,6 +162,7 @@ impl Mode {
             Self::Question | Self::Quit | Self::Consent | Self::Scroll | Self::Tags => Section::Dialogs,
             Self::Browser => Section::Browser,
             Self::Find => Section::Find,
+            Self::Kinds => Section::Kinds,
             Self::Connections => Section::Connections,
             Self::Log => Section::Log,
             Self::Clusters => Section::Clusters,
@@ -171,14 +175,15 @@ impl Mode {
 
     /// Returns true if characters are typed into a text field in this mode.
     fn has_text(self) -> bool {
-        matches!(self, Self::Form | Self::Filter | Self::Search | Self::Browser | Self::Find)
+        matches!(self, Self::Form | Self::Filter | Self::Search | Self::Browser | Self::Find | Self::Kinds)
     }
 
     /// Returns true if a command of one of the mode's sections has an effect in this mode.
     fn takes(self, command: Command) -> bool {
         use Command::{
             Accept, Bottom, Cancel, ConnectOnce, Copy, Describe, Down, EndConnection, Forward, Help, Left, Mark,
-            MarkAll, Next, PageDown, PageUp, Previous, Quit, QuitNow, Right, Stop, Strings, TakeKnown, Top, Up,
+            MarkAll, Next, OneNamespace, PageDown, PageUp, Previous, Quit, QuitNow, Right, Stop, Strings, TakeKnown,
+            Top, Up, Wide,
         };
         match self {
             Self::Form => matches!(
@@ -204,6 +209,23 @@ impl Mode {
                 command,
                 Accept | Cancel | Up | Down | PageUp | PageDown | Forward | Copy | Strings | Describe | Help | Quit
             ),
+            Self::Kinds => matches!(
+                command,
+                Accept
+                    | Cancel
+                    | Up
+                    | Down
+                    | PageUp
+                    | PageDown
+                    | Forward
+                    | Wide
+                    | OneNamespace
+                    | Copy
+                    | Strings
+                    | Describe
+                    | Help
+                    | Quit
+            ),
             Self::Browser => matches!(
                 command,
                 Accept | Cancel | Up | Down | PageUp | PageDown | Mark | MarkAll | TakeKnown | Describe | Help | Quit
@@ -221,6 +243,7 @@ impl Mode {
                 | Self::Search
                 | Self::Browser
                 | Self::Find
+                | Self::Kinds
                 | Self::Connections
                 | Self::Question
                 | Self::Consent

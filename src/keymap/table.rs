@@ -14,7 +14,7 @@ fn covers(section: Section) -> bool {
 }
 
 /// Commands whose default keys came after version 0.2. A config may have these for other commands, which keep them.
-const GIVE_WAY: [(Section, Command); 30] = [
+const GIVE_WAY: [(Section, Command); 31] = [
     (Section::Targets, Command::Stop),
     (Section::Targets, Command::Restart),
     (Section::Targets, Command::Renew),
@@ -29,6 +29,7 @@ const GIVE_WAY: [(Section, Command); 30] = [
     (Section::Clusters, Command::Copy),
     (Section::Anywhere, Command::Palette),
     (Section::Anywhere, Command::Find),
+    (Section::Anywhere, Command::Kinds),
     (Section::Anywhere, Command::Tags),
     (Section::Targets, Command::Connections),
     (Section::Pods, Command::Connections),
@@ -141,7 +142,7 @@ impl Table {
                 return Err(at(format!("{chord} suspends the program or redraws the screen and cannot be changed")));
             }
             let writes = keys[0].writes();
-            let text = matches!(section, Section::Form | Section::Find)
+            let text = matches!(section, Section::Form | Section::Find | Section::Kinds)
                 || (section == Section::Browser && writes != Some(' '));
             if text && writes.is_some() {
                 return Err(at(format!("{} writes a character there; choose one with Ctrl or Alt", shown(keys))));

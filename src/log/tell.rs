@@ -84,6 +84,7 @@ fn tell(event: &Event) {
         | Event::Tick { .. }
         | Event::Browse { .. }
         | Event::Index { .. }
+        | Event::Kinds { .. }
         | Event::Object(_) => {}
     }
 }

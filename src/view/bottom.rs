@@ -46,7 +46,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, above: O
     let beside = match scene.model.screen.dialogs.last() {
         None => false,
         // They may reach down to the line above.
-        Some(Dialog::Browser(_) | Dialog::Find(_) | Dialog::TargetForm(_)) => true,
+        Some(Dialog::Browser(_) | Dialog::Find(_) | Dialog::Kinds(_) | Dialog::TargetForm(_)) => true,
         Some(_) => line_width(&notice) <= rest.width,
     };
     let line = above.filter(|_| !beside).unwrap_or(rest);

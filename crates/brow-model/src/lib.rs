@@ -12,12 +12,15 @@ mod types;
 mod update;
 
 pub use language::{action, command, effect, event, fault, log, request};
-pub use screen::{batch, browser, dialog, filter, find, first_run, focus, form, list, menu, palette, text_field};
+pub use screen::{
+    batch, browser, dialog, filter, find, first_run, focus, form, kinds as kind_browser, list, menu, palette,
+    text_field,
+};
 pub use state::{Mode, Model};
 pub use types::{
     address, agent, allow, attention, backend, cluster, connection, connection_strings, epoch, field, forward,
-    forward_settings, health, index, installation, instance, inventory, lifecycle, offer, ownership, port_plan, proxy,
-    restore, route, service, settings, shell, target, traffic, ttl, why, workload,
+    forward_settings, health, index, installation, instance, inventory, kinds, lifecycle, offer, ownership, port_plan,
+    proxy, restore, route, service, settings, shell, target, traffic, ttl, why, workload,
 };
 
 #[cfg(test)]

@@ -177,7 +177,7 @@ impl Call {
             // From Kubernetes 1.35 on, a handshake by GET asks for this besides.
             user.check(self.kind, &self.name, &Access { verb: "create", ..ask })?;
         }
-        let form = Form::wanted(request.headers(), self.kind);
+        let form = Form::wanted(request.headers(), self.kind, self.text("includeObject"));
         match (self.kind.plural, self.sub.as_str(), verb) {
             ("pods", "portforward", "create" | "get") => {
                 forward::answer(world, self.kind, self.key(), request, self.text("ports"))

@@ -35,8 +35,8 @@ pub(super) fn answer(
         meta["continue"] = URL_SAFE_NO_PAD.encode(format!("{namespace}/{name}")).into();
         meta["remainingItemCount"] = left.into();
     }
-    if form == Form::Table {
-        return Ok(document(200, &table::pods(page.into_iter().map(AsRef::as_ref), &meta)));
+    if let Form::Table { pods, whole } = form {
+        return Ok(document(200, &table::of(page.into_iter().map(AsRef::as_ref), (pods, whole), &meta)));
     }
     let items: Vec<Value> = page.into_iter().map(|object| form.item(object)).collect();
     let (list, api) = form.list(kind);

@@ -1,4 +1,4 @@
-//! Pods as kubectl's table (`Table`, meta.k8s.io/v1): the server makes the columns, kubectl only prints them
+//! Objects as kubectl's table (`Table`, meta.k8s.io/v1): the server makes the columns, kubectl only prints them
 //! (`pkg/printers/internalversion/printers.go`).
 
 use chrono::{DateTime, Utc};
@@ -9,24 +9,32 @@ use super::world::words;
 const COLUMNS: [(&str, &str); 5] =
     [("Name", "string"), ("Ready", "string"), ("Status", "string"), ("Restarts", "string"), ("Age", "string")];
 
-/// A table of these pods, with the metadata of a list.
-pub(super) fn pods<'a>(pods: impl Iterator<Item = &'a Value>, meta: &Value) -> Value {
-    let columns = COLUMNS.map(|(name, kind)| {
-        let format = if name == "Name" { "name" } else { "" };
+/// A table of these objects, which may be pods, with the metadata of a list. Its rows have the objects whole, or their
+/// metadata.
+pub(super) fn of<'a>(objects: impl Iterator<Item = &'a Value>, (pods, whole): (bool, bool), meta: &Value) -> Value {
+    // All that the server knows of other kinds here are the first and the last.
+    let shown = COLUMNS.iter().enumerate().filter(|(at, _)| pods || *at == 0 || *at == COLUMNS.len() - 1);
+    let columns = shown.map(|(_, (name, kind))| {
+        let format = if *name == "Name" { "name" } else { "" };
         json!({ "name": name, "type": kind, "format": format, "description": "", "priority": 0 })
     });
-    let rows: Vec<Value> = pods.map(row).collect();
+    let columns: Vec<Value> = columns.collect();
+    let rows: Vec<Value> = objects.map(|object| row(object, pods, whole)).collect();
     json!({ "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "columnDefinitions": columns, "rows": rows })
 }
 
-fn row(pod: &Value) -> Value {
+fn row(object: &Value, is_pod: bool, whole: bool) -> Value {
+    let cells = if is_pod { pod_cells(object) } else { json!([object["metadata"]["name"], age(object)]) };
+    let meta =
+        || json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"] });
+    json!({ "cells": cells, "object": if whole { object.clone() } else { meta() } })
+}
+
+fn pod_cells(pod: &Value) -> Value {
     let all = pod["spec"]["containers"].as_array().map_or(0, Vec::len);
     let states = pod["status"]["containerStatuses"].as_array().map(Vec::as_slice).unwrap_or_default();
     let ready = states.iter().filter(|state| state["ready"] == true).count();
-    let cells = json!([pod["metadata"]["name"], format!("{ready}/{all}"), status(pod), "0", age(pod)]);
-    let object =
-        json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": pod["metadata"] });
-    json!({ "cells": cells, "object": object })
+    json!([pod["metadata"]["name"], format!("{ready}/{all}"), status(pod), "0", age(pod)])
 }
 
 /// The word for how a pod stands: that of what is nearest to its containers.

@@ -32,19 +32,22 @@ pub(super) enum Form {
     Whole,
     /// `PartialObjectMetadata`
     Metadata,
-    /// `Table`, which only pods have here.
-    Table,
+    /// `Table`, with the objects in its rows whole or not.
+    Table {
+        pods: bool,
+        whole: bool,
+    },
 }
 
 impl Form {
     /// The first that the Accept header names, and that there is.
-    pub(super) fn wanted(headers: &HeaderMap, kind: &Kind) -> Self {
+    pub(super) fn wanted(headers: &HeaderMap, kind: &Kind, include: &str) -> Self {
         let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         let first = accept.split(',').find(|part| part.contains("json")).unwrap_or_default();
         if first.contains("as=PartialObjectMetadata") {
             Self::Metadata
-        } else if first.contains("as=Table") && kind.plural == "pods" {
-            Self::Table
+        } else if first.contains("as=Table") {
+            Self::Table { pods: kind.plural == "pods", whole: include == "Object" }
         } else {
             Self::Whole
         }
@@ -57,8 +60,9 @@ impl Form {
             Self::Metadata => json!({
                 "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"],
             }),
-            Self::Table => table::pods(
+            Self::Table { pods, whole } => table::of(
                 std::iter::once(object),
+                (pods, whole),
                 &json!({ "resourceVersion": object["metadata"]["resourceVersion"] }),
             ),
         }
@@ -77,7 +81,7 @@ impl Form {
     /// The kind and version of a list.
     pub(super) fn list(self, kind: &Kind) -> (String, String) {
         match self {
-            Self::Whole | Self::Table => (format!("{}List", kind.kind), kind.api_version()),
+            Self::Whole | Self::Table { .. } => (format!("{}List", kind.kind), kind.api_version()),
             Self::Metadata => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
         }
     }

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroup, APIResource, APIR
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Error};
 
-use super::near;
+use super::{aggregated, near};
 use brow_model::index::ServedKind;
 use brow_model::workload::{INSTALLERS, is_dns_label, is_dns_name};
 
@@ -151,6 +151,12 @@ pub(in crate::cluster) async fn workloads(client: &Client) -> Result<Vec<Discove
 /// Where the server cannot be asked.
 pub(in crate::cluster) async fn served(client: &Client) -> Result<Vec<ServedKind>, Error> {
     let mut all: Vec<ServedKind> = Vec::new();
+    if let Some(lists) = aggregated::lists(client).await? {
+        for (group, version, list) in &lists {
+            take_served(list, group, version, &mut all);
+        }
+        return Ok(all);
+    }
     let core = client.list_core_api_resources("v1").await?;
     take_served(&core, "", "v1", &mut all);
     let groups = client.list_api_groups().await?.groups;

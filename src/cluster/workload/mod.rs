@@ -5,6 +5,7 @@
 //! pods are reported the moment they change. A wrong name or port is reported with a suggestion, and watched further. A
 //! watch that is refused or fails says nothing about the pods, and is reported as such.
 
+mod aggregated;
 pub(super) mod discovery;
 mod endpoints;
 mod object;

@@ -109,6 +109,9 @@ fn here(scene: Scene<'_>) -> &'static str {
     if model.screen.dialogs.iter().any(|dialog| matches!(dialog, Dialog::Find(_))) {
         return "place.find";
     }
+    if model.screen.dialogs.iter().any(|dialog| matches!(dialog, Dialog::Kinds(_))) {
+        return "place.kinds";
+    }
     match model.screen.focus.pane {
         _ if model.screen.welcome.is_some() => "place.clusters",
         _ if model.screen.focus.in_log => "place.log",

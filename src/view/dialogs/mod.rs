@@ -10,6 +10,7 @@ mod field;
 mod find;
 mod form;
 mod help;
+mod kinds;
 mod menu;
 mod palette;
 mod pod_log;
@@ -52,6 +53,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         Dialog::PodLog { key, lines, ended, back, .. } => {
             pod_log::draw(frame, scene, state, area, (key, lines, ended.as_ref(), *back));
         }
+        Dialog::Kinds(browser) => kinds::draw(frame, scene, state, area, browser),
         Dialog::Find(finder) => find::draw(frame, scene, state, area, finder),
         Dialog::Browser(browser) => browser::draw(frame, scene, state, area, browser),
         Dialog::Connections(list) => connections::draw(frame, scene, state, area, list),

@@ -153,6 +153,8 @@ macro_rules! command_table {
                 "browse" Browse ["b"] always => |m, out| m.open_browser(out);
                 /// Finds targets, forwards, pods, commands and the objects of connected clusters.
                 "find" Find ["F"] always => |m, out| m.open_find(out);
+                /// Browses every kind that the cluster serves.
+                "kinds" Kinds ["K"] always => |m, out| m.open_kinds(out);
                 /// Imports targets from a file or a pasted text.
                 "import" Import ["I"] always => |m, _| m.open_import();
                 /// Takes the last deletion back, or the last opening or closing of several.
@@ -196,6 +198,18 @@ macro_rules! command_table {
                 Copy ["ctrl-y"];
                 Strings ["ctrl-x"];
                 Why ["ctrl-v"];
+                Describe ["ctrl-e"];
+                Cancel ["esc"];
+            }
+            Kinds "kinds" hints [] empty [] {
+                Accept ["enter"];
+                Forward ["ctrl-r"];
+                /// Shows all columns, or only the important ones.
+                "wide" Wide ["tab"];
+                /// Shows the namespace of the row alone, or all.
+                "one-namespace" OneNamespace ["shift-tab"];
+                Copy ["ctrl-y"];
+                Strings ["ctrl-x"];
                 Describe ["ctrl-e"];
                 Cancel ["esc"];
             }

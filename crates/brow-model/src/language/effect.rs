@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::language::fault::{Fault, What};
 use crate::language::log::Entry;
@@ -14,7 +15,7 @@ use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::forward_settings::LocalUsers;
 use crate::types::health::ProbePlan;
-use crate::types::index::ObjectRef;
+use crate::types::index::{ObjectRef, ServedKind};
 use crate::types::ownership::Claim;
 use crate::types::proxy::{PodKey, PodRequest};
 use crate::types::restore::OpenForward;
@@ -111,6 +112,29 @@ pub enum ClusterEffect {
     },
     /// Take no more steps, and delete the proxy pod that was created for them.
     StopSteps,
+    /// Fetch one port of an object, by its number or name.
+    ReadPort { object: ObjectRef, port: String },
+    /// Ask which kinds a cluster serves.
+    ListKinds {
+        /// The context.
+        cluster: String,
+        /// Echoed in the answer.
+        epoch: Epoch,
+    },
+    /// Watch the objects of a kind, and no other kind's.
+    ShowKind {
+        /// The context.
+        cluster: String,
+        /// Echoed in what is found.
+        epoch: Epoch,
+        kind: Arc<ServedKind>,
+        /// The namespaces to look into where not all may be looked into at once.
+        namespaces: BTreeSet<String>,
+        /// True if only these are looked into.
+        only: bool,
+    },
+    /// Stop asking for kinds and watching objects.
+    HideKind,
 }
 
 /// An order about a proxy pod in a cluster.

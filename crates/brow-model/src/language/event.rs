@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::language::action::Action;
 use crate::language::effect::Clip;
 use crate::language::fault::Fault;
-pub use crate::language::lookup::{BrowseEvent, IndexEvent, ObjectEvent};
+pub use crate::language::lookup::{BrowseEvent, IndexEvent, KindEvent, ObjectEvent};
 use crate::language::request::Request;
 use crate::types::address::Address;
 use crate::types::agent::{AgentOrder, Consent, SessionId};
@@ -78,6 +78,13 @@ pub enum Event {
         epoch: Epoch,
         /// The change.
         event: IndexEvent,
+    },
+    /// Something about the kinds of a cluster, or the objects of one.
+    Kinds {
+        /// Which list or table.
+        epoch: Epoch,
+        /// The change.
+        event: KindEvent,
     },
     /// An answer to something asked about an object.
     Object(ObjectEvent),

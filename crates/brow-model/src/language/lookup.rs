@@ -8,6 +8,7 @@ use crate::types::epoch::Epoch;
 use crate::types::index::{Indexed, ObjectRef, ServedKind};
 use crate::types::inventory::{Object, ObjectKey, SearchScope};
 use crate::types::why::Check;
+use crate::types::kinds::{TableColumn, TableRow};
 use crate::types::workload::Kind;
 
 /// The results of browsing a cluster.
@@ -61,6 +62,30 @@ pub enum IndexEvent {
     Narrowed { kind: usize, fault: Fault, namespaces: usize },
     /// A kind cannot be listed in a namespace.
     Missing { kind: usize, fault: Fault },
+}
+
+/// News of the kinds of a cluster, and of the objects of one as the server prints them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum KindEvent {
+    /// These are all kinds.
+    Served(Vec<Arc<ServedKind>>),
+    /// The kinds are not known; they are asked for again.
+    Unknown(Fault),
+    /// A part of a list.
+    Listed {
+        /// The namespace that is listed; `None`: all.
+        namespace: Option<String>,
+        columns: Vec<TableColumn>,
+        rows: Vec<TableRow>,
+        /// True for the first part: nothing that was listed before counts any more.
+        first: bool,
+    },
+    /// An object is new or changed.
+    Applied(TableRow),
+    /// An object is gone.
+    Gone { namespace: String, name: String },
+    /// Objects cannot be listed; it is tried again.
+    Missing { fault: Fault },
 }
 
 /// Answers about objects.

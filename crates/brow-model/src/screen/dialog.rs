@@ -6,6 +6,7 @@ use crate::language::fault::{Fault, What};
 use crate::screen::browser::Browser;
 use crate::screen::find::Finder;
 use crate::screen::form::TargetForm;
+use crate::screen::kinds::KindBrowser;
 use crate::screen::menu::Menu;
 use crate::screen::palette::Palette;
 use crate::screen::text_field::Field;
@@ -103,6 +104,8 @@ pub enum Dialog {
     Browser(Box<Browser>),
     /// The search.
     Find(Box<Finder>),
+    /// The kinds that a cluster serves, and the objects of one.
+    Kinds(Box<KindBrowser>),
     /// The tags of targets.
     Tags {
         /// The selected one.
@@ -286,6 +289,7 @@ impl Dialog {
             | Self::NotCopied { .. }
             | Self::Browser(_)
             | Self::Find(_)
+            | Self::Kinds(_)
             | Self::Tags { .. }
             | Self::Palette(_)
             | Self::Menu(_)

@@ -8,6 +8,7 @@ pub mod find;
 pub mod first_run;
 pub mod focus;
 pub mod form;
+pub mod kinds;
 pub mod list;
 pub mod menu;
 pub mod palette;

@@ -27,6 +27,7 @@ mod forwards;
 mod health;
 mod instances;
 mod inventory;
+mod kinds;
 mod lifecycle;
 mod lists;
 mod lost_pods;

@@ -17,6 +17,7 @@ pub mod index;
 pub mod installation;
 pub mod instance;
 pub mod inventory;
+pub mod kinds;
 pub mod lifecycle;
 pub mod offer;
 pub mod ownership;

@@ -27,6 +27,7 @@ impl Model {
         self.arrange_forwards();
         self.arrange_browser();
         self.arrange_find();
+        self.arrange_kinds();
     }
 
     fn arrange_clusters(&mut self) {

@@ -107,6 +107,7 @@ impl Model {
             Dialog::Shells { cursor } => self.in_shells(cursor, &input, out),
             Dialog::Browser(browser) => self.in_browser(browser, input, out),
             Dialog::Find(finder) => self.in_find(finder, input, out),
+            Dialog::Kinds(browser) => self.in_kinds(browser, input, out),
             Dialog::Menu(menu) => Self::in_menu(menu, &input, out),
             Dialog::Import { cluster, field, pasted } => in_import(cluster, field, pasted, input, out),
             Dialog::Fault(fault) => (!input.leaves()).then_some(Dialog::Fault(fault)),

@@ -28,6 +28,7 @@ mod import;
 mod index;
 mod instance;
 pub(crate) mod inventory;
+mod kinds;
 mod lifecycle;
 mod log;
 mod menu;
@@ -84,6 +85,7 @@ impl Model {
             Event::Cluster { cluster, epoch, event } => self.on_cluster(&cluster, epoch, event, &mut out),
             Event::Browse { cluster, epoch, event } => self.on_browse(&cluster, epoch, event),
             Event::Index { cluster, epoch, event } => self.on_index(&cluster, epoch, event),
+            Event::Kinds { epoch, event } => self.on_kinds(epoch, event),
             Event::Object(event) => self.on_object(event, &mut out),
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),

@@ -1,0 +1,196 @@
+//! Columns for kinds whose definitions have none, or not those that people look for: Traefik's, and K3s' plans. Read
+//! leniently, as another version may write them in another way.
+
+use serde_json::Value;
+
+use brow_model::index::ServedKind;
+use brow_model::kinds::RouteService;
+use brow_model::workload::{is_dns_label, is_dns_name};
+
+/// A column that is read from the object.
+pub(super) struct OwnColumn {
+    pub name: &'static str,
+    pub of: fn(&Value) -> String,
+}
+
+const ROUTE: [OwnColumn; 4] = [
+    OwnColumn { name: "Entry points", of: entry_points },
+    OwnColumn { name: "Match", of: matches },
+    OwnColumn { name: "Services", of: named_services },
+    OwnColumn { name: "TLS", of: tls },
+];
+const SPEC: [OwnColumn; 1] = [OwnColumn { name: "Settings", of: settings }];
+const PLAN: [OwnColumn; 3] = [
+    OwnColumn { name: "Version", of: plan_version },
+    OwnColumn { name: "Applying", of: plan_applying },
+    OwnColumn { name: "State", of: plan_state },
+];
+
+/// Returns the columns of a kind that are read from its objects.
+pub(super) fn columns(kind: &ServedKind) -> &'static [OwnColumn] {
+    match (kind.group.as_str(), kind.kind.as_str()) {
+        _ if is_route(kind) => &ROUTE,
+        ("traefik.io" | "traefik.containo.us", _) => &SPEC,
+        ("upgrade.cattle.io", "Plan") => &PLAN,
+        _ => &[],
+    }
+}
+
+fn is_route(kind: &ServedKind) -> bool {
+    matches!(kind.group.as_str(), "traefik.io" | "traefik.containo.us") && kind.kind.starts_with("IngressRoute")
+}
+
+/// Returns the Services behind a route, each once.
+pub(super) fn services(kind: &ServedKind, object: &Value) -> Vec<RouteService> {
+    let mut all: Vec<RouteService> = Vec::new();
+    let own = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    for service in backends(object).filter(|_| is_route(kind)) {
+        // The other kind is Traefik's own service, behind which there are more.
+        if service["kind"].as_str().unwrap_or("Service") != "Service" {
+            continue;
+        }
+        let namespace = service["namespace"].as_str().unwrap_or(own);
+        let Some(name) = service["name"].as_str() else { continue };
+        let port = text(&service["port"]);
+        let port = Some(port).filter(|port| !port.is_empty());
+        let found = RouteService { namespace: namespace.to_owned(), name: name.to_owned(), port };
+        if is_dns_name(name) && is_dns_label(namespace) && !all.contains(&found) {
+            all.push(found);
+        }
+    }
+    all
+}
+
+fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    value[field].as_array().into_iter().flatten()
+}
+
+fn backends(object: &Value) -> impl Iterator<Item = &Value> {
+    list(&object["spec"], "routes").flat_map(|route| list(route, "services"))
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
+    }
+}
+
+fn joined(parts: impl Iterator<Item = String>) -> String {
+    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+fn entry_points(object: &Value) -> String {
+    joined(list(&object["spec"], "entryPoints").map(text))
+}
+
+fn matches(object: &Value) -> String {
+    joined(list(&object["spec"], "routes").map(|route| text(&route["match"])))
+}
+
+fn named_services(object: &Value) -> String {
+    joined(backends(object).map(|service| {
+        let (place, name, port) = (text(&service["namespace"]), text(&service["name"]), text(&service["port"]));
+        let place = if place.is_empty() { place } else { format!("{place}/") };
+        let port = if port.is_empty() { port } else { format!(":{port}") };
+        let kind = service["kind"].as_str().filter(|kind| *kind != "Service");
+        format!("{place}{name}{port}{}", kind.map(|kind| format!(" ({kind})")).unwrap_or_default())
+    }))
+}
+
+fn tls(object: &Value) -> String {
+    let tls = &object["spec"]["tls"];
+    let resolver = tls["certResolver"].as_str();
+    let passes = tls["passthrough"] == true;
+    tls["secretName"].as_str().or(resolver).or(passes.then_some("passthrough")).unwrap_or_default().to_owned()
+}
+
+/// The names of what is set: a middleware's is its type.
+fn settings(object: &Value) -> String {
+    joined(object["spec"].as_object().into_iter().flat_map(serde_json::Map::keys).cloned())
+}
+
+fn plan_version(object: &Value) -> String {
+    let latest = text(&object["status"]["latestVersion"]);
+    let wanted = joined([text(&object["spec"]["version"]), text(&object["spec"]["channel"])].into_iter());
+    if latest.is_empty() { wanted } else { latest }
+}
+
+fn plan_applying(object: &Value) -> String {
+    joined(list(&object["status"], "applying").map(text))
+}
+
+/// The reason of what went wrong, else how far it is.
+fn plan_state(object: &Value) -> String {
+    let conditions: Vec<&Value> = list(&object["status"], "conditions").collect();
+    let is = |kind: &str, status: &str| {
+        let found = conditions.iter().find(|condition| condition["type"] == kind && condition["status"] == status);
+        found.copied()
+    };
+    let failed = is("Validated", "False").or(is("LatestResolved", "False"));
+    if let Some(condition) = failed {
+        return joined([text(&condition["reason"]), text(&condition["message"])].into_iter());
+    }
+    let state = match (is("Complete", "True"), list(&object["status"], "applying").next()) {
+        (_, Some(_)) => "Applying",
+        (Some(_), None) => "Complete",
+        (None, None) => "Pending",
+    };
+    state.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn kind(group: &str, kind: &str) -> ServedKind {
+        let (group, kind, version) = (group.to_owned(), kind.to_owned(), "v1".to_owned());
+        let plural = format!("{}s", kind.to_lowercase());
+        ServedKind { group, version, kind, plural, shorts: Vec::new(), namespaced: true }
+    }
+
+    fn shown(kind: &ServedKind, object: &Value) -> Vec<String> {
+        columns(kind).iter().map(|column| (column.of)(object)).collect()
+    }
+
+    #[test]
+    fn a_route_is_its_entry_points_its_match_its_services_and_its_certificate() {
+        let route = kind("traefik.io", "IngressRoute");
+        let object = json!({ "metadata": { "namespace": "shop" }, "spec": {
+            "entryPoints": ["web", "websecure"],
+            "routes": [
+                { "match": "Host(`a`)", "services": [
+                    { "name": "round", "kind": "TraefikService" }, { "name": "web", "port": 80 },
+                ] },
+                { "match": "Path(`/x`)", "services": [{ "name": "x", "namespace": "ops", "port": "http" }] },
+                { "services": [{ "name": "../up", "port": 1 }] },
+            ],
+            "tls": { "secretName": "cert" },
+        } });
+        let all =
+            ["web, websecure", "Host(`a`), Path(`/x`)", "round (TraefikService), web:80, ops/x:http, ../up:1", "cert"];
+        assert_eq!(shown(&route, &object), all);
+        let found = services(&route, &object);
+        let found: Vec<_> =
+            found.iter().map(|at| (at.namespace.as_str(), at.name.as_str(), at.port.as_deref())).collect();
+        assert_eq!(found, [("shop", "web", Some("80")), ("ops", "x", Some("http"))]);
+        assert_eq!(shown(&route, &json!({ "spec": { "routes": "odd", "tls": {} } })), ["", "", "", ""]);
+        assert!(services(&kind("example.com", "IngressRoute"), &object).is_empty());
+        assert_eq!(shown(&kind("traefik.io", "Middleware"), &json!({ "spec": { "compress": {} } })), ["compress"]);
+    }
+
+    #[test]
+    fn a_plan_is_its_version_and_how_far_it_is() {
+        let plan = kind("upgrade.cattle.io", "Plan");
+        let with = |status: Value| shown(&plan, &json!({ "spec": { "channel": "stable" }, "status": status }));
+        assert_eq!(with(json!({})), ["stable", "", "Pending"]);
+        let applying = json!({ "latestVersion": "v1.30.1", "applying": ["one", "two"] });
+        assert_eq!(with(applying), ["v1.30.1", "one, two", "Applying"]);
+        let condition = |kind: &str, status: &str| json!([{ "type": kind, "status": status, "reason": "Why" }]);
+        assert_eq!(with(json!({ "conditions": condition("Complete", "True") }))[2], "Complete");
+        assert_eq!(with(json!({ "conditions": condition("Validated", "False") }))[2], "Why");
+    }
+}
