@@ -1,12 +1,17 @@
-//! Tells the tests what this machine has: a cluster, a client of MCP, chromium, socat, qemu. Without them, those that
-//! need them are ignored, and counted as such.
+//! Tells the tests what this machine has: a cluster, a container engine, a client of MCP, chromium, socat, qemu. Without
+//! them, those that need them are ignored, and counted as such.
 
 use std::env;
 
 fn main() {
-    println!("cargo::rustc-check-cfg=cfg(chromium, cluster, socat, qemu, mcp_client)");
+    println!("cargo::rustc-check-cfg=cfg(chromium, cluster, docker, socat, qemu, mcp_client)");
     println!("cargo::rerun-if-env-changed=PATH");
-    for (variable, cfg) in [("BROW_TEST_KUBECONFIG", "cluster"), ("BROW_TEST_MCP_PYTHON", "mcp_client")] {
+    let given = [
+        ("BROW_TEST_KUBECONFIG", "cluster"),
+        ("BROW_TEST_DOCKER_HOST", "docker"),
+        ("BROW_TEST_MCP_PYTHON", "mcp_client"),
+    ];
+    for (variable, cfg) in given {
         println!("cargo::rerun-if-env-changed={variable}");
         if env::var_os(variable).is_some_and(|path| !path.is_empty()) {
             println!("cargo::rustc-cfg={cfg}");

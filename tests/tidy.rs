@@ -29,6 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("log", &["text"]),
     ("effects", &["events", "cluster", "proxy", "kube_tunnel", "forward", "store", "instance", "why"]),
     ("why", &["cluster", "proxy", "store", "kube_tunnel"]),
+    ("docker", &["forward"]),
     // What a config makes of keys and themes is known only by making them.
     ("check", &["cluster", "proxy", "kube_tunnel", "store", "keymap", "view", "term"]),
     ("app", &["text", "view", "keymap", "term", "effects", "shell", "log"]),
@@ -47,6 +48,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "proxy",
             "instance",
             "shell",
+            "docker",
             "kube_tunnel",
             "brow_practice",
             "check",

@@ -11,6 +11,7 @@ mod detach;
 mod exec;
 mod find;
 mod forward;
+mod gateway;
 mod headless;
 mod logging;
 mod man;
@@ -112,6 +113,9 @@ enum Command {
     Find(find::Args),
     /// Find out why something in a cluster cannot be reached: each step on the way, and what to do about it
     Why(why::Args),
+    /// Reach ports of a local k3d, kind or minikube cluster through a container that outlives brow-tui
+    #[command(subcommand)]
+    Gateway(gateway::Command),
     /// Diagnose kubeconfig, clusters, permissions, config and terminal, and say how to fix what is wrong
     Check(check::Options),
     /// Show the state of all running instances' forwards; --short prints one line for a status bar
@@ -187,6 +191,7 @@ fn obey(mut args: Args) -> eyre::Result<ExitCode> {
             | Command::Shell(_)
             | Command::Find(_)
             | Command::Why(_)
+            | Command::Gateway(_)
             | Command::Check(_)
             | Command::Status(_)
             | Command::Mcp(_),
@@ -259,6 +264,7 @@ async fn through(globals: Globals, command: Option<Command>) -> eyre::Result<Exi
         Some(Command::Shell(args)) => Box::pin(shell::run(globals, args)).await,
         Some(Command::Find(args)) => Box::pin(find::run(globals, args)).await,
         Some(Command::Why(args)) => Box::pin(why::run(globals, args)).await,
+        Some(Command::Gateway(command)) => Box::pin(gateway::run(globals, command)).await,
         Some(Command::Check(options)) => Box::pin(check::run(globals, options)).await,
         Some(Command::Status(args)) => status::run(&globals, &args).await,
         Some(Command::Report(args)) => Box::pin(report::run(globals, args)).await,

@@ -49,6 +49,7 @@ use listener::Listener;
 use local_users::Gate;
 use meter::Meter;
 use pod_ref::{PodRef, PodRefs};
+pub use port_owner::port_holder;
 use report::Reporter;
 use socks::Rules;
 use supervise::Route;

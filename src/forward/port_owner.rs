@@ -47,6 +47,11 @@ pub(super) async fn find(port: u16, bind: &[IpAddr], transport: Transport) -> Op
     lsof(port, bind, transport).await
 }
 
+/// Returns a description of the process that holds a port of `ip`, or of all addresses, if it can be found.
+pub async fn port_holder(port: u16, ip: IpAddr, transport: Transport) -> Option<String> {
+    Some(find(port, &[ip], transport).await?.to_string())
+}
+
 async fn lsof(port: u16, bind: &[IpAddr], transport: Transport) -> Option<Program> {
     let mut command = Command::new("lsof");
     match transport {

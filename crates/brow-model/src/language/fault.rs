@@ -219,6 +219,36 @@ kinds! {
     InstanceSilent,
     /// The dashboard was started where there is no terminal.
     NoTerminal,
+    /// No container engine is at the sockets where one may be.
+    NoEngine,
+    /// The user has no right to the engine's socket.
+    EngineForbidden,
+    /// The engine does not answer in time.
+    EngineSilent,
+    /// The engine is on another machine.
+    EngineRemote,
+    /// The engine refused a request, or its answer makes no sense.
+    Engine,
+    /// The engine runs no such local cluster. Detail: those that it runs.
+    NoLocalCluster,
+    /// A local cluster has no such node. Detail: those that it has.
+    NodeUnknown,
+    /// The container of a node does not run.
+    NodeStopped,
+    /// A node and a gateway have no network in common on which names resolve. Detail: the gateway and its network.
+    NodeNetwork,
+    /// The image of gateways cannot be had.
+    GatewayImage,
+    /// A gateway does not run. Detail: its state, or the end of its log.
+    GatewayDown,
+    /// There is no such gateway. Detail: those that there are.
+    GatewayMissing,
+    /// A gateway was made by another installation. Detail: its owner.
+    GatewayForeign,
+    /// Nothing listens on a node's port.
+    NodePortRefused,
+    /// Nothing takes datagrams on a node's port.
+    NodePortUdpRefused,
     /// A mistake of ours: a part of the program panicked. Detail: its words.
     Internal,
 }

@@ -1,0 +1,353 @@
+//! `gateway`: containers that pass local ports on to nodes of local clusters.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+
+use chrono::Utc;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::print::{self, FAILED, Failure, UNKNOWN};
+use super::{Globals, identity};
+use crate::docker::{self, Containers, DEFAULT_IMAGE, Engine, Gateway, LocalCluster, Owner, Port, Wanted};
+use crate::store::{self, AuditLog};
+use crate::text::Text;
+use brow_model::effect::AuditEntry;
+use brow_model::fault::{Fault, What};
+use brow_model::port_plan::PortPlan;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create a cluster's gateway, or add ports to the one that it has
+    Create(Create),
+    /// List the gateways of all users
+    #[command(visible_alias = "ls")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Start gateways that were stopped, and test their ports
+    Start {
+        /// Names of gateways, or of their clusters
+        #[arg(value_name = "GATEWAY", required = true)]
+        names: Vec<String>,
+    },
+    /// Stop gateways; they stay so until they are started
+    Stop {
+        /// Names of gateways, or of their clusters
+        #[arg(value_name = "GATEWAY", required = true)]
+        names: Vec<String>,
+    },
+    /// Print the end of a gateway's log
+    Logs {
+        /// Name of the gateway, or of its cluster
+        #[arg(value_name = "GATEWAY")]
+        name: String,
+        /// Number of lines
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        tail: u32,
+    },
+    /// Delete gateways
+    #[command(visible_alias = "rm")]
+    Delete {
+        /// Names of gateways, or of their clusters
+        #[arg(value_name = "GATEWAY", required = true)]
+        names: Vec<String>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Create {
+    /// Ports of the node, such as 30999 or 30998/udp; with a local port of your choice: 8080:30080
+    #[arg(value_name = "PORT", required = true)]
+    ports: Vec<Wanted>,
+    /// Local cluster, by its name or context. Default: the only one
+    #[arg(long = "context", alias = "cluster", value_name = "CLUSTER")]
+    cluster: Option<String>,
+    /// Node to lead to. Default: one with the control plane
+    #[arg(long, value_name = "NODE")]
+    node: Option<String>,
+    /// Address of this machine to publish on; beyond loopback others can reach it
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    local_address: IpAddr,
+    /// Image, which must hold socat and sh
+    #[arg(long, help = format!("Image, which must hold socat and sh. Default: {DEFAULT_IMAGE}"))]
+    image: Option<String>,
+    /// Print what would be created, and k3d's own way
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) async fn run(globals: Globals, command: Command) -> ExitCode {
+    let text = super::text_of(&globals);
+    if globals.practice {
+        return Failure::usage(text.get("cli.practice-no-docker")).print();
+    }
+    let (me, trouble) = identity(&globals.paths);
+    if let Some(fault) = trouble {
+        return print::fault(&text, &fault);
+    }
+    let owner = Owner { name: me.owner, installation: me.installation.id().to_owned() };
+    let session = async {
+        let engine = docker::find().await?;
+        let containers = Containers::read(&engine).await?;
+        Ok(Session { engine, containers, owner, audit: AuditLog::new(&globals.paths), text: text.clone() })
+    };
+    let mut session = match session.await {
+        Ok(session) => session,
+        Err(fault) => return print::fault(&text, &fault),
+    };
+    let done = match command {
+        Command::Create(create) => {
+            let plan = match store::load(&globals.paths) {
+                Ok(loaded) => loaded.settings.ports,
+                Err(fault) => return print::fault(&text, &fault),
+            };
+            Box::pin(session.create(create, &plan)).await
+        }
+        Command::List { json } => Ok(session.list(json)),
+        Command::Start { names } => session.each(&names, Verb::Start).await,
+        Command::Stop { names } => session.each(&names, Verb::Stop).await,
+        Command::Delete { names } => session.each(&names, Verb::Delete).await,
+        Command::Logs { name, tail } => session.logs(&name, tail).await,
+    };
+    done.unwrap_or_else(|fault| {
+        let missing = matches!(fault.what, What::GatewayMissing | What::NoLocalCluster | What::NodeUnknown);
+        let code = if missing { UNKNOWN } else { FAILED };
+        Failure { code, ..Failure::fault(&text, &fault) }.print()
+    })
+}
+
+/// The changes that need no more than a gateway's name.
+#[derive(Debug, Clone, Copy)]
+enum Verb {
+    Start,
+    Stop,
+    Delete,
+}
+
+impl Verb {
+    /// Returns its name in the audit log, and the key of what is said when it is done.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Start => ("start-gateway", "cli.gateway-started"),
+            Self::Stop => ("stop-gateway", "cli.gateway-stopped"),
+            Self::Delete => ("delete-gateway", "cli.gateway-deleted"),
+        }
+    }
+}
+
+struct Session {
+    engine: Engine,
+    containers: Containers,
+    owner: Owner,
+    audit: AuditLog,
+    text: Text,
+}
+
+impl Session {
+    async fn create(&mut self, args: Create, plan: &PortPlan) -> Result<ExitCode, Fault> {
+        let clusters = docker::clusters(self.containers.nodes.iter().cloned());
+        let cluster = match (&args.cluster, &clusters[..]) {
+            (Some(name), _) => docker::cluster_of(&clusters, name)?,
+            (None, [only]) => only,
+            (None, all) => {
+                let known = all.iter().map(LocalCluster::context).collect::<Vec<_>>().join(", ");
+                return Ok(Failure::usage(self.text.fill("cli.gateway-one-cluster", &[("detail", &known)])).print());
+            }
+        };
+        let (node, network) = docker::gateway_node(cluster, args.node.as_deref())?;
+        let context = cluster.context();
+        let is_ours =
+            |gateway: &&Gateway| gateway.cluster == context && gateway.owner.installation == self.owner.installation;
+        let before = self.containers.gateways.iter().find(is_ours).cloned();
+        let mut ports = before.as_ref().map(|before| before.ports.clone()).unwrap_or_default();
+        for wanted in &args.ports {
+            self.add(&mut ports, wanted, (&args, plan), &node.name).await?;
+        }
+        let ways: Vec<String> = ports.iter().map(|port| format!("{}:{}", port.local.port(), port.of_node())).collect();
+        let own_way = cluster.own_way(&ways);
+        if let Some(before) = before.as_ref().filter(|before| before.ports == ports && args.image.is_none()) {
+            self.say("cli.gateway-kept", &before.name);
+            self.show(&ports);
+            return self.tested(before).await;
+        }
+        if args.dry_run {
+            self.say("cli.gateway-would", &context);
+            self.show(&ports);
+            own_way.iter().for_each(|line| self.say("cli.gateway-own-way", line));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let kept = before.as_ref().map(|before| before.image.clone());
+        let image = args.image.or(kept).unwrap_or_else(|| DEFAULT_IMAGE.to_owned());
+        let (place, made_of) = ((context.as_str(), network), (image.as_str(), &self.owner));
+        let made = docker::create(&self.engine, place, made_of, &ports, before.as_ref()).await;
+        let thing = made.as_ref().map_or(context.as_str(), |gateway| gateway.name.as_str()).to_owned();
+        self.record("create-gateway", &thing, &context, made.as_ref().err());
+        let gateway = made?;
+        match &before {
+            Some(before) => {
+                let parts = [("thing", gateway.name.as_str()), ("detail", before.name.as_str())];
+                print::out(&self.text.fill("cli.gateway-replaced", &parts));
+            }
+            None => self.say("cli.gateway-created", &gateway.name),
+        }
+        self.show(&ports);
+        own_way.iter().for_each(|line| print::err(&self.text.fill("cli.gateway-own-way", &[("thing", line)])));
+        self.tested(&gateway).await
+    }
+
+    /// Adds a port that is wanted, unless it is there.
+    async fn add(
+        &self,
+        ports: &mut Vec<Port>,
+        wanted: &Wanted,
+        (args, plan): (&Create, &PortPlan),
+        node: &str,
+    ) -> Result<(), Fault> {
+        let (ip, transport) = (args.local_address, wanted.transport);
+        let leads_there = |port: &&Port| {
+            let is_local = wanted.local.is_none_or(|local| port.local == SocketAddr::new(ip, local));
+            port.node == node && port.port == wanted.node && port.transport == transport && is_local
+        };
+        if ports.iter().any(|port| leads_there(&port)) {
+            return Ok(());
+        }
+        let mut taken = self.containers.taken();
+        taken.extend(ports.iter().map(|port| port.local.port()));
+        let local = match wanted.local {
+            Some(local) => {
+                if let Some(holder) = self.containers.holder(ip, local, transport).await {
+                    return Err(Fault::new(What::PortInUse, local.to_string(), holder));
+                }
+                local
+            }
+            None => loop {
+                let key = format!("{node}:{}", wanted.node);
+                let Some(port) = plan.port(None, &key, &taken) else {
+                    return Err(Fault::new(What::PortInUse, plan.range(None).to_string(), ""));
+                };
+                if self.containers.holder(ip, port, transport).await.is_none() {
+                    break port;
+                }
+                taken.insert(port);
+            },
+        };
+        let local = SocketAddr::new(ip, local);
+        ports.push(Port { local, transport, node: node.to_owned(), port: wanted.node });
+        Ok(())
+    }
+
+    fn say(&self, key: &str, thing: &str) {
+        print::out(&self.text.fill(key, &[("thing", thing)]));
+    }
+
+    fn show(&self, ports: &[Port]) {
+        for port in ports {
+            print::out(&format!("{} → {}", port.local, port.target()));
+            if !port.local.ip().is_loopback() {
+                let local = port.local.to_string();
+                print::err(&self.text.fill("cli.gateway-exposed", &[("local", &local)]));
+            }
+        }
+    }
+
+    /// Tests a gateway's ports. What does not work may work later: the gateway stays.
+    async fn tested(&self, gateway: &Gateway) -> Result<ExitCode, Fault> {
+        let faults = docker::check(&self.engine, gateway).await?;
+        for fault in &faults {
+            print::fault(&self.text, fault);
+        }
+        Ok(ExitCode::from(if faults.is_empty() { 0 } else { FAILED }))
+    }
+
+    fn list(&self, json: bool) -> ExitCode {
+        let all = &self.containers.gateways;
+        let fault = |gateway: &Gateway| gateway.fault(&self.containers.nodes);
+        if json {
+            let row = |gateway: &Gateway| {
+                let port = |port: &Port| json!({"local": port.local.to_string(), "target": port.target()});
+                json!({
+                    "name": gateway.name,
+                    "cluster": gateway.cluster,
+                    "state": gateway.state.name(),
+                    "status": gateway.status,
+                    "owner": gateway.owner.name,
+                    "ports": gateway.ports.iter().map(port).collect::<Vec<Value>>(),
+                    "fault": fault(gateway).map(|fault| self.text.fault_once(&fault).what),
+                })
+            };
+            print::json(&all.iter().map(row).collect());
+            return ExitCode::SUCCESS;
+        }
+        let heads = ["name", "local", "target", "state", "owner"].map(|key| format!("column.{key}"));
+        let heads: Vec<&str> = heads.iter().map(|key| self.text.get(key)).collect();
+        let rows = all.iter().flat_map(|gateway| {
+            gateway.ports.iter().map(|port| {
+                let (local, status) = (port.local.to_string(), gateway.status.clone());
+                vec![gateway.name.clone(), local, port.target(), status, gateway.owner.name.clone()]
+            })
+        });
+        print::out(&print::table(&heads, &rows.collect::<Vec<_>>()));
+        for fault in all.iter().filter_map(fault) {
+            print::err(&self.text.fault_once(&fault).in_full());
+        }
+        ExitCode::SUCCESS
+    }
+
+    /// Finds a gateway by its name, or by its cluster's.
+    fn named(&self, name: &str) -> Result<Gateway, Fault> {
+        let all = &self.containers.gateways;
+        let of_ours =
+            |gateway: &&Gateway| gateway.cluster == name && gateway.owner.installation == self.owner.installation;
+        let found = all.iter().find(|gateway| gateway.name == name).or_else(|| all.iter().find(of_ours));
+        let known = || all.iter().map(|gateway| gateway.name.as_str()).collect::<Vec<_>>().join(", ");
+        found.cloned().ok_or_else(|| Fault::new(What::GatewayMissing, name, known()))
+    }
+
+    async fn each(&mut self, names: &[String], verb: Verb) -> Result<ExitCode, Fault> {
+        // All are known before any is changed.
+        let gateways: Vec<Gateway> = names.iter().map(|name| self.named(name)).collect::<Result<_, _>>()?;
+        if let Some(foreign) = gateways.iter().find(|one| one.owner.installation != self.owner.installation) {
+            return Err(Fault::new(What::GatewayForeign, &foreign.name, &foreign.owner.name));
+        }
+        let mut code = ExitCode::SUCCESS;
+        for gateway in gateways {
+            let done = match verb {
+                Verb::Start => docker::start(&self.engine, &gateway).await,
+                Verb::Stop => docker::stop(&self.engine, &gateway).await,
+                Verb::Delete => docker::delete(&self.engine, &gateway).await,
+            };
+            let (action, key) = verb.names();
+            self.record(action, &gateway.name, &gateway.cluster, done.as_ref().err());
+            done?;
+            self.say(key, &gateway.name);
+            if matches!(verb, Verb::Start) {
+                code = self.tested(&gateway).await?;
+            }
+        }
+        Ok(code)
+    }
+
+    async fn logs(&self, name: &str, lines: u32) -> Result<ExitCode, Fault> {
+        print::out(docker::logs(&self.engine, &self.named(name)?, lines).await?.trim_end());
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn record(&mut self, action: &'static str, thing: &str, cluster: &str, fault: Option<&Fault>) {
+        let entry = AuditEntry {
+            at: Utc::now(),
+            action,
+            thing: thing.to_owned(),
+            cluster: Some(cluster.to_owned()),
+            namespace: None,
+            agent: None,
+            fault: fault.map(|fault| fault.what),
+            shell: None,
+        };
+        if let Err(fault) = self.audit.write(&entry) {
+            print::err(&self.text.fill("cli.shell-not-logged", &[("detail", &fault.detail)]));
+        }
+    }
+}
