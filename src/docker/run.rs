@@ -1,6 +1,7 @@
 //! Gateways made, started, stopped, looked at and deleted.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -84,8 +85,11 @@ impl Containers {
             Transport::Udp => std::net::UdpSocket::bind((ip, port)).map(drop),
         };
         match free {
-            Ok(()) => None,
-            Err(error) => Some(port_holder(port, ip, transport).await.unwrap_or_else(|| error.to_string())),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                Some(port_holder(port, ip, transport).await.unwrap_or_else(|| error.to_string()))
+            }
+            // A port that needs privileges is none that the engine cannot have.
+            Ok(()) | Err(_) => None,
         }
     }
 }
@@ -102,6 +106,7 @@ pub async fn create(
     ports: &[Port],
     before: Option<&Gateway>,
 ) -> Result<Gateway, Fault> {
+    let image = &tagged(image);
     pull(engine, image).await?;
     let (name, spec) = (name_of(cluster, ports), spec(cluster, network, image, owner, ports));
     let path = format!("/containers/create?name={}", escape(&name));
@@ -109,21 +114,33 @@ pub async fn create(
     let made: Value = serde_json::from_slice(&made).unwrap_or_default();
     let id = made["Id"].as_str().ok_or_else(|| Fault::new(What::Engine, &name, "no id in the answer"))?;
     // Both want the same ports.
-    if let Some(before) = before {
-        stop(engine, before).await?;
-    }
-    if let Err(refusal) = post(engine, id, "start").await {
+    let stopped = match before {
+        Some(before) => post(engine, &before.id, "stop").await,
+        None => Ok(()),
+    };
+    let started = match stopped {
+        Ok(()) => post(engine, id, "start").await,
+        refused => refused,
+    };
+    if let Err(refusal) = started {
+        let fault = not_started(engine, ports, refusal).await;
         remove(engine, id).await?;
         if let Some(before) = before {
             start(engine, before).await?;
         }
-        return Err(not_started(engine, ports, refusal).await);
+        return Err(fault);
     }
     if let Some(before) = before {
         remove(engine, &before.id).await?;
     }
     let listed = Containers::read(engine).await?.gateways.into_iter().find(|gateway| gateway.id == id);
     listed.ok_or_else(|| Fault::new(What::GatewayDown, &name, "it is gone"))
+}
+
+/// Returns the image with a tag: without one, the engine would pull all that it has.
+fn tagged(image: &str) -> String {
+    let last = image.rsplit('/').next().unwrap_or_default();
+    if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
 }
 
 /// Makes sure that the engine has an image.
@@ -141,15 +158,17 @@ async fn pull(engine: &Engine, image: &str) -> Result<(), Fault> {
     lines.split(|byte| *byte == b'\n').find_map(error).map_or(Ok(()), |error| Err(unpulled(&error)))
 }
 
-/// Returns why a container did not start: often a port that was free a moment ago.
+/// Returns why a container did not start: often a port that was free a moment ago. What holds it is no gateway that
+/// is stopped.
 async fn not_started(engine: &Engine, ports: &[Port], refusal: Refusal) -> Fault {
     let words = &refusal.fault.detail;
     if (words.contains("already in use") || words.contains("already allocated"))
         && let Ok(containers) = Containers::read(engine).await
     {
+        let others = Containers { gateways: Vec::new(), ..containers };
         for port in ports {
             let (ip, number) = (port.local.ip(), port.local.port());
-            if let Some(holder) = containers.holder(ip, number, port.transport).await {
+            if let Some(holder) = others.holder(ip, number, port.transport).await {
                 return Fault::new(What::PortInUse, number.to_string(), holder);
             }
         }
@@ -255,4 +274,18 @@ async fn run(engine: &Engine, id: &str, command: &Value) -> Result<(i64, String)
     let said = engine.send(Method::POST, &path, Some(&start), START_TIMEOUT).await?;
     let ended = engine.get(&format!("/exec/{exec}/json")).await?;
     Ok((ended["ExitCode"].as_i64().unwrap_or(-1), unframe(&said)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_without_a_tag_is_the_latest() {
+        for (image, with) in
+            [("a", "a:latest"), ("h:5000/a", "h:5000/a:latest"), ("a/b:1", "a/b:1"), ("a@sha256:0", "a@sha256:0")]
+        {
+            assert_eq!(tagged(image), with);
+        }
+    }
 }
