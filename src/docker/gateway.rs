@@ -28,7 +28,7 @@ const PROCESSES: u32 = 400;
 /// The user and group nobody.
 const USER: &str = "65534:65534";
 
-/// Whose a gateway is.
+/// The owner of a gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
     /// `user@host`, for people to read.
