@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
+#[path = "shell/cp.rs"]
+mod cp;
 #[path = "shell/node.rs"]
 mod node;
 
@@ -127,11 +129,16 @@ fn noise(length: usize) -> Vec<u8> {
 
 /// The lines of the audit log about sessions.
 fn audit(home: &Home) -> Vec<Value> {
+    audit_of(home, "-shell")
+}
+
+/// The lines of the audit log whose action ends so.
+fn audit_of(home: &Home, action: &str) -> Vec<Value> {
     let dir = home.path().join(".local/state/brow/audit");
     let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let text: String = files.map(|file| std::fs::read_to_string(file.path()).unwrap()).collect();
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines.filter(|line| line["action"].as_str().unwrap().ends_with("-shell")).collect()
+    lines.filter(|line| line["action"].as_str().unwrap().ends_with(action)).collect()
 }
 
 #[test]

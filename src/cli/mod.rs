@@ -7,6 +7,7 @@ mod complete;
 mod config;
 mod connect;
 mod consent;
+mod cp;
 mod detach;
 mod exec;
 mod find;
@@ -109,6 +110,8 @@ enum Command {
     Pod(pod::Command),
     /// Open a shell in a pod, or run a command there
     Shell(shell::Args),
+    /// Copy a file or folder out of a container or into one
+    Cp(cp::Args),
     /// Find objects of clusters by name, kind, namespace and label
     Find(find::Args),
     /// Find out why something in a cluster cannot be reached: each step on the way, and what to do about it
@@ -189,6 +192,7 @@ fn obey(mut args: Args) -> eyre::Result<ExitCode> {
             | Command::Forward(_)
             | Command::Pod(_)
             | Command::Shell(_)
+            | Command::Cp(_)
             | Command::Find(_)
             | Command::Why(_)
             | Command::Gateway(_)
@@ -262,6 +266,7 @@ async fn through(globals: Globals, command: Option<Command>) -> eyre::Result<Exi
         Some(Command::Forward(command)) => Box::pin(forward::run(globals, command)).await,
         Some(Command::Pod(command)) => Box::pin(pod::run(globals, command)).await,
         Some(Command::Shell(args)) => Box::pin(shell::run(globals, args)).await,
+        Some(Command::Cp(args)) => Box::pin(cp::run(globals, args)).await,
         Some(Command::Find(args)) => Box::pin(find::run(globals, args)).await,
         Some(Command::Why(args)) => Box::pin(why::run(globals, args)).await,
         Some(Command::Gateway(command)) => Box::pin(gateway::run(globals, command)).await,

@@ -29,6 +29,7 @@ use brow_model::shell::{ShellRecord, ShellSettings};
 use brow_model::workload::{Kind, Workload};
 use kube_tunnel::exec::{Ended, Process, Stdio, Target};
 use node::NodePod;
+pub(super) use session::Journal;
 use session::Session;
 
 /// The exit code where a process has ended and nobody knows how.
@@ -95,17 +96,14 @@ async fn open(globals: &Globals, args: &Args, text: &Text) -> Result<u8, Failure
     let mut signals = Signals::listen()?;
     let loaded = store::load(&globals.paths).map_err(failed)?;
     let (clusters, contexts) = Clusters::read(globals.kubeconfig.as_deref()).map_err(failed)?;
-    let (query, user) = find(args, text, &loaded, &contexts)?;
+    let place = Place { words: &args.place, context: args.context.as_deref(), namespace: args.namespace.as_deref() };
+    let (query, user) = find(&place, text, &loaded, &contexts)?;
     let settings = &loaded.settings;
     if settings.clusters.get(&query.cluster).is_some_and(|at| at.production) && !args.yes {
         let with = [("thing", args.place.as_str()), ("cluster", &query.cluster)];
-        if !consent::can_ask() {
-            return Err(Failure::usage(text.fill("cli.production-say-yes", &with)));
-        }
-        print::err(&text.fill("cli.shell-production", &with));
-        agreed(text, &mut signals).await?;
+        ask_production(text, "cli.shell-production", &with, &mut signals).await?;
     }
-    if matches!(&query.workload.kind, Kind::Custom(kind) if ["node", "nodes", "no"].contains(&kind.as_str())) {
+    if is_node(&query) {
         let at = (settings, query, user);
         let opened = Box::pin(open_on_node(globals, args, text, &clusters, at, &mut signals)).await?;
         return converse(globals, args, text, &settings.shell, opened, &mut signals).await;
@@ -119,6 +117,51 @@ async fn open(globals: &Globals, args: &Args, text: &Text) -> Result<u8, Failure
     converse(globals, args, text, &settings.shell, opened, &mut signals).await
 }
 
+/// Returns whether it is a node.
+pub(super) fn is_node(query: &workload::Query) -> bool {
+    matches!(&query.workload.kind, Kind::Custom(kind) if ["node", "nodes", "no"].contains(&kind.as_str()))
+}
+
+/// Asks before something is done in a production cluster.
+///
+/// # Errors
+/// The answer is no, or there is nobody to ask.
+pub(super) async fn ask_production(
+    text: &Text,
+    question: &str,
+    with: &[(&str, &str)],
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    if !consent::can_ask() {
+        return Err(Failure::usage(text.fill("cli.production-say-yes", with)));
+    }
+    print::err(&text.fill(question, with));
+    agreed(text, signals).await
+}
+
+/// Looks a pod up, and chooses a container of it: the one that is named, the one that is meant, or the one that a
+/// person chooses.
+pub(super) async fn find_container(
+    text: &Text,
+    clusters: &Clusters,
+    query: workload::Query,
+    named: Option<&str>,
+) -> Result<(PodKey, String), Failure> {
+    let pod = workload::pick(clusters, &query).await.map_err(|fault| Failure::fault(text, &fault))?;
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    let key = PodKey { cluster: query.cluster, namespace: query.namespace, name };
+    let container = match shell::choose(&pod, named) {
+        Choice::One(name) => name,
+        Choice::Several(names) => ask_container(text, &key.name, &names).await?,
+        Choice::Missing(names) => {
+            let name = named.unwrap_or_default();
+            let with = [("thing", key.name.as_str()), ("name", name), ("detail", &names.join(", "))];
+            return Err(Failure::unknown(text.fill("cli.shell-no-container", &with)));
+        }
+    };
+    Ok((key, container))
+}
+
 /// Opens a session in a container of a pod.
 async fn open_in_pod(
     args: &Args,
@@ -127,25 +170,14 @@ async fn open_in_pod(
     query: workload::Query,
     (program, user): (Option<&str>, String),
 ) -> Result<Opened, Failure> {
-    let failed = |fault: Fault| Failure::fault(text, &fault);
-    let pod = workload::pick(clusters, &query).await.map_err(failed)?;
-    let name = pod.metadata.name.clone().unwrap_or_default();
-    let key = PodKey { cluster: query.cluster, namespace: query.namespace, name };
-    let container = match shell::choose(&pod, args.container.as_deref()) {
-        Choice::One(name) => name,
-        Choice::Several(names) => ask_container(text, &key.name, &names).await?,
-        Choice::Missing(names) => {
-            let name = args.container.as_deref().unwrap_or_default();
-            let with = [("thing", key.name.as_str()), ("name", name), ("detail", &names.join(", "))];
-            return Err(Failure::unknown(text.fill("cli.shell-no-container", &with)));
-        }
-    };
+    let (key, container) = find_container(text, clusters, query, args.container.as_deref()).await?;
     let tty = is_tty();
     let term = std::env::var("TERM").ok();
     let command =
         if args.command.is_empty() { shell::shell_command(program, term.as_deref()) } else { args.command.clone() };
     let (target, stdio) = (Target::Exec(command), Stdio { stdin: true, tty });
-    let process = shell::start(clusters, &key, &container, &target, stdio).await.map_err(failed)?;
+    let process = shell::start(clusters, &key, &container, &target, stdio).await;
+    let process = process.map_err(|fault| Failure::fault(text, &fault))?;
     Ok(Opened { key, container, process, user, tty, node: None })
 }
 
@@ -244,9 +276,22 @@ async fn converse(
     Ok(session.finish(text, &thing, end, stopped).await)
 }
 
+/// A place as the command line names it.
+pub(super) struct Place<'a> {
+    /// KIND/NAME or a saved target.
+    pub words: &'a str,
+    pub context: Option<&'a str>,
+    pub namespace: Option<&'a str>,
+}
+
 /// Finds out where the session is to be, and whose login it takes.
-fn find(args: &Args, text: &Text, loaded: &Loaded, contexts: &[Context]) -> Result<(workload::Query, String), Failure> {
-    let saved = loaded.targets.iter().find(|target| target.name == args.place);
+pub(super) fn find(
+    place: &Place<'_>,
+    text: &Text,
+    loaded: &Loaded,
+    contexts: &[Context],
+) -> Result<(workload::Query, String), Failure> {
+    let saved = loaded.targets.iter().find(|target| target.name == place.words);
     let (workload, cluster, namespace) = match saved {
         Some(target) => {
             let Some(workload) = target.address.workload() else {
@@ -254,20 +299,20 @@ fn find(args: &Args, text: &Text, loaded: &Loaded, contexts: &[Context]) -> Resu
             };
             (workload.clone(), Some(target.cluster.clone()), target.namespace.clone())
         }
-        None if args.place.contains('/') => {
+        None if place.words.contains('/') => {
             // A session needs no port.
-            let workload = format!("{}:1", args.place).parse::<Workload>();
+            let workload = format!("{}:1", place.words).parse::<Workload>();
             (workload.map_err(|_| Failure::usage(text.get("cli.shell-place")))?, None, None)
         }
         None => {
-            let names = near(&args.place, loaded.targets.iter().map(|target| target.name.as_str()));
+            let names = near(place.words, loaded.targets.iter().map(|target| target.name.as_str()));
             let near = text.fill("fault.near-names", &[("detail", &names.join(", "))]);
-            let words = text.fill("cli.no-target", &[("thing", &args.place)]);
+            let words = text.fill("cli.no-target", &[("thing", place.words)]);
             let hint = if names.is_empty() { text.get("cli.shell-place").to_owned() } else { near };
             return Err(Failure::unknown(format!("{words}\n{hint}")));
         }
     };
-    let named = args.context.clone().or(cluster);
+    let named = place.context.map(str::to_owned).or(cluster);
     let context = match &named {
         Some(name) => contexts.iter().find(|context| context.name == *name),
         None => contexts.iter().find(|context| context.current),
@@ -278,7 +323,7 @@ fn find(args: &Args, text: &Text, loaded: &Loaded, contexts: &[Context]) -> Resu
             None => Failure::usage(text.get("cli.name-a-context")),
         });
     };
-    let namespace = args.namespace.clone().or(namespace).unwrap_or_else(|| context.namespace.clone());
+    let namespace = place.namespace.map(str::to_owned).or(namespace).unwrap_or_else(|| context.namespace.clone());
     if !brow_model::workload::is_dns_label(&namespace) {
         return Err(Failure::usage(text.get("field.namespace")));
     }

@@ -1,5 +1,6 @@
-//! Sessions in containers: bytes between this terminal, or a pipe, and a process in a pod.
+//! Sessions in containers: bytes between this terminal, or a pipe, and a process in a pod; and copies of files.
 
+pub mod copy;
 mod keys;
 mod launch;
 mod open;

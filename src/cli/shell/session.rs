@@ -42,11 +42,39 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 /// The longest wait for the other instances to be told of the end.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// A session, or a copy, in the audit log.
+pub(in crate::cli) struct Journal {
+    key: PodKey,
+    pub record: ShellRecord,
+    audit: AuditLog,
+}
+
+impl Journal {
+    pub(in crate::cli) fn new(globals: &Globals, key: PodKey, record: ShellRecord) -> Self {
+        Self { key, record, audit: AuditLog::new(&globals.paths) }
+    }
+
+    /// Writes a line; says so where that fails.
+    pub(in crate::cli) fn write(&mut self, text: &Text, action: &'static str, fault: Option<What>) {
+        let entry = AuditEntry {
+            at: Utc::now(),
+            action,
+            thing: self.key.name.clone(),
+            cluster: Some(self.key.cluster.clone()),
+            namespace: Some(self.key.namespace.clone()),
+            agent: None,
+            fault,
+            shell: Some(Box::new(self.record.clone())),
+        };
+        if let Err(fault) = self.audit.write(&entry) {
+            print::err(&text.fill("cli.shell-not-logged", &[("detail", &fault.detail)]));
+        }
+    }
+}
+
 /// The session among the running instances, and in the audit log.
 pub(super) struct Session {
-    key: PodKey,
-    record: ShellRecord,
-    audit: AuditLog,
+    journal: Journal,
     active: Arc<AtomicI64>,
     events: mpsc::Receiver<Event>,
     instance: Option<(Instance, JoinHandle<()>)>,
@@ -66,35 +94,18 @@ impl Session {
         // Without a place among the others it works all the same.
         let joined = instance::join(&globals.runtime, Role::Shell, sender, token.clone()).ok();
         let instance = joined.map(|(instance, running)| (instance, tokio::spawn(running)));
-        let audit = AuditLog::new(&globals.paths);
-        let mut session = Self { key, record, audit, active, events, instance, token };
-        session.write(text, "open-shell", None);
+        let mut session = Self { journal: Journal::new(globals, key, record), active, events, instance, token };
+        session.journal.write(text, "open-shell", None);
         session.publish();
         session
-    }
-
-    fn write(&mut self, text: &Text, action: &'static str, fault: Option<What>) {
-        let entry = AuditEntry {
-            at: Utc::now(),
-            action,
-            thing: self.key.name.clone(),
-            cluster: Some(self.key.cluster.clone()),
-            namespace: Some(self.key.namespace.clone()),
-            agent: None,
-            fault,
-            shell: Some(Box::new(self.record.clone())),
-        };
-        if let Err(fault) = self.audit.write(&entry) {
-            print::err(&text.fill("cli.shell-not-logged", &[("detail", &fault.detail)]));
-        }
     }
 
     fn publish(&self) {
         let Some((instance, _)) = &self.instance else { return };
         instance.publish(|pid, role| {
-            let PodKey { cluster, namespace, name } = self.key.clone();
+            let PodKey { cluster, namespace, name } = self.journal.key.clone();
             let active = DateTime::from_timestamp(self.active.load(Ordering::Relaxed), 0).unwrap_or_default();
-            let (container, began) = (self.record.container.clone(), self.record.began);
+            let (container, began) = (self.journal.record.container.clone(), self.journal.record.began);
             let shell = ShellReport { id: SESSION, cluster, namespace, pod: name, container, began, active };
             Report { shells: vec![shell], ..Report::empty(pid, role) }
         });
@@ -135,8 +146,8 @@ impl Session {
             Ok(Outcome::Ended(Ended { code: None, text: words })) => {
                 let is_missing = words.contains("executable file not found") || words.contains("no such file");
                 print::err(words.trim());
-                if is_missing && self.record.command.len() <= 1 {
-                    let name = self.record.command.first().map_or("sh", String::as_str);
+                if is_missing && self.journal.record.command.len() <= 1 {
+                    let name = self.journal.record.command.first().map_or("sh", String::as_str);
                     print::err(&text.fill("cli.shell-none", &[("thing", thing), ("name", name)]));
                 }
                 (if is_missing { NOT_FOUND } else { FAILED }, Some(What::Server))
@@ -157,8 +168,8 @@ impl Session {
                 (FAILED, Some(What::Internal))
             }
         };
-        self.record.exit_code = Some(code.into());
-        self.write(text, "close-shell", fault);
+        self.journal.record.exit_code = Some(code.into());
+        self.journal.write(text, "close-shell", fault);
         self.token.cancel();
         if let Some((_, running)) = self.instance.take() {
             // Its socket goes with it.

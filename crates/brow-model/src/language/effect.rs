@@ -358,9 +358,9 @@ pub struct AuditEntry {
     pub at: DateTime<Utc>,
     /// The action: `create-pod`, `delete-pod`; `open-forward`, `restart-forward`, `close-forward`; `add-target`,
     /// `edit-target`, `rename-target`, `delete-target`, `restore-target`, `import-targets`; `connect-cluster`,
-    /// `disconnect-cluster`; `open-shell`, `close-shell`; `create-gateway`, `start-gateway`, `stop-gateway`,
-    /// `delete-gateway`; `agent-connect`, `agent-renew`, `agent-stop`, `agent-refused`, `agent-expired`,
-    /// `agent-withdrawn`.
+    /// `disconnect-cluster`; `open-shell`, `close-shell`; `open-copy`, `close-copy`; `create-gateway`, `start-gateway`,
+    /// `stop-gateway`, `delete-gateway`; `agent-connect`, `agent-renew`, `agent-stop`, `agent-refused`,
+    /// `agent-expired`, `agent-withdrawn`.
     pub action: &'static str,
     /// To what: a pod's, target's or context's name; for a renaming, both names.
     pub thing: String,
