@@ -53,6 +53,9 @@ pub(super) struct Args {
     /// Namespace; absent: the target's, else the context's own; of the pod for a node
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
+    /// Open it on the node of that pod
+    #[arg(long, conflicts_with = "container")]
+    node: bool,
     /// Do not ask before opening a shell on a node, or in a production cluster
     #[arg(long, short)]
     yes: bool,
@@ -103,6 +106,15 @@ async fn open(globals: &Globals, args: &Args, text: &Text) -> Result<u8, Failure
         let with = [("thing", args.place.as_str()), ("cluster", &query.cluster)];
         ask_production(text, "cli.shell-production", &with, &mut signals).await?;
     }
+    let query = if args.node && !is_node(&query) {
+        tokio::select! {
+            biased;
+            number = signals.next() => return Ok(ended_by(number)),
+            query = node_of(text, &clusters, query) => query?,
+        }
+    } else {
+        query
+    };
     if is_node(&query) {
         let at = (settings, query, user);
         let opened = Box::pin(open_on_node(globals, args, text, &clusters, at, &mut signals)).await?;
@@ -120,6 +132,16 @@ async fn open(globals: &Globals, args: &Args, text: &Text) -> Result<u8, Failure
 /// Returns whether it is a node.
 pub(super) fn is_node(query: &workload::Query) -> bool {
     matches!(&query.workload.kind, Kind::Custom(kind) if ["node", "nodes", "no"].contains(&kind.as_str()))
+}
+
+/// Returns the node of a pod.
+async fn node_of(text: &Text, clusters: &Clusters, query: workload::Query) -> Result<workload::Query, Failure> {
+    let pod = workload::pick(clusters, &query).await.map_err(|fault| Failure::fault(text, &fault))?;
+    let name = pod.metadata.name.unwrap_or_default();
+    let node = pod.spec.and_then(|spec| spec.node_name);
+    let node = node.ok_or_else(|| Failure::unknown(text.fill("cli.shell-no-node", &[("thing", &name)])))?;
+    let workload = Workload { kind: Kind::Custom("node".to_owned()), name: node, ..query.workload };
+    Ok(workload::Query { workload, ..query })
 }
 
 /// Asks before something is done in a production cluster.
@@ -192,7 +214,9 @@ async fn open_on_node(
 ) -> Result<Opened, Failure> {
     let (me, _) = super::identity(&globals.paths);
     let image = settings.pod_for(&query.cluster, &PodSettings::default()).image;
-    let namespace = args.namespace.clone().or_else(|| settings.shell.node_namespace.clone());
+    // With `--node` it is that of the workload.
+    let named = args.namespace.clone().filter(|_| !args.node);
+    let namespace = named.or_else(|| settings.shell.node_namespace.clone());
     let term = std::env::var("TERM").ok();
     let tty = is_tty();
     let wish = node::Wish {

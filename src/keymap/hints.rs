@@ -269,12 +269,13 @@ fn of_find(model: &Model, hints: &mut Hints<'_>) {
     match finder.selected() {
         Some(Hit::Object(_)) => {
             hints.say_as(&[Command::Accept], "hint.show").say_as(&[Command::Forward], "hint.forward");
+            hints.say(&[Command::Shell]);
             hints.say_as(&[Command::Copy], "hint.copy-name").say_as(&[Command::Strings], "hint.copy-kubectl");
             hints.say(&[Command::Why]);
         }
         Some(Hit::Target(_) | Hit::Pod(_)) => {
             hints.say_as(&[Command::Accept], "hint.go-there").say_as(&[Command::Forward], "hint.forward");
-            hints.say_as(&[Command::Copy], "hint.copy-name");
+            hints.say(&[Command::Shell]).say_as(&[Command::Copy], "hint.copy-name");
         }
         Some(Hit::Forward(_)) => {
             hints.say_as(&[Command::Accept], "hint.go-there").say_as(&[Command::Copy], "hint.copy-name");

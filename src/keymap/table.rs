@@ -14,7 +14,7 @@ fn covers(section: Section) -> bool {
 }
 
 /// Commands whose default keys came after version 0.2. A config may have these for other commands, which keep them.
-const GIVE_WAY: [(Section, Command); 31] = [
+const GIVE_WAY: [(Section, Command); 35] = [
     (Section::Targets, Command::Stop),
     (Section::Targets, Command::Restart),
     (Section::Targets, Command::Renew),
@@ -43,6 +43,10 @@ const GIVE_WAY: [(Section, Command); 31] = [
     (Section::Targets, Command::Shell),
     (Section::Pods, Command::Shell),
     (Section::Forwards, Command::Shell),
+    (Section::Targets, Command::NodeShell),
+    (Section::Pods, Command::NodeShell),
+    (Section::Forwards, Command::NodeShell),
+    (Section::Find, Command::Shell),
     (Section::Anywhere, Command::Shells),
     (Section::Anywhere, Command::Sort),
     (Section::Anywhere, Command::SortReverse),

@@ -36,15 +36,13 @@ impl Launcher {
     }
 
     fn arguments(&self, place: &ShellPlace) -> Vec<OsString> {
-        let ShellPlace { cluster, namespace, thing } = place;
-        let own = [
-            "shell".into(),
-            "--wait".into(),
-            format!("--context={cluster}"),
-            format!("--namespace={namespace}"),
-            thing.clone(),
-        ];
-        self.options.iter().cloned().chain(own.map(OsString::from)).collect()
+        let ShellPlace { cluster, namespace, thing, on_node } = place;
+        let mut own = vec!["shell".into(), "--wait".into(), format!("--context={cluster}")];
+        // A node has none: its pod's is the config's.
+        own.extend((!namespace.is_empty()).then(|| format!("--namespace={namespace}")));
+        own.extend(on_node.then(|| "--node".to_owned()));
+        own.push(thing.clone());
+        self.options.iter().cloned().chain(own.into_iter().map(OsString::from)).collect()
     }
 
     /// Starts a session in this terminal.
@@ -84,9 +82,13 @@ mod tests {
     #[test]
     fn what_a_row_says_is_one_argument_each() {
         let launcher = Launcher { options: vec!["--config".into(), "/c".into()], ..Launcher::default() };
-        let place = ShellPlace { cluster: "--yes; rm".into(), namespace: "-x".into(), thing: "pod/web-0".into() };
+        let thing = "pod/web-0".to_owned();
+        let place = ShellPlace { cluster: "--yes; rm".into(), namespace: "-x".into(), thing, on_node: false };
         let wanted = ["--config", "/c", "shell", "--wait", "--context=--yes; rm", "--namespace=-x", "pod/web-0"];
         assert_eq!(launcher.arguments(&place), wanted.map(OsString::from));
+        let node = ShellPlace { namespace: String::new(), on_node: true, ..place };
+        let wanted = ["--config", "/c", "shell", "--wait", "--context=--yes; rm", "--node", "pod/web-0"];
+        assert_eq!(launcher.arguments(&node), wanted.map(OsString::from));
     }
 
     #[test]

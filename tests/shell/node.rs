@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::common::Home;
 use crate::common::kube::{kubeconfig, kubectl, try_kubectl, until};
-use crate::{Pods, text, type_line};
+use crate::{Pods, create, pod, text, type_line};
 
 /// The pods of shells on nodes in a namespace, but those that are being deleted.
 fn node_pods(namespace: &str) -> Vec<Value> {
@@ -43,6 +43,9 @@ fn a_node_that_cannot_be_entered_is_told_of_and_nothing_is_made() {
     // Admission is asked before a person is.
     let words = if admits_privileged(namespace) { ["privileged pod", "--yes"] } else { [namespace, "kube-system"] };
     fails(&mut pods.command(&home, &[&node(), "--", "true"]), &words);
+    // The node of a pod.
+    create(namespace, &[pod("one", &["main"])]);
+    fails(&mut pods.command(&home, &["pod/one", "--node", "--", "true"]), &[&node()[5..], words[1]]);
     // Somebody who may have proxy pods, and may not attach.
     let person = pods.namespace.kubeconfig(&home);
     let mut command = Command::new(env!("CARGO_BIN_EXE_brow-tui"));

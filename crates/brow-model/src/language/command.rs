@@ -53,7 +53,9 @@ macro_rules! command_table {
                 /// Takes each step to it, and shows which fails.
                 "why" Why ["U"] has_row => |m, out| m.why_target(out);
                 /// Opens a shell in the pod behind the row.
-                "shell" Shell ["s"] has_row => |m, out| m.open_shell(out);
+                "shell" Shell ["s"] has_row => |m, out| m.open_shell(false, out);
+                /// Opens a shell on the node of that pod.
+                "node-shell" NodeShell ["N"] has_row => |m, out| m.open_shell(true, out);
                 /// Exports targets.
                 "export" Export ["E"] has_row => |m, _| m.offer_export();
             }
@@ -71,7 +73,8 @@ macro_rules! command_table {
                 Connections ["w"] lists_connections => |m, out| m.show_connections(out);
                 /// Follows the relay's log. The way to the right is the arrow here.
                 "pod-log" PodLog ["l"] has_row => |m, out| m.follow_pod_log(out);
-                Shell ["s"] has_row => |m, out| m.open_shell(out);
+                Shell ["s"] has_row => |m, out| m.open_shell(false, out);
+                NodeShell ["N"] has_row => |m, out| m.open_shell(true, out);
             }
             Forwards "forwards"
             hints [Connect Copy Strings Renew Stop Connections Restart NextPod Describe Shell] empty [Targets Pods] {
@@ -84,7 +87,8 @@ macro_rules! command_table {
                 /// Takes the next pod of the workload.
                 "next-pod" NextPod ["p"] has_backends => |m, out| m.for_own_forwards(Model::next_backend, out);
                 Connections ["w"] lists_connections => |m, out| m.show_connections(out);
-                Shell ["s"] has_row => |m, out| m.open_shell(out);
+                Shell ["s"] has_row => |m, out| m.open_shell(false, out);
+                NodeShell ["N"] has_row => |m, out| m.open_shell(true, out);
                 Describe ["i"] has_trouble => |m, _| m.show_trouble();
             }
             Clusters "clusters" hints [ConnectCluster Describe Browse Proxy Copy Restart New] empty [Reload] {
@@ -195,6 +199,7 @@ macro_rules! command_table {
             Find "find" hints [] empty [] {
                 Accept ["enter"];
                 Forward ["ctrl-r"];
+                Shell ["ctrl-v", "alt-s"];
                 Copy ["ctrl-y"];
                 Strings ["ctrl-x"];
                 Why ["ctrl-v"];

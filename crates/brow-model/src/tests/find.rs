@@ -283,3 +283,33 @@ fn more_results_than_are_shown_are_counted() {
     assert_eq!(results.rows[0].name, "thing-000");
     assert_eq!(model.search("thing", 200).rows.len(), 120);
 }
+
+#[test]
+fn a_shell_is_opened_in_what_has_pods_and_on_nodes() {
+    for (text, thing) in [
+        ("kind:deploy web", Some(("shop", "deployments.apps/web"))),
+        ("kind:service cobweb", Some(("shop", "services/cobweb"))),
+        ("kind:node worker", Some(("", "node/worker"))),
+        ("kind:secret", None),
+        (":zoom", None),
+    ] {
+        let mut model = connected();
+        press(&mut model, Command::Find);
+        let mut kinds = kinds();
+        kinds.push(kind("", "Node"));
+        tell(&mut model, IndexEvent::Kinds(kinds));
+        tell(&mut model, page(0, &["shop/cobweb"]));
+        tell(&mut model, page(1, &["shop/web-password"]));
+        tell(&mut model, page(2, &["shop/web"]));
+        tell(&mut model, page(3, &["/worker"]));
+        write(&mut model, text);
+        model.arrange();
+        let effects = press(&mut model, Command::Shell);
+        let place = effects.into_iter().find_map(|effect| match effect {
+            Effect::Terminal(TerminalEffect::Shell(place)) => Some((place.namespace, place.thing)),
+            _ => None,
+        });
+        assert_eq!(place, thing.map(|(namespace, thing)| (namespace.to_owned(), thing.to_owned())), "{text}");
+        assert_eq!(model.screen.dialogs.is_empty(), thing.is_some(), "{text}");
+    }
+}

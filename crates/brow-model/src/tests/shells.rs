@@ -11,7 +11,7 @@ use crate::types::shell::{ShellEvent, ShellPlace, ShellReport};
 fn opened(model: &mut Model) -> Option<(String, String)> {
     let effects = press(model, Command::Shell);
     effects.into_iter().find_map(|effect| match effect {
-        Effect::Terminal(TerminalEffect::Shell(ShellPlace { cluster, namespace, thing })) => {
+        Effect::Terminal(TerminalEffect::Shell(ShellPlace { cluster, namespace, thing, on_node: false })) => {
             Some((format!("{cluster}/{namespace}"), thing))
         }
         _ => None,
@@ -37,6 +37,9 @@ fn a_session_is_in_the_pod_behind_the_row() {
         model.arrange();
         assert_eq!(opened(&mut model), Some(place.clone()), "{pane:?}");
     }
+    let effects = press(&mut model, Command::NodeShell);
+    let on_node = |place: &ShellPlace| place.on_node && place.thing == format!("pod/{}", pod.key.name);
+    assert!(any!(effects, Effect::Terminal(TerminalEffect::Shell(place)) if on_node(place)));
     model.screen.focus.pane = Pane::Clusters;
     assert_eq!(opened(&mut model), None);
     // A workload needs no forward.

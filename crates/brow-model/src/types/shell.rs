@@ -9,8 +9,10 @@ pub struct ShellPlace {
     /// The kubeconfig context.
     pub cluster: String,
     pub namespace: String,
-    /// The pod or workload, as the command line takes it: `pod/web-0`, `deployment/web`.
+    /// The pod, workload or node, as the command line takes it: `pod/web-0`, `deployment/web`, `node/worker-1`.
     pub thing: String,
+    /// It is the node of that pod that is meant.
+    pub on_node: bool,
 }
 
 /// A session as other instances see it.

@@ -74,6 +74,7 @@ impl Model {
                 }
                 true
             }
+            Input::Do(Command::Shell) => self.open_shell_of(&finder, out),
             Input::Do(Command::Copy | Command::Strings) => {
                 Self::copy_hit(&finder, input == Input::Do(Command::Strings), out);
                 true

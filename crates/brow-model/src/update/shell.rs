@@ -4,18 +4,20 @@ use crate::language::action::Command;
 use crate::language::effect::{Effect, ForwardEffect, TerminalEffect};
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
+use crate::screen::find::{Finder, Hit};
 use crate::screen::focus::Pane;
 use crate::state::Model;
 use crate::types::forward::ForwardId;
+use crate::types::index::ObjectRef;
 use crate::types::proxy::PodKey;
 use crate::types::shell::{RemoteShell, ShellEvent, ShellPlace};
-use crate::types::workload::Destination;
+use crate::types::workload::{Destination, Kind};
 use crate::update::command::{Enabled, enabled};
 use crate::update::dialog::Input;
 
 impl Model {
-    /// Opens a session in the pod behind the selected row.
-    pub(crate) fn open_shell(&mut self, out: &mut Vec<Effect>) {
+    /// Opens a session in the pod behind the selected row, or on its node.
+    pub(crate) fn open_shell(&mut self, on_node: bool, out: &mut Vec<Effect>) {
         let place = match self.screen.focus.pane {
             Pane::Clusters => None,
             Pane::Pods => self.screen.pods.selected().map(ShellPlace::pod),
@@ -23,9 +25,30 @@ impl Model {
             Pane::Forwards => self.screen.forwards.selected().and_then(|id| self.shell_of_forward(*id)),
         };
         match place {
-            Some(place) => out.push(Effect::Terminal(TerminalEffect::Shell(place))),
+            Some(place) => out.push(Effect::Terminal(TerminalEffect::Shell(ShellPlace { on_node, ..place }))),
             None => self.note(Level::Info, Message::NoPodBehind, self.chosen_names().join(", "), ""),
         }
+    }
+
+    /// Opens a session in a result of the search: in the pod behind it, or on a node. Returns true if the search stays
+    /// open.
+    pub(crate) fn open_shell_of(&mut self, finder: &Finder, out: &mut Vec<Effect>) -> bool {
+        let Some(hit) = finder.selected() else { return true };
+        let place = match hit {
+            Hit::Target(name) => self.shell_of_target(name),
+            Hit::Forward(id) => self.shell_of_forward(*id),
+            Hit::Pod(key) => Some(ShellPlace::pod(key)),
+            Hit::Object(object) => ShellPlace::object(object),
+            Hit::Command(_) => None,
+        };
+        let Some(place) = place else {
+            let name = finder.results.rows.get(finder.cursor).map(|row| row.name.clone()).unwrap_or_default();
+            self.note(Level::Info, Message::NoPodBehind, name, "");
+            return true;
+        };
+        self.index.remember(hit);
+        out.push(Effect::Terminal(TerminalEffect::Shell(place)));
+        false
     }
 
     /// Returns the pod that a target's forward goes through, else its workload or its proxy pod.
@@ -107,12 +130,25 @@ impl Model {
 impl ShellPlace {
     fn pod(key: &PodKey) -> Self {
         let PodKey { cluster, namespace, name } = key;
-        Self { cluster: cluster.clone(), namespace: namespace.clone(), thing: format!("pod/{name}") }
+        Self::new(cluster.clone(), namespace.clone(), format!("pod/{name}"))
     }
 
     fn workload(cluster: &str, namespace: String, address: &Destination) -> Option<Self> {
         let workload = address.workload()?;
-        let thing = format!("{}/{}", workload.kind, workload.name);
-        Some(Self { cluster: cluster.to_owned(), namespace, thing })
+        Some(Self::new(cluster.to_owned(), namespace, format!("{}/{}", workload.kind, workload.name)))
+    }
+
+    /// Returns the place of an object that is a node, or of a kind that is known to have pods.
+    fn object(object: &ObjectRef) -> Option<Self> {
+        let kind = object.kind.resource();
+        let is_node = kind == "nodes";
+        let known = kind.parse::<Kind>().is_ok_and(|kind| !matches!(kind, Kind::Custom(_)));
+        let short = if is_node { "node" } else { kind.as_str() };
+        let place = || Self::new(object.cluster.clone(), object.namespace.clone(), format!("{short}/{}", object.name));
+        (is_node || known).then(place)
+    }
+
+    fn new(cluster: String, namespace: String, thing: String) -> Self {
+        Self { cluster, namespace, thing, on_node: false }
     }
 }
