@@ -6,6 +6,8 @@ mod common;
 mod moves;
 #[path = "workload/program.rs"]
 mod program;
+#[path = "workload/spread.rs"]
+mod spread;
 
 use std::path::Path;
 

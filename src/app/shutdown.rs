@@ -178,6 +178,7 @@ fn ends(effect: &Effect) -> bool {
         | Effect::Forward(
             ForwardEffect::Open { .. }
             | ForwardEffect::Point { .. }
+            | ForwardEffect::Spread { .. }
             | ForwardEffect::Rest { .. }
             | ForwardEffect::Probe { .. }
             | ForwardEffect::Admit { .. }

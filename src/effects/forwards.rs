@@ -55,6 +55,11 @@ impl Effects {
             ForwardEffect::Point { id, via, waiting, .. } => {
                 self.direct(id, true, |handle| handle.set_pod(via, waiting));
             }
+            ForwardEffect::Spread { id, pods } => {
+                if let Some(open) = self.forwards.get(&id) {
+                    open.handle.set_spread(pods);
+                }
+            }
             ForwardEffect::Rest { id, round, failed } => self.direct(id, false, |handle| handle.rest(round, failed)),
             ForwardEffect::Probe { id, plan } => {
                 if let Some(open) = self.forwards.get(&id) {

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::connections::OpenConnection;
 use super::dialer::{self, Dialer, Lease, ReachError, TargetFailure};
 use super::lane::LaneConnection;
+use super::spread::{self, Turn};
 use super::supervise::Route;
 use super::upstream::Upstream;
 use super::{Forward, Wait, socks};
@@ -78,7 +79,7 @@ async fn carry<D: Dialer>(
     let mut excluded = None;
     let mut again = None;
     for left in (0..MAX_ATTEMPTS).rev() {
-        let Opened { upstream, stream, lane } = open(forward, excluded.take()).await?;
+        let Opened { upstream, stream, lane, turn } = open(forward, excluded.take()).await?;
         let relayed = forward.dialer.is_relayed(&upstream.via);
         let word = lane.as_ref().map(LaneConnection::first_line);
         let ahead = word.as_ref().map_or(0, Bytes::len);
@@ -115,7 +116,10 @@ async fn carry<D: Dialer>(
                 let _ = SockRef::from(&**local).set_linger(None);
                 let end = failure(forward, &upstream, &error, relayed);
                 forward.report_refusal(&upstream).await;
-                excluded = Some((upstream, end));
+                match turn {
+                    Some(turn) => turn.pass_over(),
+                    None => excluded = Some((upstream, end)),
+                }
                 again = Some(sent).filter(|sent| !sent.is_empty());
             }
             (Ok(()), _) if let Some((what, words)) = lane.as_ref().and_then(LaneConnection::failure) => {
@@ -186,10 +190,13 @@ struct Opened<L: Lease> {
     stream: L::Stream,
     /// The lane that it uses, if any.
     lane: Option<LaneConnection>,
+    /// Its turn at the pod, if connections are spread.
+    turn: Option<Turn>,
 }
 
 /// Opens a stream to the forward's pod, or to the next one if that pod is gone.
 async fn open<D: Dialer>(forward: &Forward<D>, mut excluded: Excluded<D::Lease>) -> Result<Opened<D::Lease>, End> {
+    let mut left = MAX_ATTEMPTS;
     loop {
         let limit = if excluded.is_some() { FAILOVER_TIMEOUT } else { POD_TIMEOUT };
         let route = wait_for_upstream(forward, excluded.as_ref().map(|(upstream, _)| upstream), limit).await;
@@ -198,17 +205,26 @@ async fn open<D: Dialer>(forward: &Forward<D>, mut excluded: Excluded<D::Lease>)
             (None, Some((_, end))) => return Err(end),
             (None, None) => return Err(no_pod(forward)),
         };
+        let (upstream, turn) = match spread::take_turn(forward, &upstream).await {
+            Some((upstream, turn)) => (upstream, Some(turn)),
+            None => (upstream, None),
+        };
         let relayed = forward.dialer.is_relayed(&upstream.via);
         if relayed {
             upstream.wait_until_listening().await;
             if let Some((lane, stream)) = upstream.open_by_lane().await {
-                return Ok(Opened { upstream, stream, lane: Some(lane) });
+                return Ok(Opened { upstream, stream, lane: Some(lane), turn });
             }
         }
         match forward.dialer.open(&upstream.lease, &upstream.via).await {
-            Ok(stream) => return Ok(Opened { upstream, stream, lane: None }),
+            Ok(stream) => return Ok(Opened { upstream, stream, lane: None, turn }),
             Err(error) => {
                 let end = failure(forward, &upstream, &error, relayed);
+                left -= 1;
+                if let Some(turn) = turn.filter(|_| left > 0) {
+                    turn.pass_over();
+                    continue;
+                }
                 if !error.is_pod_gone() {
                     return Err(end);
                 }

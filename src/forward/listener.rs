@@ -7,11 +7,14 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::connections::Origin;
 use super::dialer::Dialer;
 use super::local_socket::{self, LocalSocket};
+use super::report::Reporter;
 use super::{Forward, MAX_CONNECTIONS, bind, connection, flows, local_users};
+use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::forward::ForwardSpec;
 use kube_tunnel::Backoff;
@@ -51,11 +54,30 @@ impl Listener {
     }
 }
 
+/// Binds the local ports. Returns `None` if that failed or the forward was closed meanwhile, after reporting it.
+pub(super) async fn open(spec: &ForwardSpec, reporter: &Reporter, token: &CancellationToken) -> Option<Vec<Listener>> {
+    let bound = tokio::select! {
+        biased;
+        () = token.cancelled() => {
+            reporter.last(ForwardEvent::Closed).await;
+            return None;
+        }
+        bound = bind(spec) => bound,
+    };
+    match bound {
+        Ok(listeners) => Some(listeners),
+        Err(fault) => {
+            reporter.last(ForwardEvent::NotBound(fault)).await;
+            None
+        }
+    }
+}
+
 /// Listens as `spec` says.
 ///
 /// # Errors
 /// A fault that names the process that holds a taken port, and suggests a free port; or one about the socket.
-pub(super) async fn bind(spec: &ForwardSpec) -> Result<Vec<Listener>, Fault> {
+async fn bind(spec: &ForwardSpec) -> Result<Vec<Listener>, Fault> {
     if let Some(path) = spec.local_socket.as_ref().filter(|_| spec.address.is_udp()) {
         return Err(Fault::new(What::ListenFailed, path, "a Unix socket carries no UDP"));
     }

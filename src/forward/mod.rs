@@ -20,6 +20,7 @@ mod port_owner;
 mod probe;
 mod report;
 mod socks;
+mod spread;
 mod supervise;
 mod upstream;
 
@@ -52,6 +53,7 @@ use pod_ref::{PodRef, PodRefs};
 pub use port_owner::port_holder;
 use report::Reporter;
 use socks::Rules;
+use spread::{Spread, SpreadPods};
 use supervise::Route;
 use upstream::Upstream;
 
@@ -102,6 +104,8 @@ pub struct Handle {
     destination: watch::Sender<Destination>,
     /// The pods that connections may still use.
     pod_refs: PodRefs,
+    /// The pods that connections are spread over.
+    spread: SpreadPods,
     probed: watch::Sender<Option<ProbePlan>>,
     local_users: watch::Sender<LocalUsers>,
     connections: Arc<Connections>,
@@ -127,6 +131,7 @@ impl Handle {
     /// Closes the tunnels once no connection uses them. The next connection requests a pod ([`ForwardEvent::Wanted`],
     /// once for each `round`). Connections that wait fail with `failed`, or request a pod again without it.
     pub fn rest(&self, round: u64, failed: Option<Fault>) {
+        self.set_spread(Vec::new());
         self.set_destination(Destination::Rest(Rest { round, failed }));
     }
 
@@ -177,7 +182,7 @@ impl Handle {
     /// call. Reads atomics; never waits.
     pub fn sample(&self) -> Sample {
         let first_byte = self.meter.counters.take_slowest_first_byte();
-        Sample { id: self.id, counts: self.counts(), first_byte, tunnel: self.tunnel() }
+        Sample { id: self.id, counts: self.counts(), first_byte, tunnel: self.tunnel(), spread: self.loads() }
     }
 }
 
@@ -197,6 +202,8 @@ struct Forward<D: Dialer> {
     destinations: watch::Receiver<Destination>,
     /// The current route of new connections, which the supervisor derives from the destination.
     routes: watch::Receiver<Route<D::Lease>>,
+    /// The pods that connections are spread over, and the tunnels to them.
+    spread: Spread<D::Lease>,
     /// The last round in which a pod was requested, and the last whose failure was reported.
     requested_round: AtomicU64,
     reported_round: AtomicU64,
@@ -236,11 +243,13 @@ pub fn start<D: Dialer>(
     let (local_users, admitted) = watch::channel(spec.local_users);
     let connections = Arc::<Connections>::default();
     let (tunnel_out, tunnel) = watch::channel(None);
+    let (spread, pods) = watch::channel(Vec::new());
     let handle = Handle {
         _guard: token.clone().drop_guard(),
         id: spec.id,
         destination,
         pod_refs,
+        spread,
         probed,
         local_users,
         connections: Arc::clone(&connections),
@@ -252,7 +261,7 @@ pub fn start<D: Dialer>(
         // Should this future be dropped before its end, nothing of it may live on.
         let guard = token.clone().drop_guard();
         let reporter = Reporter::new(spec.id, spec.epoch, &events);
-        let Some(listeners) = listen(&spec, &reporter, &token).await else { return };
+        let Some(listeners) = listener::open(&spec, &reporter, &token).await else { return };
         let (routes_out, routes) = watch::channel(Route::Preparing);
         let forward = Arc::new(Forward {
             dialer,
@@ -265,6 +274,7 @@ pub fn start<D: Dialer>(
             connections,
             destinations: destinations.clone(),
             routes,
+            spread: Spread::new(pods),
             requested_round: AtomicU64::new(NO_ROUND),
             reported_round: AtomicU64::new(NO_ROUND),
             wake: Notify::new(),
@@ -277,30 +287,12 @@ pub fn start<D: Dialer>(
         forward.spawn_critical(watch);
         forward.spawn_critical(probe::run(Arc::clone(&forward), plans));
         forward.spawn_critical(connections::report(Arc::clone(&forward)));
+        forward.spawn_critical(spread::follow(Arc::clone(&forward)));
         listener::accept(&forward, listeners);
         run_until_closed(&forward, leaving).await;
         drop(guard);
     };
     (handle, run)
-}
-
-/// Binds the local ports. Returns `None` if that failed or the forward was closed meanwhile, after reporting it.
-async fn listen(spec: &ForwardSpec, reporter: &Reporter, token: &CancellationToken) -> Option<Vec<Listener>> {
-    let bound = tokio::select! {
-        biased;
-        () = token.cancelled() => {
-            reporter.last(ForwardEvent::Closed).await;
-            return None;
-        }
-        bound = listener::bind(spec) => bound,
-    };
-    match bound {
-        Ok(listeners) => Some(listeners),
-        Err(fault) => {
-            reporter.last(ForwardEvent::NotBound(fault)).await;
-            None
-        }
-    }
 }
 
 /// Reports pods that are no longer used until the forward is closed, then waits for its tasks and reports the end.

@@ -51,7 +51,7 @@ impl PodRefs {
     }
 
     /// Returns the reference to a pod.
-    fn on(&self, via: Via) -> Arc<PodRef> {
+    pub(super) fn on(&self, via: Via) -> Arc<PodRef> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|pod_ref| pod_ref.strong_count() > 0);
         if let Some(pod_ref) = known.iter().filter_map(Weak::upgrade).find(|pod_ref| pod_ref.via.pod == via.pod) {

@@ -131,6 +131,7 @@ fn answer(message: &Message) -> &'static str {
         Message::StoppedElsewhere => "log.stopped-elsewhere",
         Message::OfAnother => "log.of-another",
         Message::NoOtherPod => "log.no-other-pod",
+        Message::Spreads => "log.spreads",
         Message::NeedsNoPod => "log.needs-no-pod",
         _ => "",
     }

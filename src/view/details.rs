@@ -259,6 +259,11 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
         let ready = forward.backends.iter().filter(|backend| backend.ready).count();
         facts.push(fact("view.backends", format!("{ready}/{}", forward.backends.len()).into()));
     }
+    if !forward.spread.is_empty() {
+        let loads: Vec<String> =
+            forward.spread.iter().map(|load| format!("{} {}/{}", load.pod, load.open, load.total)).collect();
+        facts.push(fact("view.spread", loads.join(", ").into()));
+    }
     if let Some(tunnel) = &forward.tunnel {
         let rtt = tunnel.rtt.map(|rtt| format!(" ({})", scene.text().rtt(rtt))).unwrap_or_default();
         facts.push(fact("view.tunnel", format!("{}{rtt}", tunnel.protocol).into()));

@@ -197,7 +197,7 @@ fn event(criterion: &mut Criterion) {
                 .forwards
                 .all()
                 .keys()
-                .map(|id| Sample { id: *id, counts, first_byte: None, tunnel: None })
+                .map(|id| Sample { id: *id, counts, first_byte: None, tunnel: None, spread: Vec::new() })
                 .collect();
             model.pods.mark_cleaned(now);
             model.update(black_box(Event::Tick { now, samples }))

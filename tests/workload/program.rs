@@ -13,6 +13,7 @@ use brow_model::fault::Fault;
 use brow_model::focus::Pane;
 use brow_model::forward::{Forward, ForwardState};
 use brow_model::installation::Identity;
+use brow_model::traffic::PodLoad;
 use brow_tui::cluster::Clusters;
 use brow_tui::effects::Effects;
 use brow_tui::store::{self, Paths};
@@ -125,6 +126,14 @@ impl Program {
         self.press(target, Command::Forward);
         let forward = self.wait_for(target, "broken", |forward| forward.state() == ForwardState::Broken);
         forward.fault.expect("a reason")
+    }
+
+    /// Returns the connections of each pod, where they are spread.
+    pub fn loads(&self, target: &str) -> Vec<PodLoad> {
+        let mut core = self.core();
+        let tick = Event::Tick { now: Utc::now(), samples: core.effects.samples() };
+        core.update(tick);
+        core.model.forwards_of(target).flat_map(|forward| forward.spread.clone()).collect()
     }
 
     /// Returns the number of failed connections of a forward.

@@ -160,6 +160,7 @@ fn place(section: &mut Section<'_, '_>) -> Option<(Destination, Vec<UrlPart>)> {
     let address = section.parsed("address");
     let workload = section.parsed::<Workload>("workload");
     let proxy = section.one_of("via", &[("direct", false), ("proxy", true)]).unwrap_or_default();
+    let spread = section.boolean("spread").unwrap_or_default();
     let wait = section.parsed::<Ttl>("wait");
     if proxy && workload.as_ref().is_some_and(|found| found.value.kind != Kind::Service) {
         section.problem(&section.key_span("via"), "via", "is \"proxy\", which only a service has an address for");
@@ -172,14 +173,14 @@ fn place(section: &mut Section<'_, '_>) -> Option<(Destination, Vec<UrlPart>)> {
         (false, false) if section.means("workload") => {}
         (false, false) => section.require(&["address"]),
         (true, false) => {
-            for key in ["via", "wait"].into_iter().filter(|key| section.has(key)) {
+            for key in ["via", "spread", "wait"].into_iter().filter(|key| section.has(key)) {
                 section.problem(&section.key_span(key), key, "is for a `workload`, not for an `address`");
             }
         }
         (false, true) => {}
     }
     let wait = wait.map(|found| found.value);
-    let workload = workload.map(|found| Destination::Workload(Workload { wait, proxy, ..found.value }));
+    let workload = workload.map(|found| Destination::Workload(Workload { wait, proxy, spread, ..found.value }));
     if let Some(workload) = workload {
         return Some((workload, Vec::new()));
     }

@@ -18,7 +18,7 @@ pub fn fields(target: &Target) -> Vec<(&'static str, Option<Value>)> {
     // What belongs to a workload stands behind it.
     fields.sort_by_key(|field| match field {
         TargetField::Name | TargetField::Cluster | TargetField::Namespace | TargetField::Address => 0,
-        TargetField::Via | TargetField::Wait => 1,
+        TargetField::Via | TargetField::Spread | TargetField::Wait => 1,
         _ => 2,
     });
     for field in fields {

@@ -181,6 +181,12 @@ pub enum ForwardEffect {
         /// True if the model limits the waiting. Else each connection has one of its own.
         on_demand: bool,
     },
+    /// Spread a forward's new connections over these pods, beside the one that it is pointed at.
+    Spread {
+        /// The forward.
+        id: ForwardId,
+        pods: Vec<Via>,
+    },
     /// Have a forward rest: nothing behind its listener until a connection asks for it.
     Rest {
         /// The forward.

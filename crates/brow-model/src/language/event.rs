@@ -26,7 +26,7 @@ use crate::types::route::Via;
 use crate::types::settings::Settings;
 use crate::types::shell::ShellEvent;
 use crate::types::target::Target;
-use crate::types::traffic::{Counts, TunnelInfo};
+use crate::types::traffic::{Counts, PodLoad, TunnelInfo};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -146,6 +146,8 @@ pub struct Sample {
     pub first_byte: Option<Duration>,
     /// Its tunnel, where one is open.
     pub tunnel: Option<TunnelInfo>,
+    /// The pods that its connections are spread over.
+    pub spread: Vec<PodLoad>,
 }
 
 /// Changes of a connection to a cluster.

@@ -185,6 +185,8 @@ pub enum Message {
     OfAnother,
     /// There is no other pod to go through.
     NoOtherPod,
+    /// Connections are spread over all pods: there is none to switch to.
+    Spreads,
     /// A target is reached without a proxy pod. Detail: the workload.
     NeedsNoPod,
 }
@@ -242,6 +244,7 @@ impl Message {
                 | Self::NeedsNoPod
                 | Self::NotRenewable
                 | Self::NoOtherPod
+                | Self::Spreads
         )
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn used() -> (Model, ProxyPod) {
 
 pub(super) fn second(model: &mut Model, second: i64, open: u64, total: u64) -> Vec<Effect> {
     let counts = Counts { open, total, ..Counts::default() };
-    let samples = vec![Sample { id: only(model).spec.id, counts, first_byte: None, tunnel: None }];
+    let samples = vec![Sample { id: only(model).spec.id, counts, first_byte: None, tunnel: None, spread: Vec::new() }];
     model.update(Event::Tick { now: noon() + TimeDelta::seconds(second), samples })
 }
 

@@ -215,7 +215,7 @@ fn counters_become_rates_and_minutes_of_history() {
     for second in 1..=400u64 {
         let counts = Counts { open: 1, total: 2, up: second * 10, down: second * 1_000, ..Counts::default() };
         let first_byte = (second == 200).then(|| std::time::Duration::from_millis(5));
-        let samples = vec![Sample { id, counts, first_byte, tunnel: None }];
+        let samples = vec![Sample { id, counts, first_byte, tunnel: None, spread: Vec::new() }];
         model.update(Event::Tick { now: noon() + TimeDelta::seconds(second.cast_signed()), samples });
     }
     let traffic = &model.forwards.all()[&id].traffic;

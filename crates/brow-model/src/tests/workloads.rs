@@ -157,6 +157,36 @@ fn a_person_takes_another_pod() {
 }
 
 #[test]
+fn connections_are_spread_over_the_pods_that_are_ready_and_no_key_moves_them() {
+    let spread = |effects: &[Effect]| {
+        effects.iter().find_map(|effect| match effect {
+            Effect::Forward(ForwardEffect::Spread { pods, .. }) => {
+                Some(pods.iter().map(|via| via.pod.name.clone()).collect::<Vec<_>>().join(","))
+            }
+            _ => None,
+        })
+    };
+    let all = [backend("a", true, 9), backend("b", false, 5), backend("c", true, 1)];
+    let mut model = open();
+    assert_eq!(spread(&pods(&mut model, &all)), None, "one that does not want it");
+    if let crate::types::workload::Destination::Workload(workload) =
+        &mut model.forwards.iter_mut().next().unwrap().spec.address
+    {
+        workload.spread = true;
+    }
+    assert_eq!(spread(&pods(&mut model, &all)).as_deref(), Some("a,c"), "the same pod, but others beside it");
+    let told = model.screen.log.entries.len();
+    assert_eq!(spread(&pods(&mut model, &all[2..])).as_deref(), Some("c"));
+    assert_eq!(model.screen.log.entries.len(), told, "none is moved");
+    model.arrange();
+    model.screen.focus.pane = Pane::Forwards;
+    press(&mut model, Command::NextPod);
+    assert_eq!(model.screen.log.entries.back().map(|entry| &entry.message), Some(&Message::Spreads));
+    let missing = Fault::new(What::WorkloadMissing, "service/web (dev/team)", "");
+    assert_eq!(spread(&happens(&mut model, ForwardEvent::NoBackend(missing))).as_deref(), Some(""));
+}
+
+#[test]
 fn what_stands_in_the_way_is_told_and_heals() {
     let mut model = open();
     let missing = Fault::new(What::WorkloadMissing, "service/web (dev/team)", "web-2");

@@ -17,7 +17,7 @@ use crate::types::proxy::{PodKey, PodSelector, ProxyPod};
 use crate::types::route::{Demand, Relayed, Route, Tunnel, Via};
 use crate::types::settings::{Carrier, Relay};
 use crate::types::target::Target;
-use crate::types::traffic::{Counts, Traffic, TunnelInfo};
+use crate::types::traffic::{Counts, PodLoad, Traffic, TunnelInfo};
 use crate::types::workload::Destination;
 
 /// Names one forward for as long as the program runs.
@@ -75,6 +75,8 @@ pub struct Forward {
     pub route: Route,
     /// The running pods of its workload, the best first.
     pub backends: Vec<Backend>,
+    /// The connections of each pod, where they are spread.
+    pub spread: Vec<PodLoad>,
     /// The address of its workload if that has no pods; reaching it takes a proxy pod.
     pub relay: Option<Address>,
     /// The traffic through it.
@@ -135,6 +137,7 @@ impl Forward {
             socket: None,
             route: Route::Wanted,
             backends: Vec::new(),
+            spread: Vec::new(),
             relay: None,
             no_pod_proxy: None,
             traffic: Traffic::default(),
@@ -169,6 +172,11 @@ impl Forward {
     /// Returns true if it goes straight to pods, as far as is known.
     pub fn is_direct(&self) -> bool {
         self.relayed_to().is_none()
+    }
+
+    /// Returns true if its connections are spread over pods.
+    pub fn is_spread(&self) -> bool {
+        self.is_direct() && self.spec.address.workload().is_some_and(|workload| workload.spread)
     }
 
     /// Returns true if it carries datagrams.

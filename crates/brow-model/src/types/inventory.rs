@@ -91,6 +91,7 @@ impl Object {
             more: Vec::new(),
             wait: None,
             proxy: false,
+            spread: false,
         };
         let which = port.name.clone().unwrap_or_else(|| port.number.to_string());
         let plain = format!("{name}.{namespace}");

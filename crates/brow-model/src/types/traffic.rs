@@ -14,6 +14,17 @@ pub struct TunnelInfo {
     pub first_byte: Option<Duration>,
 }
 
+/// The connections of one pod, of those that a forward's connections are spread over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodLoad {
+    /// The pod's name.
+    pub pod: String,
+    /// Connections open now.
+    pub open: usize,
+    /// Connections so far, since the pod became one of them.
+    pub total: u64,
+}
+
 /// Counters as read once a second; all since the forward was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {

@@ -36,6 +36,8 @@ pub struct Workload {
     pub wait: Option<Ttl>,
     /// True if a service is reached through a proxy pod and its cluster IP, which the cluster's network balances.
     pub proxy: bool,
+    /// True if connections are spread over its ready pods, where they go straight to pods.
+    pub spread: bool,
 }
 
 /// A kind of workload, by the name that `kubectl` has for it; in the order in which a person looks for what they want.
@@ -271,7 +273,7 @@ impl FromStr for Workload {
         } else if !is_dns_name(name) {
             return Err(WorkloadError::Name);
         }
-        Ok(Self { kind, name: name.to_owned(), port, more: ports, wait: None, proxy: false })
+        Ok(Self { kind, name: name.to_owned(), port, more: ports, wait: None, proxy: false, spread: false })
     }
 }
 

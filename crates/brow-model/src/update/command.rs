@@ -8,6 +8,7 @@ use crate::screen::dialog::Dialog;
 use crate::screen::focus::Pane;
 use crate::state::Model;
 use crate::types::cluster::Link;
+use crate::types::forward::Forward;
 use crate::types::proxy::ProxyPod;
 
 /// Nothing where a command has an effect, else the reason why it has none.
@@ -115,6 +116,9 @@ impl Model {
 
     fn has_backends(&self) -> Enabled {
         let selected = self.screen.forwards.selected().and_then(|id| self.forwards.all().get(id));
+        if selected.is_some_and(Forward::is_spread) {
+            return Err(Message::Spreads);
+        }
         enabled(selected.is_some_and(|forward| forward.backends.len() > 1), Message::NoOtherPod)
     }
 

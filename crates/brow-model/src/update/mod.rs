@@ -123,10 +123,11 @@ impl Model {
         self.screen.unarranged |=
             self.expires_between(self.now, now) || self.expires_between(self.now + soon, now + soon);
         self.now = now;
-        for Sample { id, counts, first_byte, tunnel } in samples {
+        for Sample { id, counts, first_byte, tunnel, spread } in samples {
             if let Some(forward) = self.forwards.get_mut(id) {
                 forward.sample(counts, first_byte, now);
                 forward.tunnel = tunnel;
+                forward.spread = spread;
                 self.screen.unarranged = true;
                 self.extend_idle_limit(id);
             }

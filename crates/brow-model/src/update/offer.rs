@@ -182,7 +182,7 @@ impl Model {
     fn replacement_for(&self, was: &Target, offer: &Offer, taken: &BTreeSet<u16>) -> Target {
         let mut address = offer.target.address.clone();
         if let (Destination::Workload(new), Destination::Workload(old)) = (&mut address, &was.address) {
-            (new.wait, new.proxy) = (old.wait, old.proxy);
+            (new.wait, new.proxy, new.spread) = (old.wait, old.proxy, old.spread);
             if !old.more.is_empty() {
                 // Its other ports are somebody's too.
                 *new = old.clone();

@@ -97,6 +97,8 @@ fields! {
     Tags = "tags", Target, Target, Words(tags);
     /// Route to a service.
     Via = "via", Forward, Workload, Proxy(address.workload_mut()?.proxy);
+    /// Spreads connections over a workload's ready pods.
+    Spread = "spread", Forward, Workload, On(address.workload_mut()?.spread);
     /// Time that connections wait for a workload's pod to run, such as 1m.
     Wait = "wait", Forward, Workload, Time(address.workload_mut()?.wait);
     /// Destinations that clients of a proxy may name, such as *.svc or 10.0.0.0/8:3306; absent: all.
@@ -236,6 +238,7 @@ impl Target {
                 more: Vec::new(),
                 wait: None,
                 proxy: false,
+                spread: false,
             }),
             local_port: 0,
             ttl: None,
