@@ -7,6 +7,8 @@ mod quic;
 #[path = "verbs/shell.rs"]
 #[allow(dead_code, reason = "each story uses its part")]
 mod shell;
+#[path = "udp/socat.rs"]
+mod socat;
 
 use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
@@ -122,8 +124,7 @@ fn resolve(client: &UdpSocket, id: u16, name: &str) -> (u8, [u8; 4]) {
 #[test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn five_hundred_names_are_resolved_by_clients_that_are_kept_apart() {
-    // Our own relay is not asked for: UDP takes it by itself.
-    let stage = Stage::new("udp-names", &format!("{PRIVATE}:53"), "relay = \"socat\"\n");
+    let stage = Stage::new("udp-names", &format!("{PRIVATE}:53"), "");
     thread::scope(|scope| {
         for client in 0..10_u16 {
             let stage = &stage;
@@ -267,27 +268,4 @@ fn the_first_datagram_gets_a_pod_on_demand_and_a_name_is_resolved_in_the_cluster
     client.send(b"hello").unwrap();
     assert_eq!(receive(&client).0, b"hello");
     assert_eq!(stage.space.pods().len(), 1);
-}
-
-#[test]
-#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
-fn a_pod_that_cannot_run_the_relay_is_told_with_what_to_do() {
-    let mut stage = Stage::new("udp-unable", &format!("{PRIVATE}:53"), "");
-    let client = stage.client();
-    resolve(&client, 1, "host.brow.vpc");
-    let messages = stage.messages();
-    // Programs in its place do not speak the protocol.
-    let spoil = r"for f in /relay/*; do rm $f; echo 'exit 0' >$f; chmod 700 $f; done
-for p in /proc/[0-9]*; do case $(readlink $p/exe) in /relay/*) kill -9 ${p#/proc/} ;; esac; done";
-    let pods = stage.space.pods();
-    kubectl(&["-n", &stage.space.0, "exec", &pods[0], "--", "sh", "-c", spoil]);
-    // What is sent until it is known may be lost.
-    let asking = thread::spawn(move || {
-        while client.send(b"?").is_ok() {
-            thread::sleep(Duration::from_millis(200));
-        }
-    });
-    wait_for(&messages, "carries no UDP");
-    wait_for(&messages, "Renew the pod");
-    drop((stage, asking));
 }

@@ -1,6 +1,7 @@
 //! The dialer of forwards: tunnels by cluster, and the conversations with relays.
 
 mod ask;
+mod flow;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -188,7 +189,7 @@ impl ForwardDialer {
                 let known = lock(&self.tunnels.without).insert(via.uid.clone(), words.clone()).is_some();
                 match &via.to {
                     Some(Relayed::Named) => self.serves_no_proxy(via, words).await,
-                    Some(Relayed::To(address)) if !known && !address.is_udp() => {
+                    Some(Relayed::To(_)) if !known => {
                         self.events.send(ForwardEvent::WithoutRelay(via.clone(), words)).await;
                     }
                     Some(Relayed::To(_)) | None => {}
@@ -318,10 +319,7 @@ impl Dialer for ForwardDialer {
         if lease.relay().await.is_none() {
             let why = self.why_without(via);
             if self.relay == Relay::Auto && why.is_empty() {
-                // One that was lost is started again, if its pod is still there.
-                self.confirm_uid(via).await.map_err(ReachError::Tunnel)?;
-                let text = "the pod's relay is being started again".to_owned();
-                return Err(ReachError::Tunnel(kube_tunnel::Error::TunnelLost { text }));
+                return Err(self.being_started_again(via).await);
             }
             return Err(ReachError::Target(Fault::new(What::NoProxy, &via.pod.name, why)));
         }
@@ -331,10 +329,7 @@ impl Dialer for ForwardDialer {
     }
 
     async fn open_flow(&self, lease: &PodLease, via: &Via, deliver: Deliver) -> Result<Arc<dyn Flow>, ReachError> {
-        lease
-            .open_flow(via, deliver)
-            .await
-            .unwrap_or_else(|| Err(ReachError::Target(Fault::new(What::NoUdp, &via.pod.name, self.why_without(via)))))
+        self.begin_flow(lease, via, deliver).await
     }
 
     async fn lane(&self, lease: &PodLease, via: &Via, lane: &Lane) -> LaneEnd {
@@ -345,7 +340,11 @@ impl Dialer for ForwardDialer {
                 return LaneEnd::Unsupported;
             }
             Some(Relayed::To(address)) if !address.is_udp() => address,
-            // socat carries no datagrams and knows one address: nothing is left to do without the relay.
+            Some(Relayed::To(_)) if self.relay != Relay::Auto => {
+                self.events.send(ForwardEvent::WithoutRelay(via.clone(), String::new())).await;
+                return LaneEnd::Unsupported;
+            }
+            // Flows have no lanes, and socat knows one address: nothing is left to do without the relay.
             Some(Relayed::To(_) | Relayed::Named) => {
                 return self.keep_relay(lease, via).await.unwrap_or(LaneEnd::Unsupported);
             }

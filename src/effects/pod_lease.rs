@@ -18,7 +18,6 @@ use crate::forward::{self, Deliver, Flow, Incoming, ReachError};
 use crate::proxy::relay::{Mux, RelayStream};
 use brow_model::address::Address;
 use brow_model::fault::Fault;
-use brow_model::route::{Relayed, Via};
 use brow_model::settings::Carrier;
 use kube_tunnel::{self, Counters, Error, Lease, Stats, Stream, Summary};
 
@@ -177,15 +176,18 @@ impl PodLease {
         self.relays.ours.send_replace(Ours::Coming);
     }
 
-    /// Opens a flow of datagrams through our relay to the address of `via`. `None` means that there is no such relay.
-    pub(super) async fn open_flow(&self, via: &Via, deliver: Deliver) -> Option<Result<Arc<dyn Flow>, ReachError>> {
-        let address = via.to.as_ref().and_then(Relayed::address).filter(|address| address.is_udp())?;
-        let relay = self.relay().await?;
+    /// Opens a flow of datagrams through our relay.
+    pub(super) fn flow_through(
+        &self,
+        relay: &Mux,
+        address: &Address,
+        deliver: Deliver,
+    ) -> Result<Arc<dyn Flow>, ReachError> {
         let deliver = Box::new(move |incoming: Result<&[u8], u32>| {
             deliver(incoming.map_or_else(Incoming::Dropped, Incoming::Datagram));
         });
         let flow = |stream| Arc::new(RelayFlow { stream, address: address.to_string() }) as Arc<dyn Flow>;
-        Some(relay.open_flow(address, deliver).map(flow).map_err(ReachError::Tunnel))
+        relay.open_flow(address, deliver).map(flow).map_err(ReachError::Tunnel)
     }
 
     /// Gives up our relay: connections use socat.

@@ -17,6 +17,7 @@
 //! try to connect, and carries socat's notices about that (`-dd`), with microseconds (`-lu`): the error message, or the
 //! time that it took.
 
+mod datagrams;
 mod handshake;
 mod mux;
 mod program;
@@ -32,6 +33,7 @@ use chrono::NaiveDateTime;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 pub use brow_relay::upgrade::{PORT as POD_PROXY_PORT, TOKEN as UPGRADE};
+pub use datagrams::{Dump, Dumped, frame};
 pub use handshake::{RelayError, RelayRequest, Secret, new_word, request};
 pub use mux::Mux;
 pub use program::{listen, load};

@@ -54,6 +54,7 @@ fn key(entry: &Entry) -> &'static str {
         Message::PodCreated => "log.pod-created",
         Message::CpuLimited => "log.cpu-limited",
         Message::RelayedBySocat => "log.relayed-by-socat",
+        Message::UdpBySocat => "log.udp-by-socat",
         Message::NoPodProxy => "log.no-pod-proxy",
         Message::PodReady => "log.pod-ready",
         Message::PodKilled => "log.pod-killed",

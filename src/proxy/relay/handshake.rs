@@ -8,7 +8,7 @@ use ring::digest::{SHA256, digest};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::{FULL, NONCE_LENGTH, REQUEST_LENGTH, SECRET_LENGTH, WORD_LENGTH, program};
-use brow_model::address::Address;
+use brow_model::address::{Address, Transport};
 use brow_model::installation::Installation;
 
 /// The secret that only a pod's relay and the installation that made the pod know. Rights to read the pod or to forward
@@ -64,6 +64,8 @@ pub enum RelayRequest<'a> {
     Diagnose(&'a Address),
     /// Open a lane to an address, for connections that begin with this word.
     Lane(&'a Address, &'a Bytes),
+    /// Carry datagrams to an address, as [`frame`](super::frame) and [`Dump`](super::Dump) have them.
+    Datagrams(&'a Address),
     /// Hand the stream over to our own relay; [`load`](super::load()) goes on.
     Start,
     /// Have our own relay listen for the API server; [`listen`](super::listen()) goes on.
@@ -136,6 +138,9 @@ where
         RelayRequest::Connect(address) => format!("- ={address}"),
         RelayRequest::Diagnose(address) => format!("- ?{address}"),
         RelayRequest::Lane(address, word) => format!("{} +{address}", String::from_utf8_lossy(word)),
+        RelayRequest::Datagrams(address) => {
+            format!("- ~{}", Address { transport: Transport::Tcp, ..address.clone() })
+        }
         RelayRequest::Start => format!("- !{}", program::names()),
         RelayRequest::Listen => format!("- ^{}", program::names()),
     };

@@ -5,6 +5,7 @@
 //! by `dd`, which reads not a byte more, and is compared, hashed or checked character by character before it becomes
 //! part of a command. Kubernetes makes one `$` of two.
 
+use super::datagrams::MAX_DATAGRAM;
 use super::program::{OFF, SIZE_LENGTH};
 use super::{
     CONNECT_TIMEOUT, FULL, MAX_CONNECTIONS, MAX_PROCESSES, NONCE_LENGTH, NUMBER_LENGTH, POD_PROXY_PORT, PORT,
@@ -53,7 +54,7 @@ pub(super) fn env_with(
     processes: u32,
 ) -> Vec<(&'static str, String)> {
     let (talk, enter) = (talk(file, directory, processes), enter(processes));
-    vec![("LC_ALL", "C".to_owned()), ("HASH", secret.hash()), ("RELAY", talk), ("LANE", enter)]
+    vec![("LC_ALL", "C".to_owned()), ("HASH", secret.hash()), ("RELAY", talk), ("LANE", enter), ("UDP", datagrams())]
 }
 
 /// `max-children` bounds what the node has to carry.
@@ -92,6 +93,7 @@ fn talk(file: &str, directory: Option<&str>, processes: u32) -> String {
     let start = directory.map_or_else(|| format!("echo {OFF}"), |directory| start(file, directory));
     // Once more for the shell.
     let lane = run("LANE").replace('"', r#"\""#).replace('$', r"\$");
+    let udp = run("UDP").replace('"', r#"\""#).replace('$', r"\$");
     let (nonce, secret, record) = (read(NONCE_LENGTH + 1), read(SECRET_LENGTH), read(REQUEST_LENGTH));
     let room = room(processes, "echo full");
     format!(
@@ -123,8 +125,23 @@ case $a in
 "?"*) exec socat -dd -lu -u OPEN:/dev/null "TCP:$t,connect-timeout={wait}" 2>&1 ;;
 "+"*) socat -dd TCP-LISTEN:0,{many} "{lane}" 2>&1 </dev/null & read -r a; kill $! ;;
 "="*) {go} ;;
+"~"*) exec 3<&0 4>&1; exec socat "UDP:$t" "{udp}" 2>&4 ;;
 "!"*|"^"*) {start} ;;
 esac"#
+    )
+}
+
+/// Carries datagrams: the shell has a connected UDP socket as 0 and 1, and the stream as 3 and 4. Up, `dd` writes the
+/// bytes of each at once. Down, socat's dump keeps their boundaries; it reads 1, since 0 of a process in the background
+/// is `/dev/null`, and takes an empty one for an end that does not count.
+fn datagrams() -> String {
+    format!(
+        r#"socat -x -u -b{MAX_DATAGRAM} FD:1,ignoreeof OPEN:/dev/null 2>&4 &
+while IFS= read -r n <&3; do
+case $n in ""|*[!0-9]*) break ;; esac
+dd bs="$n" count=1 iflag=fullblock <&3 2>/dev/null
+done
+kill $!"#
     )
 }
 

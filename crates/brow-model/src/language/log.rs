@@ -41,6 +41,8 @@ pub enum Message {
     CpuLimited,
     /// A proxy pod cannot run our own relay. Detail: why.
     RelayedBySocat,
+    /// A pod carries datagrams with socat, which does less.
+    UdpBySocat,
     /// Connections to a pod do not go through the pod proxy. Detail: why.
     NoPodProxy,
     /// A pod is ready.

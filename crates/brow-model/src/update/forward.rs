@@ -67,7 +67,8 @@ impl Model {
             ForwardEvent::UsersUntold => forward.users_untold = true,
             ForwardEvent::Probed(found) => self.on_probed(id, found, out),
             ForwardEvent::WithoutRelay(via, why) => {
-                self.note(Level::Warning, Message::RelayedBySocat, via.pod.name, why);
+                let message = if forward.is_udp() { Message::UdpBySocat } else { Message::RelayedBySocat };
+                self.note(Level::Warning, message, via.pod.name, why);
             }
             // Connections that remain with a former pod have their own.
             ForwardEvent::ByPodProxy(via) | ForwardEvent::NotByPodProxy { via, .. } if forward.via() != Some(&via) => {}

@@ -7,7 +7,7 @@ use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
 use crate::state::Model;
 use crate::types::proxy::{CleanupScope, Phase, PodKey, PodRequest, PodRequestId, PodSelector, ProxyPod};
-use crate::types::settings::{PodSettings, Relay};
+use crate::types::settings::PodSettings;
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
 
@@ -63,10 +63,9 @@ impl Model {
         Some(id)
     }
 
-    /// Returns the settings of a target's pods. Only our own relay carries datagrams.
+    /// Returns the settings of a target's pods.
     pub(crate) fn pod_settings_of(&self, target: &Target) -> PodSettings {
-        let settings = self.config.settings().pod_for(&target.cluster, &target.pod);
-        if target.address.is_udp() { PodSettings { relay: Some(Relay::Auto), ..settings } } else { settings }
+        self.config.settings().pod_for(&target.cluster, &target.pod)
     }
 
     /// The namespace a target's pods live in.
