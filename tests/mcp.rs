@@ -74,6 +74,29 @@ fn a_client_that_is_killed_leaves_nothing_open() {
 }
 
 #[test]
+fn an_agent_finds_objects_by_their_names_and_learns_no_contents() {
+    let world = World::new();
+    let mut agent = Agent::start(&world);
+    agent.initialize("2025-11-25", &json!({}));
+    let found = agent.call("find", &json!({ "query": "web kind:svc" }));
+    let web = found["results"].as_array().unwrap().iter().find(|row| row["name"] == "web").unwrap();
+    assert_eq!((&web["kind"], &web["resource"]), (&"Service".into(), &"services".into()), "{found}");
+    let known = ["kind", "resource", "version", "name", "namespace", "cluster", "created"];
+    for row in agent.call("find", &json!({ "query": "kind:secret ns:shop" }))["results"].as_array().unwrap() {
+        assert!(row.as_object().unwrap().keys().all(|key| known.contains(&key.as_str())), "{row}");
+    }
+    assert_eq!(agent.call("find", &json!({ "query": "e", "limit": 1 }))["results"].as_array().unwrap().len(), 1);
+    assert_eq!(agent.call("find", &json!({ "query": "no-such-thing-anywhere" }))["results"], json!([]));
+    // What looks like an option is a word.
+    assert_eq!(agent.call("find", &json!({ "query": "--context=practice-team" }))["results"], json!([]));
+    for wrong in [json!({ "query": " " }), json!({ "query": "x".repeat(300) }), json!({ "query": "x", "limit": 51 })] {
+        assert!(agent.refusal("find", &wrong).starts_with("invalid arguments"), "{wrong}");
+    }
+    assert_eq!((world.pods(), agent.end()), (0, 0));
+    world.assert_nothing_is_left();
+}
+
+#[test]
 fn the_practice_cluster_has_targets_for_agents_too() {
     let home = Home::new("");
     let mut command = Command::new(env!("CARGO_BIN_EXE_brow-tui"));
@@ -82,6 +105,7 @@ fn the_practice_cluster_has_targets_for_agents_too() {
     agent.initialize("2025-11-25", &json!({ "elicitation": {} }));
     let connected = agent.call("connect", &json!({ "target": "hello-page" }));
     assert!(!get(connected["environment"]["BROW_ADDR"].as_str().unwrap(), "/").unwrap().is_empty());
+    assert!(agent.call("find", &json!({ "query": "redis" }))["results"][0]["name"].is_string());
     agent.begin("connect", &json!({ "target": "redis" }));
     let asked = agent.message("the question", |message| message["method"] == "elicitation/create");
     assert!(asked["params"]["message"].as_str().unwrap().contains("in cluster practice"), "{asked}");

@@ -77,13 +77,13 @@ impl HeadlessCommand for Find {
         for name in &late {
             print::err(&snapshot.text.fill("cli.find-late", &[("thing", name)]));
         }
-        Step::End(self.tell(snapshot))
+        Step::End(self.tell(snapshot, &late))
     }
 }
 
 impl Find {
-    /// Prints what was found, and what may not be listed. Returns the exit code.
-    fn tell(&self, snapshot: &Snapshot<'_>) -> u8 {
+    /// Prints what was found, what may not be listed, and which clusters were not read in time. Returns the exit code.
+    fn tell(&self, snapshot: &Snapshot<'_>, late: &[&String]) -> u8 {
         let (model, text) = (snapshot.model, snapshot.text);
         // A query that is narrowed, if by nothing, finds no targets and commands.
         let results = model.search(&format!("kind: {}", self.args.text.join(" ")), self.args.limit);
@@ -93,7 +93,7 @@ impl Find {
             let missing: Vec<Value> = faults()
                 .map(|(name, fault)| json!({ "cluster": name, "fault": fault.what, "detail": fault.detail }))
                 .collect();
-            print::json(&json!({ "results": rows, "more": results.more, "missing": missing }));
+            print::json(&json!({ "results": rows, "more": results.more, "missing": missing, "late": late }));
         } else if !results.rows.is_empty() {
             let heads = ["kind", "name", "namespace", "cluster", "age"].map(|key| format!("column.{key}"));
             let heads: Vec<&str> = heads.iter().map(|key| text.get(key)).collect();

@@ -6,6 +6,7 @@
 mod batch;
 mod calls;
 mod consent;
+mod find;
 mod host;
 mod link;
 mod server;

@@ -2,10 +2,11 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::agent::{Agent, World};
+use crate::agent::{Agent, World, program};
 use crate::common::TIMEOUT;
 use crate::common::kube::until;
 
@@ -172,5 +173,47 @@ fn a_thousand_sessions_leave_the_instance_as_it_was() {
     assert_eq!(agent.call("list_forwards", &json!({}))["forwards"], json!([]));
     assert!(world.audit().is_empty() && world.sockets() == [socket]);
     assert_eq!(agent.end(), 0);
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn calls_that_are_cancelled_leave_no_work_behind() {
+    let world = World::new();
+    let mut agent = Agent::start(&world);
+    agent.initialize("2025-11-25", &json!({}));
+    for _ in 0..200 {
+        for (tool, arguments) in [("check", json!({})), ("find", json!({ "query": "web" }))] {
+            let id = agent.begin(tool, &arguments);
+            agent.cancel(id);
+        }
+    }
+    let list = json!({ "name": "list_forwards", "arguments": {} });
+    until("the next call is served", || agent.ask("tools/call", list.clone())["error"].is_null());
+    assert!(!agent.call("find", &json!({ "query": "web kind:svc" }))["results"].as_array().unwrap().is_empty());
+    // The end of the input ends a call that is at work.
+    agent.begin("check", &json!({}));
+    assert_eq!(agent.end(), 0);
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_left_at_the_end_of_its_input() {
+    let world = World::new();
+    let mut child = program(&world.home, &world.kubeconfig).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let client = json!({ "name": "mute", "version": "1" });
+    let begin = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client });
+    writeln!(input, "{}", json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": begin })).unwrap();
+    writeln!(input, "{}", json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).unwrap();
+    // More than the pipe holds.
+    for id in 1..30 {
+        writeln!(input, "{}", json!({ "jsonrpc": "2.0", "id": id, "method": "tools/list" })).unwrap();
+    }
+    drop(input);
+    let mut ended = None;
+    until("it has ended", || {
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    });
     world.assert_nothing_is_left();
 }

@@ -7,8 +7,8 @@ use crate::agent::{Agent, World};
 use crate::common::Start;
 use crate::common::kube::until;
 
-const TOOLS: [&str; 9] =
-    ["list_targets", "list_forwards", "list_pods", "list_clusters", "connect", "renew", "stop", "check", "why"];
+const TOOLS: [&str; 10] =
+    ["list_targets", "list_forwards", "list_pods", "list_clusters", "connect", "renew", "stop", "check", "why", "find"];
 
 fn names(answer: &Value) -> Vec<&str> {
     answer["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect()
@@ -115,6 +115,20 @@ fn a_client_asks_its_user_where_there_is_no_dashboard() {
         assert_eq!(agent.end(), 0);
         world.assert_nothing_is_left();
     }
+    // An answer is about what was asked, whatever the second call asks for.
+    let mut agent = Agent::start(&world);
+    agent.be_stateless("2026-07-28", &json!({ "elicitation": { "form": {} } }));
+    let mut again = json!({ "name": "connect", "arguments": { "target": "redis" } });
+    let asked = agent.ask("tools/call", again.clone())["result"].take();
+    again["requestState"] = asked["requestState"].clone();
+    again["inputResponses"] = json!({ "consent": { "action": "accept", "content": { "consent": "once" } } });
+    for target in ["live-page", "redis"] {
+        again["arguments"]["target"] = target.into();
+        let swapped = agent.ask("tools/call", again.clone())["result"].take();
+        assert!(swapped["content"][0]["text"].as_str().unwrap().contains("no longer open"), "{target}: {swapped}");
+    }
+    assert_eq!((world.pods(), agent.end()), (0, 0));
+    world.assert_nothing_is_left();
     // Who cannot ask is refused.
     let mut agent = Agent::start(&world);
     agent.initialize("2025-06-18", &json!({}));

@@ -12,6 +12,8 @@ pub(super) type Ticket = u64;
 #[derive(Default)]
 pub(super) struct Open {
     requests: HashMap<RequestId, Ticket>,
+    /// The answers that are not written yet.
+    pub unwritten: usize,
     pub batches: Batches,
 }
 
@@ -34,9 +36,9 @@ impl Open {
     /// Notes a request. Returns false if one with its id is open.
     ///
     /// # Errors
-    /// Where that many are open.
+    /// Where that many are open, or their answers not written.
     pub(super) fn begin(&mut self, id: RequestId, ticket: Ticket, most: usize) -> Result<bool, ()> {
-        if self.requests.len() >= most {
+        if self.requests.len() + self.unwritten >= most {
             return Err(());
         }
         if self.requests.contains_key(&id) {
@@ -123,5 +125,7 @@ mod tests {
         let ticket = open.batches.begin();
         assert_eq!(open.batches.close(ticket), None);
         assert!(open.batches.open.is_empty() && open.requests.is_empty());
+        open.unwritten = 3;
+        assert_eq!(open.begin(id(1), Batches::ALONE, 3), Err(()), "answers that nobody reads count");
     }
 }

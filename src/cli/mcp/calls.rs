@@ -11,10 +11,12 @@ use rmcp::model::{
 };
 use rmcp::service::{RequestContext, ServiceError};
 use serde::Serialize;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::consent::{CONSENT, consent_of, failure, form, why};
+use super::find::{self, Find, Found};
 use super::link::Link;
 use super::tools::{
     Checked, Clusters, Connect, Connected, Forwards, Pods, Renew, Renewed, Steps, Stop, Stopped, TargetList, Why,
@@ -92,12 +94,14 @@ impl Waiters {
 pub(super) struct Call<'a> {
     pub link: &'a Link,
     pub waiters: &'a Waiters,
+    /// The turns of calls that contact clusters themselves.
+    pub turns: &'a Semaphore,
     /// Cancelled at the end of the input.
     pub ended: &'a CancellationToken,
     pub context: &'a RequestContext<RoleServer>,
     /// The name that the agent's program gives itself.
     pub client: String,
-    /// The number of the question that it answers, and the answers.
+    /// The question that it answers, with the order that was asked about, and the answers.
     pub question: Option<String>,
     pub answers: InputResponses,
 }
@@ -166,6 +170,7 @@ impl Call<'_> {
     }
 
     pub(super) async fn check(self) -> Result<Reply<Checked>, String> {
+        let _turn = self.turn().await?;
         let globals = self.link.globals();
         let text = Text::new(Language::En);
         let found = check::as_value(globals.kubeconfig.clone(), &globals.paths, &text).await;
@@ -176,6 +181,7 @@ impl Call<'_> {
 
     /// Only what is offered to agents may be asked about.
     pub(super) async fn why(self, wanted: Why) -> Result<Reply<Steps>, String> {
+        let _turn = self.turn().await?;
         let Board { targets, .. } = self.board().await?;
         if !targets.iter().any(|target| target.name == wanted.target) {
             return Err(format!("no such target is offered: {}. {TO_OFFER}", wanted.target));
@@ -187,6 +193,16 @@ impl Call<'_> {
         };
         let steps = serde_json::from_value(found["steps"].take()).map_err(|error| error.to_string())?;
         Ok(Reply::Done(Steps { failed: found["failed"] == true, steps }))
+    }
+
+    pub(super) async fn find(self, wanted: Find) -> Result<Reply<Found>, String> {
+        let _turn = self.turn().await?;
+        find::find(self.link.globals(), &wanted).await.map(Reply::Done)
+    }
+
+    /// Waits until few enough calls work hard.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, String> {
+        self.turns.acquire().await.map_err(|error| error.to_string())
     }
 
     /// Gives an order whose outcome is known at once.
@@ -205,20 +221,27 @@ impl Call<'_> {
     /// Gives an order. Where a person has to be asked and there is no dashboard, the client is to ask: by a request of
     /// ours, or since 2026-07-28 by calling again with the answer.
     async fn consented(&mut self, order: AgentOrder) -> Result<Reply<Outcome>, String> {
-        if let Some(question) = self.question.take() {
-            let question = question.parse().map_err(|_| why(Refusal::NoQuestion))?;
+        if let Some(state) = self.question.take() {
+            let (question, asked): (u64, AgentOrder) =
+                serde_json::from_str(&state).map_err(|_| why(Refusal::NoQuestion))?;
+            // What was answered is what was asked, whatever this call asks for.
+            if asked != order {
+                self.order(AgentOrder::Answer { question, consent: Consent::Unanswered }).await?;
+                return Err(why(Refusal::NoQuestion).to_owned());
+            }
             let answer = self.answers.get(CONSENT).cloned().map(serde_json::from_value::<ElicitResult>);
             let consent = answer.and_then(Result::ok).map_or(Consent::Unanswered, |answer| consent_of(&answer));
             return self.order(AgentOrder::Answer { question, consent }).await.map(Reply::Done);
         }
-        let outcome = self.link.order(&self.client, order, self.given_up()).await?;
+        let outcome = self.link.order(&self.client, order.clone(), self.given_up()).await?;
         let Outcome::Ask { wish } = outcome else { return Ok(Reply::Done(outcome)) };
         let can_ask = self.context.client_capabilities().and_then(|can| can.elicitation);
         let can_ask = can_ask.is_some_and(|can| can.form.is_some() || can.url.is_none());
         if can_ask && is_stateless(self.context) {
             let ask = InputRequest::Elicitation(ElicitRequest::new(form(&wish)?));
             let asks = BTreeMap::from([(CONSENT.to_owned(), ask)]);
-            let asked = InputRequiredResult::new(Some(asks), Some(wish.question.to_string()));
+            let state = serde_json::to_string(&(wish.question, &order)).map_err(|error| error.to_string())?;
+            let asked = InputRequiredResult::new(Some(asks), Some(state));
             return Ok(Reply::Ask(Box::new(asked)));
         }
         let consent = if can_ask { self.ask(&wish).await? } else { Consent::Nobody };

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::server::CANCELLED;
 use crate::cli::{Globals, detach};
 use crate::instance::{self, Board, Census, ForwardRow, Orders, View, Views};
 use brow_model::agent::{AgentOrder, Outcome};
@@ -126,7 +127,7 @@ impl Link {
                 Ok(outcome) => return outcome.map_err(|_| ENDED.to_owned()),
                 Err(_) => "brow-tui did not answer in time",
             },
-            () = given_up => "this call was cancelled",
+            () = given_up => CANCELLED,
         };
         lock(&self.waiting).remove(&number);
         let withdraw = AgentOrder::Withdraw { order: number };

@@ -10,17 +10,24 @@ use rmcp::model::{
 };
 use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{RoleServer, ServerHandler};
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::{Call, Waiters};
 use super::link::Link;
+use super::stdio::{BUSY, MAX_REQUESTS, TOO_MANY};
 use super::tools::{self, Forwards, Row};
 use crate::instance::ForwardRow;
 use brow_model::sanitize;
 
 /// The address of the list of forwards.
 const FORWARDS: &str = "brow://forwards";
+
+/// The most calls at a time that contact clusters themselves.
+const MAX_TURNS: usize = 2;
+/// The words for a call that nobody waits for any more.
+pub(super) const CANCELLED: &str = "this call was cancelled";
 
 const INSTRUCTIONS: &str = "\
 brow-tui reaches destinations inside Kubernetes. Call list_targets for those that you may use, and connect with the name of \
@@ -33,6 +40,10 @@ pub(super) struct Server {
     link: Arc<Link>,
     tools: Vec<Row>,
     waiters: Waiters,
+    /// The calls that may be at work, those that were cancelled and have not ended yet included.
+    calls: Semaphore,
+    /// The calls that may contact clusters themselves.
+    turns: Semaphore,
     /// Cancelled at the end of the input.
     ended: CancellationToken,
     /// The task that tells of changes of the forwards, for revisions with `resources/subscribe`.
@@ -43,14 +54,28 @@ impl Server {
     /// # Errors
     /// Where the tools have no proper schemas.
     pub(super) fn new(link: Arc<Link>, ended: CancellationToken) -> Result<Self, String> {
+        let (calls, turns) = (Semaphore::new(MAX_REQUESTS), Semaphore::new(MAX_TURNS));
         let (tools, waiters, telling) = (tools::all()?, Waiters::default(), Mutex::default());
-        Ok(Self { link, tools, waiters, ended, telling })
+        Ok(Self { link, tools, waiters, calls, turns, ended, telling })
     }
 
     /// Returns the forwards as the session sees them.
     async fn forwards(&self, context: &RequestContext<RoleServer>) -> Result<Vec<ForwardRow>, ErrorData> {
-        let board = self.link.board(&client_name(context)).await;
+        let client = client_name(context);
+        let board = tokio::select! {
+            board = self.link.board(&client) => board,
+            () = context.ct.cancelled() => Err(CANCELLED.to_owned()),
+        };
         board.map(|board| board.forwards).map_err(|why| ErrorData::internal_error(why, None))
+    }
+
+    /// Completes once nobody waits for a call that changes nothing. At the end of the input the answers that are about
+    /// to come are still written, unless clusters are asked for them.
+    async fn needless(&self, context: &RequestContext<RoleServer>, takes_long: bool) {
+        tokio::select! {
+            () = context.ct.cancelled() => {}
+            () = self.ended.cancelled(), if takes_long => {}
+        }
     }
 
     /// Calls `tell` whenever the forwards change, until it fails. Once an instance has ended, with its forwards, those
@@ -91,16 +116,29 @@ impl ServerHandler for Server {
         let Some(row) = self.tools.iter().find(|row| row.tool.name == name) else {
             return Err(ErrorData::invalid_params(format!("there is no tool {}", short(&name)), None));
         };
+        let Ok(_at_work) = self.calls.try_acquire() else {
+            return Err(ErrorData::new(ErrorCode(BUSY), TOO_MANY, None));
+        };
         let call = Call {
             link: &self.link,
             waiters: &self.waiters,
+            turns: &self.turns,
             ended: &self.ended,
             context: &context,
             client: client_name(&context),
             question: request_state,
             answers: input_responses.unwrap_or_default(),
         };
-        let answer = (row.run)(call, arguments).await;
+        let work = (row.run)(call, arguments);
+        let answer = if row.changes_nothing() {
+            tokio::select! {
+                answer = work => answer,
+                () = self.needless(&context, row.contacts_clusters()) => Err(CANCELLED.to_owned()),
+            }
+        } else {
+            // It takes back what it did.
+            work.await
+        };
         Ok(answer.unwrap_or_else(|why| CallToolResult::error(vec![ContentBlock::text(why)]).into()))
     }
 

@@ -13,7 +13,7 @@ use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batches, Open, Ticket};
@@ -24,15 +24,17 @@ const MAX_BATCH: usize = 64;
 /// The longest line that is read, in bytes.
 const MAX_LINE: usize = 1 << 20;
 /// The most requests at a time.
-const MAX_REQUESTS: usize = 32;
+pub(super) const MAX_REQUESTS: usize = 32;
 /// The lines that may wait to be read or written.
 const MAX_WAITING: usize = 16;
 
 /// Codes of JSON-RPC errors.
-const PARSE_ERROR: i64 = -32700;
-const INVALID_REQUEST: i64 = -32600;
+const PARSE_ERROR: i32 = -32700;
+const INVALID_REQUEST: i32 = -32600;
 /// The server has too many requests; a code that JSON-RPC leaves to servers.
-const BUSY: i64 = -32000;
+pub(super) const BUSY: i32 = -32000;
+/// The words for that.
+pub(super) const TOO_MANY: &str = "too many requests at a time";
 
 /// The longest wait, at the end, for a client that does not read what was written.
 const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(2);
@@ -48,6 +50,8 @@ pub(super) struct Stdio {
     out: mpsc::Sender<String>,
     /// Cancelled at the end of the input.
     ended: CancellationToken,
+    /// Cancelled a little later: what nobody has read until then is dropped.
+    late: CancellationToken,
     /// True once a session has begun: before, notifications mean nothing.
     begun: bool,
     /// True if the client has asked for the revision that has batches.
@@ -61,13 +65,22 @@ pub(super) struct Stdio {
 }
 
 /// The end of what is written.
-pub(super) struct Written(oneshot::Receiver<()>);
+pub(super) struct Written {
+    all: oneshot::Receiver<()>,
+    /// Cancelled once the client has had its time to read the last lines.
+    late: CancellationToken,
+}
 
 impl Written {
     /// Waits until all is written, or the client does not read it.
     pub(super) async fn end(self) {
-        // The sender is dropped with the thread that writes.
-        let _ended = timeout(LAST_LINES_TIMEOUT, self.0).await;
+        tokio::select! {
+            // The sender is dropped with the thread that writes.
+            _ = self.all => {}
+            () = self.late.cancelled() => {}
+            // There are errors that end the service before the input.
+            () = sleep(LAST_LINES_TIMEOUT) => {}
+        }
     }
 }
 
@@ -98,9 +111,16 @@ impl Stdio {
                 }
             }
         });
+        let late = CancellationToken::new();
+        let (at_end, too_late) = (ended.clone(), late.clone());
+        tokio::spawn(async move {
+            at_end.cancelled().await;
+            sleep(LAST_LINES_TIMEOUT).await;
+            too_late.cancel();
+        });
         let (read, refusals, open) = (VecDeque::new(), VecDeque::new(), Arc::default());
-        let stdio = Self { lines, out, ended, begun: false, has_batches: false, read, refusals, open };
-        (stdio, Written(all_written))
+        let written = Written { all: all_written, late: late.clone() };
+        (Self { lines, out, ended, late, begun: false, has_batches: false, read, refusals, open }, written)
     }
 
     /// Returns a token that is cancelled at the end of the input.
@@ -113,7 +133,7 @@ impl Stdio {
     }
 
     /// Answers what is no message, or one too many, with the next [`Stdio::receive`] or with its batch.
-    fn fail(&mut self, ticket: Ticket, id: &Value, (code, message): (i64, &str)) {
+    fn fail(&mut self, ticket: Ticket, id: &Value, (code, message): (i32, &str)) {
         let error = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } });
         let line = self.open().batches.answer(ticket, error);
         self.refusals.extend(line);
@@ -174,7 +194,7 @@ impl Stdio {
                 match begun {
                     Ok(true) => {}
                     Ok(false) => return self.fail(ticket, &id, (INVALID_REQUEST, "a request with this id is open")),
-                    Err(()) => return self.fail(ticket, &id, (BUSY, "too many requests at a time")),
+                    Err(()) => return self.fail(ticket, &id, (BUSY, TOO_MANY)),
                 }
             }
             _ if !self.begun => return,
@@ -205,14 +225,20 @@ impl Transport<RoleServer> for Stdio {
             JsonRpcMessage::Error(error) => error.id.as_ref(),
             _ => None,
         };
+        // Until it is written it counts among the requests at a time, so that what nobody reads is bounded.
+        let unwritten = answered.map(|_| Unwritten::new(&self.open));
         let line = match answered.and_then(|id| self.open().end(id)) {
             Some(ticket) => serde_json::to_value(&message).map(|answer| self.open().batches.answer(ticket, answer)),
             None => serde_json::to_string(&message).map(Some),
         };
-        let out = self.out.clone();
+        let (out, late) = (self.out.clone(), self.late.clone());
         async move {
+            let _unwritten = unwritten;
             match line? {
-                Some(line) => out.send(line).await.map_err(|_| io::ErrorKind::BrokenPipe.into()),
+                Some(line) => tokio::select! {
+                    sent = out.send(line) => sent.map_err(|_| io::ErrorKind::BrokenPipe.into()),
+                    () = late.cancelled() => Err(io::ErrorKind::TimedOut.into()),
+                },
                 // It goes with the last answer of its batch.
                 None => Ok(()),
             }
@@ -248,6 +274,22 @@ impl Transport<RoleServer> for Stdio {
     }
 }
 
+/// An answer that is not written yet.
+struct Unwritten(Arc<Mutex<Open>>);
+
+impl Unwritten {
+    fn new(open: &Arc<Mutex<Open>>) -> Self {
+        open.lock().unwrap_or_else(PoisonError::into_inner).unwritten += 1;
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for Unwritten {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).unwritten -= 1;
+    }
+}
+
 /// Reads a line without its end. `Some(None)` is one that is too long, `None` the end of the input, where a line that
 /// has no end is dropped.
 fn read_line(input: &mut impl BufRead) -> io::Result<Option<Line>> {
@@ -275,6 +317,10 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Option<Line>> {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+    use futures::future::BoxFuture;
+    use rmcp::model::{RequestId, ServerResult};
+
     use super::*;
 
     #[test]
@@ -288,5 +334,45 @@ mod tests {
             lines.push(line.map(|line| line.len()));
         }
         assert_eq!(lines, [Some(3), None, Some(MAX_LINE), Some(0)], "a line without an end is none");
+    }
+
+    /// A transport without input, whose output nobody reads, with room for a line.
+    fn unread() -> (Stdio, mpsc::Receiver<String>) {
+        let (_, lines) = mpsc::channel(1);
+        let (out, written) = mpsc::channel(1);
+        let (ended, late) = (CancellationToken::new(), CancellationToken::new());
+        let (read, refusals, open) = (VecDeque::new(), VecDeque::new(), Arc::default());
+        (Stdio { lines, out, ended, late, begun: true, has_batches: false, read, refusals, open }, written)
+    }
+
+    fn ping(stdio: &mut Stdio, id: i64) {
+        stdio.take(json!({ "jsonrpc": "2.0", "id": id, "method": "ping" }).to_string().as_bytes());
+    }
+
+    fn answer(stdio: &mut Stdio, id: i64) -> BoxFuture<'static, io::Result<()>> {
+        stdio.send(JsonRpcMessage::response(ServerResult::EmptyResult(().into()), RequestId::Number(id))).boxed()
+    }
+
+    #[tokio::test]
+    async fn answers_that_nobody_reads_count_as_open_requests() {
+        let (mut stdio, _written) = unread();
+        let most = i64::try_from(MAX_REQUESTS).unwrap();
+        (0..most).for_each(|id| ping(&mut stdio, id));
+        let answers: Vec<_> = (0..most).map(|id| answer(&mut stdio, id)).collect();
+        ping(&mut stdio, most);
+        assert!(stdio.refusals.pop_front().unwrap().contains(TOO_MANY), "nobody has read one");
+        drop(answers);
+        ping(&mut stdio, most);
+        assert!(stdio.refusals.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_dropped_once_its_time_after_the_end_of_the_input_is_up() {
+        let (mut stdio, _written) = unread();
+        (0..2).for_each(|id| ping(&mut stdio, id));
+        answer(&mut stdio, 0).await.unwrap();
+        let stuck = answer(&mut stdio, 1);
+        stdio.late.cancel();
+        assert_eq!(stuck.await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

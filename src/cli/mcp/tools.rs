@@ -23,6 +23,16 @@ pub(super) struct Row {
     pub run: Run,
 }
 
+impl Row {
+    pub(super) fn changes_nothing(&self) -> bool {
+        self.tool.annotations.as_ref().is_some_and(|hints| hints.read_only_hint == Some(true))
+    }
+
+    pub(super) fn contacts_clusters(&self) -> bool {
+        self.tool.annotations.as_ref().is_some_and(|hints| hints.open_world_hint == Some(true))
+    }
+}
+
 type Run = Box<dyn for<'a> Fn(Call<'a>, Option<JsonObject>) -> BoxFuture<'a, Answer> + Send + Sync>;
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -207,6 +217,13 @@ pub(super) fn all() -> Result<Vec<Row>, String> {
             looks.open_world(true),
             |call, wanted| call.why(wanted).boxed(),
         )?,
+        row(
+            "find",
+            "Search the objects of the clusters (services, deployments, pods, custom kinds and so on) by name, kind, \
+             namespace and label. It tells names, never contents, and changes nothing.",
+            looks.open_world(true),
+            |call, wanted| call.find(wanted).boxed(),
+        )?,
     ])
 }
 
@@ -240,18 +257,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cli::mcp::find::Find;
 
     #[test]
     fn every_tool_has_schemas_and_hints() {
         let tools = all().unwrap();
-        assert_eq!(tools.len(), 9);
+        assert_eq!(tools.len(), 10);
         for Row { tool, .. } in tools {
             for schema in [&tool.input_schema, tool.output_schema.as_ref().unwrap()] {
                 assert_eq!(schema["type"], "object", "{}", tool.name);
             }
             let hints = tool.annotations.unwrap();
             assert!(hints.read_only_hint.is_some() && hints.idempotent_hint == Some(true), "{}", tool.name);
-            let contacts_clusters = ["connect", "check", "why"].contains(&&*tool.name);
+            let contacts_clusters = ["connect", "check", "why", "find"].contains(&&*tool.name);
             assert_eq!(hints.open_world_hint, Some(contacts_clusters), "{}", tool.name);
         }
     }
@@ -272,6 +290,9 @@ mod tests {
             (error::<Stop>, json!({ "forward": "1" })),
             (error::<Nothing>, json!({ "x": 1 })),
             (error::<Why>, json!({ "target": "db", "namespace": "kube-system" })),
+            (error::<Find>, json!({})),
+            (error::<Find>, json!({ "query": "web", "limit": -1 })),
+            (error::<Find>, json!({ "query": "web", "context": "prod" })),
         ] {
             assert!(error(&wrong).unwrap().starts_with("invalid arguments: "), "{wrong}");
         }
