@@ -143,7 +143,7 @@ fn known_kinds_come_first_and_a_route_leads_to_its_service() {
     screen.press("\x12");
     let shown = screen.wait("a live forward", |text| live(text).is_some());
     assert!(!get(&live(&shown).unwrap(), "/").unwrap().is_empty());
-    assert!(home.read_config().contains("workload = \"service/web:80\""), "{}", home.read_config());
+    until("the target is saved", || home.read_config().contains("workload = \"service/web:80\""));
     screen.press("q");
     screen.wait_for("Quit?");
     screen.press("y");

@@ -104,8 +104,8 @@ pub fn read_failure(line: &str) -> Option<(u32, What, String)> {
     Some((number, class(words), reason(words)))
 }
 
-/// Reads the answer to [`RelayRequest::Diagnose`] from its stream: the time that connecting took, if the relay tells, or
-/// the reason why it failed.
+/// Reads the answer to [`RelayRequest::Diagnose`] from its stream: the time that connecting took, if the relay tells,
+/// or the reason why it failed.
 ///
 /// # Errors
 /// The stream failed, or ended without an answer.

@@ -139,13 +139,13 @@ impl Model {
         out: &mut Vec<Effect>,
     ) {
         browser.epoch = Epoch(self.next_number());
-        browser.table = Some(KindTable::new(Arc::clone(&kind), namespace.clone()));
         browser.stale = true;
         let namespaces = namespace
             .as_ref()
             .map_or_else(|| self.namespaces(&browser.cluster), |namespace| BTreeSet::from([namespace.clone()]));
         let (cluster, epoch) = (browser.cluster.clone(), browser.epoch);
         let only = namespace.is_some();
+        browser.table = Some(KindTable::new(Arc::clone(&kind), namespace));
         out.push(Effect::Cluster(ClusterEffect::ShowKind { cluster, epoch, kind, namespaces, only }));
     }
 
@@ -227,7 +227,9 @@ impl KindTable {
                     self.fault = None;
                 }
                 (self.columns, self.done) = (columns, true);
-                rows.into_iter().for_each(|row| self.keep(row));
+                for row in rows {
+                    self.keep(row);
+                }
             }
             KindEvent::Applied(row) => self.keep(row),
             KindEvent::Gone { namespace, name } => {
