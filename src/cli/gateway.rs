@@ -188,8 +188,8 @@ impl Session {
         let gateway = made?;
         match &before {
             Some(before) => {
-                let parts = [("thing", gateway.name.as_str()), ("detail", before.name.as_str())];
-                print::out(&self.text.fill("cli.gateway-replaced", &parts));
+                let named = [("thing", gateway.name.as_str()), ("detail", before.name.as_str())];
+                print::out(&self.text.fill("cli.gateway-replaced", &named));
             }
             None => self.say("cli.gateway-created", &gateway.name),
         }
