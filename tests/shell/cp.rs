@@ -26,7 +26,7 @@ fn command(pods: &Pods, home: &Home, args: &[&str]) -> Command {
     command
 }
 
-/// What is in a folder: paths, contents, targets of links.
+/// The paths in a folder with their contents, or the targets of links.
 fn tree(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let (mut found, mut open) = (Vec::new(), vec![root.to_owned()]);
     while let Some(path) = open.pop() {

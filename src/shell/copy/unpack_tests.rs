@@ -1,3 +1,5 @@
+//! Hostile archives: each fault of kubectl cp, and what else a container may send.
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use tar::{Builder, Header};
