@@ -16,7 +16,7 @@ pub use screen::{
     batch, browser, dialog, filter, find, first_run, focus, form, kinds as kind_browser, list, menu, palette,
     text_field,
 };
-pub use state::{Mode, Model};
+pub use state::{Mode, Model, ShownQuestion};
 pub use types::{
     address, agent, allow, attention, backend, cluster, connection, connection_strings, epoch, field, forward,
     forward_settings, health, index, installation, instance, inventory, kinds, lifecycle, offer, ownership, port_plan,

@@ -64,6 +64,9 @@ pub(super) fn why(refusal: Refusal) -> &'static str {
             "a person has to agree, and nobody could be asked: have the person open the dashboard (brow-tui), and call again"
         }
         Refusal::Busy => "a question of this session is still open; wait for its answer",
+        Refusal::Withdrawn => {
+            "this session has withdrawn its question about this target a moment ago; call again in 5 seconds"
+        }
         Refusal::NotOwn => "this session has opened no forward of this number; list_forwards lists them, with own",
         Refusal::TooMany => "this session has 16 forwards, the most that it may; stop one first",
         Refusal::NoQuestion => "this question is no longer open; call again without an answer",

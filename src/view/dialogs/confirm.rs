@@ -44,11 +44,16 @@ pub(super) fn draw(
     for (line, y) in says.iter().zip(inner.y..buttons_at) {
         put(frame.buffer_mut(), inner.x, y, inner.width, line, theme.text);
     }
+    // The buttons of a question that came unasked appear once it can be answered.
+    let takes_answer = match question {
+        Question::Agent(wish) => scene.model.takes_answer(wish),
+        _ => true,
+    };
     for (at, ((line, x), label)) in places.iter().zip(&words.buttons).enumerate() {
         let text = if at == button { format!("▸{label} ") } else { format!(" {label} ") };
         let own = width(&text).min(inner.width.saturating_sub(*x));
         let spot = Rect { x: inner.x + x, y: buttons_at + line, width: own, height: 1 };
-        if spot.y >= inner.bottom() {
+        if spot.y >= inner.bottom() || !takes_answer {
             continue;
         }
         state.add_area(spot, Hit::Item(at));

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 
 use super::fixture::{busy, english, focused, lines, now, themed, words};
 use crate::view::Theme;
+use brow_model::ShownQuestion;
 use brow_model::agent::{AgentMark, AgentWish, Deed, Grant, SessionId};
 use brow_model::dialog::{Dialog, Question};
 use brow_model::focus::Pane;
@@ -47,6 +48,8 @@ fn the_question_and_the_mark_in_both_languages() {
             let mut model = model.clone();
             let question = Question::Agent(Box::new(wish));
             model.screen.dialogs.push(Dialog::Confirm { question, button: 0 });
+            let since = model.now - TimeDelta::seconds(2);
+            model.screen.shown_question = Some(ShownQuestion { instance: None, number: 1, since });
             shot(name, &model);
         }
     }

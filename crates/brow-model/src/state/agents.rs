@@ -26,6 +26,8 @@ pub struct AgentSession {
     pub(crate) refused: BTreeSet<String>,
     /// The question that is open.
     pub(crate) question: Option<AgentQuestion>,
+    /// The targets whose questions it has withdrawn of late, and when.
+    pub(crate) withdrawn: BTreeMap<String, DateTime<Utc>>,
     /// The number of the last question that nobody answered in time.
     pub(crate) expired: Option<u64>,
     /// The forwards that it was given.
@@ -44,6 +46,23 @@ pub(crate) struct AgentQuestion {
     pub until: DateTime<Utc>,
     /// True if the agent's program asks, since there is no dashboard.
     pub by_client: bool,
+}
+
+/// The question of an agent that is topmost on the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownQuestion {
+    /// The other instance that asks; `None`: this one.
+    pub instance: Option<String>,
+    /// Its number there.
+    pub number: u64,
+    /// The time since which it is topmost, as of the tick before.
+    pub since: DateTime<Utc>,
+}
+
+impl ShownQuestion {
+    pub(crate) fn is(&self, wish: &AgentWish) -> bool {
+        (self.instance.as_ref(), self.number) == (wish.instance.as_ref(), wish.question)
+    }
 }
 
 impl Agents {

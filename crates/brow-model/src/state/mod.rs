@@ -14,7 +14,7 @@ use crate::types::forward::ForwardId;
 use crate::types::installation::Installation;
 use crate::types::proxy::PodKey;
 
-pub use agents::Agents;
+pub use agents::{Agents, ShownQuestion};
 pub use clusters::Clusters;
 pub use config::Config;
 pub use forwards::Forwards;
@@ -59,6 +59,8 @@ pub struct Screen {
     pub focus: Focus,
     /// Open dialogs; the last one has the keys.
     pub dialogs: Vec<Dialog>,
+    /// The question of an agent that is the topmost of them.
+    pub shown_question: Option<ShownQuestion>,
     /// The event log.
     pub log: Log,
     /// The entry shown in the bottom line until its time is up.

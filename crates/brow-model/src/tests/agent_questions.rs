@@ -3,7 +3,7 @@
 use crate::language::event::{AgentEvent, InstanceEvent};
 use crate::screen::dialog::{Dialog, Question};
 use crate::state::Mode;
-use crate::tests::agents::{SESSION, ask, audited, connect, offered, opens, outcome, press_button, refused};
+use crate::tests::agents::{OTHER, SESSION, ask, audited, connect, offered, opens, outcome, press_button, refused};
 use crate::tests::instances::report_of;
 use crate::tests::*;
 use crate::types::agent::{AgentOrder, AgentWish, Consent, Outcome, Refusal};
@@ -124,7 +124,10 @@ fn an_order_that_nobody_waits_for_is_taken_back() {
     ask(&mut model, 1, connect("mysql"));
     let effects = ask(&mut model, 2, AgentOrder::Withdraw { order: 1 });
     assert!(asked(&model).is_empty() && audited(&effects).is_empty());
-    // The next is not kept from being asked.
+    // It cannot flicker under a click; a little later the next is asked.
+    ask(&mut model, 2, connect("mysql"));
+    assert_eq!((asked(&model).len(), refused(&model, 2)), (0, Some(Refusal::Withdrawn)));
+    at(&mut model, 5);
     ask(&mut model, 3, connect("mysql"));
     assert_eq!((asked(&model).len(), refused(&model, 3)), (1, None));
     assert!(opens(&press_button(&mut model, 1)));
@@ -148,4 +151,39 @@ fn an_answer_that_comes_too_late_is_told_that_nobody_answered() {
     let answer = AgentOrder::Answer { question: wish.question, consent: Consent::Once };
     assert!(!opens(&ask(&mut model, 2, answer)));
     assert_eq!(refused(&model, 2), Some(Refusal::Unanswered));
+}
+
+#[test]
+fn a_question_takes_no_answer_in_its_first_second() {
+    // Answered at once, by every way to answer.
+    let clicks = [Action::ClickItem(1), Action::Do(Command::Accept), Action::Do(Command::Cancel)];
+    for click in clicks {
+        let mut model = offered(Some(AgentAccess::Ask));
+        ask(&mut model, 1, connect("mysql"));
+        at(&mut model, 1);
+        assert!(!opens(&model.update(Event::Act(click.clone()))));
+        assert_eq!((asked(&model).len(), outcome(&model, 1)), (1, None), "{click:?}");
+        at(&mut model, 2);
+        model.update(Event::Act(click.clone()));
+        assert!(asked(&model).is_empty() && outcome(&model, 1).is_some(), "{click:?}");
+    }
+    // One that comes, or comes to light, where another was begins anew.
+    let mut model = offered(Some(AgentAccess::Ask));
+    model.targets.all_mut()[1].forward.agent = Some(AgentAccess::Ask);
+    let other = model.targets.all()[1].name.clone();
+    ask(&mut model, 1, connect("mysql"));
+    at(&mut model, 2);
+    ask(&mut model, 2, AgentOrder::Withdraw { order: 1 });
+    ask(&mut model, 3, connect(&other));
+    assert!(!opens(&model.update(Event::Act(Action::ClickItem(1)))));
+    let order = connect("mysql");
+    model.update(Event::Agent(AgentEvent::Asked { session: OTHER, number: 1, order }));
+    at(&mut model, 4);
+    assert!(opens(&model.update(Event::Act(Action::ClickItem(1)))), "the topmost was there");
+    assert!(!opens(&model.update(Event::Act(Action::ClickItem(1)))), "the one below was not");
+    // A clock that is set back begins anew.
+    at(&mut model, -60);
+    assert!(!opens(&model.update(Event::Act(Action::ClickItem(1)))));
+    at(&mut model, -58);
+    assert!(opens(&model.update(Event::Act(Action::ClickItem(1)))));
 }

@@ -52,8 +52,15 @@ pub fn refused(model: &Model, number: u64) -> Option<Refusal> {
     }
 }
 
+/// Lets the question be there for long enough to be answered.
+pub fn settle(model: &mut Model) {
+    let now = model.now + TimeDelta::seconds(2);
+    model.update(Event::Tick { now, samples: Vec::new() });
+}
+
 /// Presses a button of the question.
 pub fn press_button(model: &mut Model, button: usize) -> Vec<Effect> {
+    settle(model);
     for _ in 0..button {
         press(model, Command::Right);
     }
@@ -157,7 +164,7 @@ fn a_person_is_asked_and_decides() {
             ask(&mut model, 3, AgentOrder::Stop { forward: id.0 });
         }
         ask(&mut model, 4, connect("mysql"));
-        at(&mut model, 60);
+        at(&mut model, 62);
         assert_eq!(refused(&model, 4), second, "{button}");
     }
 }
@@ -306,6 +313,7 @@ fn an_answer_is_about_the_target_as_it_was_asked_about() {
 fn the_keys_of_lists_give_no_consent() {
     let mut model = offered(Some(AgentAccess::Ask));
     ask(&mut model, 1, connect("mysql"));
+    settle(&mut model);
     press(&mut model, Command::Down);
     press(&mut model, Command::Down);
     assert!(!opens(&press(&mut model, Command::Accept)));

@@ -173,6 +173,8 @@ pub enum Refusal {
     Nobody,
     /// A question of this session is still open.
     Busy,
+    /// The session has withdrawn its question about the target a moment ago.
+    Withdrawn,
     /// No forward of this session has the number.
     NotOwn,
     /// The session has [too many](MAX_AGENT_FORWARDS) forwards.

@@ -12,6 +12,7 @@ use crate::types::forward_settings::AgentAccess;
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
 use crate::types::workload::Destination;
+use crate::update::agent_question::ASK_AGAIN;
 use crate::update::demand::span;
 use crate::update::open::{Manner, leads_to};
 
@@ -161,6 +162,11 @@ impl Model {
     fn withdraw_order(&mut self, session: SessionId, order: u64, out: &mut Vec<Effect>) {
         for asked in self.agents.take_questions(|asked| asked.wish.session == session && asked.number == order) {
             self.close_question(None, asked.wish.question);
+            let now = self.now;
+            if let Some(at) = self.agents.get_mut(session) {
+                at.withdrawn.retain(|_, since| *since + ASK_AGAIN > now);
+                at.withdrawn.insert(asked.wish.target, now);
+            }
         }
         let Some(at) = self.agents.all().get(&session) else { return };
         let opened =

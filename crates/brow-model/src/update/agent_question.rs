@@ -1,16 +1,22 @@
 //! The questions of coding agents to a person: at whatever dashboard there is, else through the agent's own program.
 
+use chrono::TimeDelta;
+
 use crate::language::effect::{Effect, ForwardEffect, TerminalEffect};
 use crate::language::log::{Entry, Level, Message};
 use crate::screen::dialog::{Dialog, Question};
 use crate::state::Model;
-use crate::state::agents::AgentQuestion;
+use crate::state::agents::{AgentQuestion, ShownQuestion};
 use crate::types::agent::{AgentWish, Consent, Grant, Outcome, Refusal, SessionId};
 use crate::update::agent::place_of;
 use crate::update::demand::span;
 
 /// The most questions of another instance that are asked at a time.
 const MAX_QUESTIONS: usize = 16;
+/// The time for which a question takes no answer once it is topmost. Ticks are a second apart: it is one at least.
+const SETTLE: TimeDelta = TimeDelta::seconds(2);
+/// The time for which a session may not ask again what it has withdrawn.
+pub(crate) const ASK_AGAIN: TimeDelta = TimeDelta::seconds(5);
 
 impl Model {
     /// Asks a person about a wish. `None`: the outcome is not known yet.
@@ -19,6 +25,9 @@ impl Model {
         let at = self.agents.get_mut(wish.session)?;
         if at.question.is_some() {
             return Some(Outcome::Refused(Refusal::Busy));
+        }
+        if at.withdrawn.get(&wish.target).is_some_and(|since| *since + ASK_AGAIN > self.now) {
+            return Some(Outcome::Refused(Refusal::Withdrawn));
         }
         let until = self.now + span(wish.within.duration());
         at.question = Some(AgentQuestion { wish: wish.clone(), number, until, by_client });
@@ -68,6 +77,25 @@ impl Model {
             let (session, wish) = (wish.session, Box::new(wish));
             self.note_outcome(session, number, Some(Outcome::Ask { wish }));
         }
+    }
+
+    /// Notes which question of an agent is topmost, and since when.
+    pub(crate) fn note_shown_question(&mut self) {
+        let Some(Dialog::Confirm { question: Question::Agent(wish), .. }) = self.screen.dialogs.last() else {
+            self.screen.shown_question = None;
+            return;
+        };
+        // The clock may be set back.
+        let known = self.screen.shown_question.as_ref().is_some_and(|at| at.is(wish) && at.since <= self.now);
+        if !known {
+            let (instance, number) = (wish.instance.clone(), wish.question);
+            self.screen.shown_question = Some(ShownQuestion { instance, number, since: self.now });
+        }
+    }
+
+    /// Returns true if a question has been topmost for long enough to be read before it is answered.
+    pub fn takes_answer(&self, wish: &AgentWish) -> bool {
+        self.screen.shown_question.as_ref().is_some_and(|at| at.is(wish) && at.since + SETTLE <= self.now)
     }
 
     /// Answers what a dialog has asked, here or in the instance that wants to know.

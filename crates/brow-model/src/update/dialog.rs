@@ -167,6 +167,12 @@ impl Model {
         input: &Input,
         out: &mut Vec<Effect>,
     ) -> Option<Dialog> {
+        // It may have come just before the key or the click, which was meant for something else.
+        if let Question::Agent(wish) = &question
+            && !self.takes_answer(wish)
+        {
+            return Some(Dialog::Confirm { question, button });
+        }
         let count = question.buttons();
         let step = |by: isize| (button.cast_signed() + by).rem_euclid(count.cast_signed()).unsigned_abs();
         let button = match input {

@@ -97,6 +97,7 @@ impl Model {
         }
         self.update_welcome(&mut out);
         self.remember_open(&mut out);
+        self.note_shown_question();
         out
     }
 
@@ -156,6 +157,7 @@ impl Model {
             || self.forwards.all().values().any(moves)
             || self.screen.notice.is_some()
             || self.shown_connections().is_some()
+            || self.screen.shown_question.is_some()
             || self.screen.dialogs.iter().any(|dialog| matches!(dialog, Dialog::Shells { .. }))
     }
 
