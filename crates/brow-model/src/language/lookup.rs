@@ -7,8 +7,8 @@ use crate::language::fault::Fault;
 use crate::types::epoch::Epoch;
 use crate::types::index::{Indexed, ObjectRef, ServedKind};
 use crate::types::inventory::{Object, ObjectKey, SearchScope};
-use crate::types::why::Check;
 use crate::types::kinds::{TableColumn, TableRow};
+use crate::types::why::Check;
 use crate::types::workload::Kind;
 
 /// The results of browsing a cluster.
