@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn names_that_begin_alike_are_told_apart() {
-        let name = |text| Cell::Name(Span::raw(text), Span::raw(" *"));
+        let name = |text| Cell::Name { before: Span::raw(""), name: Span::raw(text), behind: Span::raw(" *") };
         assert_eq!(drawn(&name("practice-viewer"), 17, false), "practice-viewer *");
         assert_eq!(drawn(&name("practice-viewer"), 12, false), "pr…-viewer *");
         assert_eq!(drawn(&name("practice-down"), 12, false), "pr…ce-down *");

@@ -37,6 +37,7 @@ pub async fn run(clusters: &Clusters, question: &Question, stop: &CancellationTo
             // Where the port is not known yet, none is asked for.
             let unknown = Port::Number(1);
             let workload = Workload {
+                spread: false,
                 kind: kind.clone(),
                 name: name.clone(),
                 port: port.clone().unwrap_or(unknown),

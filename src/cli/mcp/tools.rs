@@ -214,7 +214,7 @@ pub(super) fn all() -> Result<Vec<Row>, String> {
             "why",
             "Find out why a saved target cannot be reached: whether it exists, has the port, is ready, listens and is let \
              through by network policies, and what to do. It creates no pod and changes nothing.",
-            looks.open_world(true),
+            looks.clone().open_world(true),
             |call, wanted| call.why(wanted).boxed(),
         )?,
         row(
