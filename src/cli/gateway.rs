@@ -176,7 +176,9 @@ impl Session {
         if args.dry_run {
             self.say("cli.gateway-would", &context);
             self.show(&ports);
-            own_way.iter().for_each(|line| self.say("cli.gateway-own-way", line));
+            if let Some(line) = &own_way {
+                self.say("cli.gateway-own-way", line);
+            }
             return Ok(ExitCode::SUCCESS);
         }
         let kept = before.as_ref().map(|before| before.image.clone());
@@ -194,7 +196,9 @@ impl Session {
             None => self.say("cli.gateway-created", &gateway.name),
         }
         self.show(&ports);
-        own_way.iter().for_each(|line| print::err(&self.text.fill("cli.gateway-own-way", &[("thing", line)])));
+        if let Some(line) = &own_way {
+            print::err(&self.text.fill("cli.gateway-own-way", &[("thing", line)]));
+        }
         self.tested(&gateway).await
     }
 

@@ -57,7 +57,7 @@ impl Engine {
     /// Asks for an object.
     pub(super) async fn get(&self, path: &str) -> Result<Value, Refusal> {
         let answer = self.send(Method::GET, path, None, ANSWER_TIMEOUT).await?;
-        serde_json::from_slice(&answer).map_err(|error| self.refusal(What::Engine, None, error))
+        serde_json::from_slice(&answer).map_err(|error| self.refusal(What::Engine, None, &error))
     }
 
     /// Sends a request, and returns the body of the answer.
@@ -68,7 +68,7 @@ impl Engine {
         body: Option<&Value>,
         limit: Duration,
     ) -> Result<Bytes, Refusal> {
-        let late = |_| self.refusal(What::EngineSilent, None, format!("no answer within {} s", limit.as_secs()));
+        let late = |_| self.refusal(What::EngineSilent, None, &format!("no answer within {} s", limit.as_secs()));
         timeout(limit, self.exchange(method, path, body)).await.map_err(late)?
     }
 
@@ -79,7 +79,7 @@ impl Engine {
                 ErrorKind::PermissionDenied => What::EngineForbidden,
                 _ => What::NoEngine,
             };
-            self.refusal(what, None, error)
+            self.refusal(what, None, &error)
         })?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
         // What goes wrong with the connection is said by the request.
@@ -91,7 +91,7 @@ impl Engine {
         let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(|error| self.refusal(What::Engine, None, error))?.to_bytes();
+        let body = body.map_err(|error| self.refusal(What::Engine, None, &error))?.to_bytes();
         // 304: it is in that state already.
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
             return Ok(body);
@@ -102,7 +102,7 @@ impl Engine {
         Err(self.refusal(What::Engine, Some(status), said.trim()))
     }
 
-    fn refusal(&self, what: What, status: Option<StatusCode>, detail: impl ToString) -> Refusal {
+    fn refusal(&self, what: What, status: Option<StatusCode>, detail: &(impl ToString + ?Sized)) -> Refusal {
         Refusal { status, fault: Fault::new(what, self.socket.display().to_string(), detail.to_string()) }
     }
 }
@@ -117,7 +117,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// Returns the text of a log or a command's output: frames of 8 bytes and a payload, where the stream has no terminal
-/// (Engine API, ContainerAttach).
+/// (Engine API, `ContainerAttach`).
 pub(super) fn unframe(mut bytes: &[u8]) -> String {
     let mut text = Vec::new();
     while let Some((head, rest)) = bytes.split_first_chunk::<8>() {

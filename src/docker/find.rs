@@ -76,7 +76,7 @@ fn current_context(docker: &Path) -> Option<String> {
 /// Returns the host of a context: it is in a file named by the hash of the context's name.
 fn context_host(docker: &Path, name: &str) -> Result<String, Fault> {
     let hash = digest::digest(&digest::SHA256, name.as_bytes());
-    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hash.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     let path = docker.join("contexts/meta").join(hash).join("meta.json");
     let meta = read(&path).map_err(|why| Fault::new(What::FileUnreadable, path.display().to_string(), why))?;
     let host = meta["Endpoints"]["docker"]["Host"].as_str();

@@ -126,7 +126,7 @@ impl Gateway {
 pub(super) fn name_of(cluster: &str, ports: &[Port]) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' };
     let cluster: String = cluster.chars().map(plain).take(100).collect();
-    let ports: String = ports.iter().take(12).map(|port| format!("-{}", port.local.port())).collect();
+    let ports = ports.iter().take(12).fold(String::new(), |text, port| text + &format!("-{}", port.local.port()));
     format!("brow-gateway-{cluster}{ports}")
 }
 

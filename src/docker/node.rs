@@ -99,7 +99,7 @@ impl LocalCluster {
     /// Returns the command of k3d that publishes a port, where it has one that can.
     pub fn own_way(&self, ports: &[String]) -> Option<String> {
         let balanced = self.nodes.iter().any(|node| node.role == "loadbalancer");
-        let ports: String = ports.iter().map(|port| format!(" --port-add {port}@loadbalancer")).collect();
+        let ports = ports.iter().fold(String::new(), |text, port| text + &format!(" --port-add {port}@loadbalancer"));
         (self.kind == Kind::K3d && balanced).then(|| format!("k3d cluster edit {}{ports}", self.name))
     }
 }
