@@ -138,8 +138,8 @@ fn list(text: &Text, targets: &[Target], json: bool) {
     if json {
         return print::json(&store::targets_as_json(targets).into());
     }
-    let heads = ["name", "cluster", "namespace", "target", "local", "tags"].map(|key| format!("column.{key}"));
-    let heads: Vec<&str> = heads.iter().map(|key| text.get(key)).collect();
+    let heads = ["column.name", "column.cluster", "column.namespace", "column.target", "column.local", "column.tags"]
+        .map(|key| text.get(key));
     let row = |target: &Target| {
         let port =
             if target.local_port == 0 { text.get("view.any-port").to_owned() } else { target.local_port.to_string() };

@@ -168,7 +168,7 @@ async fn follow(
             done = &mut copying => return Ok(done),
             _ = ticks.tick() => {
                 let (moved, total) = (progress.moved.load(Ordering::Relaxed), progress.total.load(Ordering::Relaxed));
-                let rate = text.rate((moved as f64 / began.elapsed().as_secs_f64().max(1.0)) as u64);
+                let rate = text.rate(moved / began.elapsed().as_secs().max(1));
                 let with = [("thing", way.place()), ("done", &text.bytes(moved)), ("rate", &rate)];
                 let total = text.bytes(total);
                 print::progress(&match way {

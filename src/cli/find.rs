@@ -95,8 +95,8 @@ impl Find {
                 .collect();
             print::json(&json!({ "results": rows, "more": results.more, "missing": missing, "late": late }));
         } else if !results.rows.is_empty() {
-            let heads = ["kind", "name", "namespace", "cluster", "age"].map(|key| format!("column.{key}"));
-            let heads: Vec<&str> = heads.iter().map(|key| text.get(key)).collect();
+            let heads = ["column.kind", "column.name", "column.namespace", "column.cluster", "column.age"]
+                .map(|key| text.get(key));
             let rows: Vec<Vec<String>> = results.rows.iter().filter_map(|row| as_row(model, text, row)).collect();
             print::out(&print::table(&heads, &rows));
             if results.more > 0 {

@@ -101,8 +101,8 @@ pub(super) fn list(text: &Text, instances: &[(String, Report)], json: bool) {
         return print::json(&as_json(instances));
     }
     let all = forwards(instances);
-    let heads = ["local", "target", "state", "place", "instance"].map(|key| format!("column.{key}"));
-    let heads: Vec<&str> = heads.iter().map(|key| text.get(key)).collect();
+    let heads =
+        ["column.local", "column.target", "column.state", "column.place", "column.instance"].map(|key| text.get(key));
     let row = |(_, report, forward): &(&str, &Report, &ForwardReport)| {
         vec![
             forward.local.clone(),

@@ -285,8 +285,8 @@ impl Session {
             print::json(&all.iter().map(row).collect());
             return ExitCode::SUCCESS;
         }
-        let heads = ["name", "local", "target", "state", "owner"].map(|key| format!("column.{key}"));
-        let heads: Vec<&str> = heads.iter().map(|key| self.text.get(key)).collect();
+        let heads = ["column.name", "column.local", "column.target", "column.state", "column.owner"]
+            .map(|key| self.text.get(key));
         let rows = all.iter().flat_map(|gateway| {
             gateway.ports.iter().map(|port| {
                 let (local, status) = (port.local.to_string(), gateway.status.clone());

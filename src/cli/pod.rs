@@ -292,8 +292,9 @@ fn list(snapshot: &Snapshot<'_>, clusters: &Clusters, as_list: bool) {
     if as_list {
         return print::json(&pods.iter().map(|pod| as_json(model, pod)).collect());
     }
-    let heads = ["name", "target", "place", "phase", "owner", "age", "left"].map(|key| format!("column.{key}"));
-    let heads: Vec<&str> = heads.iter().map(|key| text.get(key)).collect();
+    let heads =
+        ["column.name", "column.target", "column.place", "column.phase", "column.owner", "column.age", "column.left"]
+            .map(|key| text.get(key));
     let row = |pod: &&ProxyPod| {
         let now = model.time_at(&pod.key.cluster);
         let left = pod.left(now).filter(|_| !pod.is_over(now)).map(|left| text.left(left)).unwrap_or_default();

@@ -174,10 +174,10 @@ pub(super) async fn find_container(
     let key = PodKey { cluster: query.cluster, namespace: query.namespace, name };
     let container = match shell::choose(&pod, named) {
         Choice::One(name) => name,
-        Choice::Several(names) => ask_container(text, &key.name, &names).await?,
-        Choice::Missing(names) => {
-            let name = named.unwrap_or_default();
-            let with = [("thing", key.name.as_str()), ("name", name), ("detail", &names.join(", "))];
+        Choice::Several(all) => ask_container(text, &key.name, &all).await?,
+        Choice::Missing(others) => {
+            let missing = named.unwrap_or_default();
+            let with = [("thing", key.name.as_str()), ("name", missing), ("detail", &others.join(", "))];
             return Err(Failure::unknown(text.fill("cli.shell-no-container", &with)));
         }
     };

@@ -177,12 +177,7 @@ impl PodLease {
     }
 
     /// Opens a flow of datagrams through our relay.
-    pub(super) fn flow_through(
-        &self,
-        relay: &Mux,
-        address: &Address,
-        deliver: Deliver,
-    ) -> Result<Arc<dyn Flow>, ReachError> {
+    pub(super) fn flow_through(relay: &Mux, address: &Address, deliver: Deliver) -> Result<Arc<dyn Flow>, ReachError> {
         let deliver = Box::new(move |incoming: Result<&[u8], u32>| {
             deliver(incoming.map_or_else(Incoming::Dropped, Incoming::Datagram));
         });

@@ -233,12 +233,7 @@ pub fn start<D: Dialer>(
     let meter = Arc::new(Meter::default());
     let (left, leaving) = mpsc::unbounded_channel();
     let pod_refs = PodRefs::new(left);
-    let first = match via {
-        Some(via) => pod_refs.through(via),
-        None if spec.on_demand => Destination::Rest(Rest { round: 0, failed: None }),
-        None => Destination::NoPod(Wait::Limited),
-    };
-    let (destination, destinations) = watch::channel(first);
+    let (destination, destinations) = watch::channel(first_destination(&spec, via, &pod_refs));
     let (probed, plans) = watch::channel(spec.probe.clone());
     let (local_users, admitted) = watch::channel(spec.local_users);
     let connections = Arc::<Connections>::default();
@@ -293,6 +288,14 @@ pub fn start<D: Dialer>(
         drop(guard);
     };
     (handle, run)
+}
+
+fn first_destination(spec: &ForwardSpec, via: Option<Via>, pod_refs: &PodRefs) -> Destination {
+    match via {
+        Some(via) => pod_refs.through(via),
+        None if spec.on_demand => Destination::Rest(Rest { round: 0, failed: None }),
+        None => Destination::NoPod(Wait::Limited),
+    }
 }
 
 /// Reports pods that are no longer used until the forward is closed, then waits for its tasks and reports the end.

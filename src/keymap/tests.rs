@@ -338,7 +338,7 @@ fn hints_say_what_works_here_now() {
     assert_eq!(shown(&keymap, &with_cluster)[..2], ["Enter connect", "b browse"]);
     let mut asked = model();
     asked.screen.dialogs.push(Dialog::Confirm { question: Question::CleanAll { pods: 1 }, button: 0 });
-    assert_eq!(shown(&keymap, &asked), ["←→ choose", "Enter press", "y yes", "n no"]);
+    assert_eq!(shown(&keymap, &asked), ["←→ choose", "Enter confirm", "y yes", "n no"]);
     let mut form = model();
     form.update(Event::Act(Action::Do(Command::New)));
     let new = ["Enter save", "Ctrl-R connect once", "PgDn more settings", "Tab next field", "Esc close"];

@@ -123,15 +123,15 @@ pub async fn out(
     let unpacking = spawn_blocking(move || unpack_from(pieces, &name, staging, &counters.moved));
     let ran = running.read(async |piece| sender.send(piece).await.is_ok()).await;
     drop((sender, running));
-    let (unpacked, staging) = unpacking.await.map_err(joined)?;
+    let (unpacked, staging) = unpacking.await.map_err(|error| joined(&error))?;
     let unpacked = match unpacked {
         Ok(unpacked) => {
-            judge(ran?.unwrap_or_default(), compare)?;
+            judge(&ran?.unwrap_or_default(), compare)?;
             unpacked
         }
         // The program says why the archive ended.
         Err(Refusal::Broken(why)) => {
-            judge(ran?.unwrap_or_default(), true)?;
+            judge(&ran?.unwrap_or_default(), true)?;
             return Err(Trouble::Refused(Refusal::Broken(why)));
         }
         Err(refusal) => return Err(Trouble::Refused(refusal)),
@@ -139,7 +139,7 @@ pub async fn out(
     let compared = if compare { compare_out(at, &source, &unpacked).await? } else { Err(String::new()) };
     let copied = Copied { files: unpacked.files.len(), left_out: unpacked.left_out, compared };
     let placing = spawn_blocking(move || place(&staging.path().join(STAGED), &target));
-    placing.await.map_err(joined)?.map_err(here)?;
+    placing.await.map_err(|error| joined(&error))?.map_err(here)?;
     Ok(copied)
 }
 
@@ -152,7 +152,7 @@ pub async fn into(at: Place<'_>, from: &Path, to: &str, progress: &Arc<Progress>
     let known = fs::canonicalize(from).map_err(|error| here((from.to_owned(), error)))?;
     let base = from.file_name().or(known.file_name()).unwrap_or(OsStr::new(ALL)).to_string_lossy().into_owned();
     let path = from.to_owned();
-    let listing = spawn_blocking(move || Listing::new(&path)).await.map_err(joined)?.map_err(here)?;
+    let listing = spawn_blocking(move || Listing::new(&path)).await.map_err(|error| joined(&error))?.map_err(here)?;
     progress.total.store(listing.total, Ordering::Relaxed);
     let kind = if listing.is_folder() { "folder" } else { "file" };
     let (files, left_out) = (listing.files, listing.left_out.clone());
@@ -183,7 +183,7 @@ pub async fn into(at: Place<'_>, from: &Path, to: &str, progress: &Arc<Progress>
             }
         }
     };
-    judge(ran.unwrap_or_default(), true)?;
+    judge(&ran.unwrap_or_default(), true)?;
     let is_compared = files == 0 || said.starts_with(b"compared");
     Ok(Copied { files, left_out, compared: if is_compared { Ok(()) } else { Err("sha256sum".to_owned()) } })
 }
@@ -206,7 +206,7 @@ async fn send(
                 return std::future::pending().await;
             }
         }
-        packing.await.map_err(joined)?.map_err(|(path, error)| Trouble::Here(path, error))
+        packing.await.map_err(|error| joined(&error))?.map_err(|(path, error)| Trouble::Here(path, error))
     };
     stop.run_until_cancelled(sending).await.unwrap_or(Ok(()))?;
     if input.finish().await.is_err() {
@@ -216,7 +216,7 @@ async fn send(
 }
 
 /// Returns the trouble of a thread that panicked.
-fn joined(error: JoinError) -> Trouble {
+fn joined(error: &JoinError) -> Trouble {
     Trouble::There(error.to_string())
 }
 
@@ -239,11 +239,11 @@ impl Source {
         let bare = path.trim_end_matches('/');
         let (dir, name) =
             bare.rsplit_once('/').map_or((".", bare), |(dir, name)| (if dir.is_empty() { "/" } else { dir }, name));
-        let base = Some(name).filter(|name| !["", ".", ".."].contains(name)).map(str::to_owned);
-        if path.ends_with('/') || base.is_none() {
-            return Self { dir: path.clone(), name: ALL.to_owned(), base, path };
+        let inner = Some(name).filter(|name| !["", ".", ".."].contains(name)).map(str::to_owned);
+        if path.ends_with('/') || inner.is_none() {
+            return Self { dir: path.clone(), name: ALL.to_owned(), base: inner, path };
         }
-        Self { dir: dir.to_owned(), name: name.to_owned(), base, path }
+        Self { dir: dir.to_owned(), name: name.to_owned(), base: inner, path }
     }
 }
 
@@ -276,7 +276,7 @@ fn staging(target: &Path, to: &Path) -> Result<TempDir, (PathBuf, io::Error)> {
 
 /// Says how a program failed, if it did. Files that changed while they were read are a failure only where they are to
 /// be compared.
-fn judge(ran: Ran, compare: bool) -> Result<(), Trouble> {
+fn judge(ran: &Ran, compare: bool) -> Result<(), Trouble> {
     let words = ran.stderr.trim();
     let changed = || !words.is_empty() && words.lines().all(|line| line.contains(CHANGED.1));
     match ran.code {

@@ -53,8 +53,8 @@ fn made_keys() -> BTreeSet<String> {
         let name = serde_json::to_value(what).unwrap();
         keys.extend(["fault", "remedy"].map(|table| format!("{table}.{}", name.as_str().unwrap())));
         // Some only.
-        let once = format!("remedy-once.{}", name.as_str().unwrap());
-        keys.extend(words(Language::En).contains_key(&once).then_some(once));
+        let some = ["remedy-once", "fault-brief"].map(|table| format!("{table}.{}", name.as_str().unwrap()));
+        keys.extend(some.into_iter().filter(|key| words(Language::En).contains_key(key)));
     }
     keys
 }
@@ -302,7 +302,7 @@ fn questions_have_a_button_for_each_answer() {
     let said = text.question(&Question::Quit { forwards: 2, pods: 1, unsaved: 0 });
     assert_eq!(
         said.says,
-        "2 open forwards stop now.\n1 proxy pod of this run lives until its TTL, unless you delete it now."
+        "2 open forwards will stop.\n1 proxy pod of this run lives until its TTL, unless you delete it now."
     );
 }
 

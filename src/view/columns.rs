@@ -55,7 +55,7 @@ pub(super) fn fit(columns_of: &[Column], natural: &[u16], total: u16) -> (Vec<u1
     };
     let sum = |widths: &[u16], gap| widths.iter().fold(gaps(widths, gap), |sum, width| sum.saturating_add(*width));
     // One long name does not take the columns of all rows.
-    let most_of = total / 2;
+    let most_of = (total / 2).max(24);
     let floors = |widths: &[u16]| -> Vec<u16> {
         widths.iter().zip(columns_of).map(|(width, shape)| (*width).min(shape.least).min(most_of)).collect()
     };

@@ -161,10 +161,10 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     let policy = scene.model.forward_policy(&target.name);
     let is_closed = forward.is_none() && pod.is_none();
     // What connecting does says both.
-    let mut facts = match is_closed && !policy.on_demand {
-        true => Vec::new(),
-        false => vec![in_cluster(scene, &target.cluster, place.clone()), fact("view.ttl", ttl.clone().into())],
-    };
+    let mut facts = Vec::new();
+    if !is_closed || policy.on_demand {
+        facts.extend([in_cluster(scene, &target.cluster, place.clone()), fact("view.ttl", ttl.clone().into())]);
+    }
     facts.extend((!target.tags.is_empty()).then(|| fact("view.tags", target.tags.join(", ").into())));
     facts.extend(pod.map(|pod| fact("view.pod", pod.key.name.as_str().into())));
     facts.extend(forward.map(|forward| (scene.get("view.forward"), forwards::local(scene, forward))));

@@ -203,28 +203,40 @@ pub(super) fn all() -> Result<Vec<Row>, String> {
             changes.destructive(true),
             |call, wanted| call.stop(wanted).boxed(),
         )?,
-        row(
-            "check",
-            "Check kubeconfig, clusters, permissions and config, and say how to fix what is wrong. It contacts clusters \
-             and changes nothing.",
-            looks.clone().open_world(true),
-            |call, Nothing {}| call.check().boxed(),
-        )?,
-        row(
-            "why",
-            "Find out why a saved target cannot be reached: whether it exists, has the port, is ready, listens and is let \
-             through by network policies, and what to do. It creates no pod and changes nothing.",
-            looks.clone().open_world(true),
-            |call, wanted| call.why(wanted).boxed(),
-        )?,
-        row(
-            "find",
-            "Search the objects of the clusters (services, deployments, pods, custom kinds and so on) by name, kind, \
-             namespace and label. It tells names, never contents, and changes nothing.",
-            looks.open_world(true),
-            |call, wanted| call.find(wanted).boxed(),
-        )?,
+        check(looks.clone())?,
+        why(looks.clone())?,
+        find(looks)?,
     ])
+}
+
+fn check(looks: ToolAnnotations) -> Result<Row, String> {
+    row(
+        "check",
+        "Check kubeconfig, clusters, permissions and config, and say how to fix what is wrong. It contacts clusters \
+         and changes nothing.",
+        looks.open_world(true),
+        |call, Nothing {}| call.check().boxed(),
+    )
+}
+
+fn why(looks: ToolAnnotations) -> Result<Row, String> {
+    row(
+        "why",
+        "Find out why a saved target cannot be reached: whether it exists, has the port, is ready, listens and is let \
+         through by network policies, and what to do. It creates no pod and changes nothing.",
+        looks.open_world(true),
+        |call, wanted| call.why(wanted).boxed(),
+    )
+}
+
+fn find(looks: ToolAnnotations) -> Result<Row, String> {
+    row(
+        "find",
+        "Search the objects of the clusters (services, deployments, pods, custom kinds and so on) by name, kind, \
+         namespace and label. It tells names, never contents, and changes nothing.",
+        looks.open_world(true),
+        |call, wanted| call.find(wanted).boxed(),
+    )
 }
 
 fn row<A, R>(

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::*;
 
 /// More than it may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The kinds that the server has, which are more than may be watched.
 const KINDS: usize = MAX_WATCHES + 8;
@@ -52,9 +52,9 @@ async fn serve(mut socket: TcpStream, seen: watch::Sender<Seen>) {
     let watches = query.contains("watch=true");
     if let Some(kind) = path.strip_prefix("/apis/example.com/v1/") {
         seen.send_modify(|seen| {
-            let (lists, watched) = seen.entry(kind.to_owned()).or_default();
+            let (lists, is_watched) = seen.entry(kind.to_owned()).or_default();
             *lists += usize::from(!watches);
-            *watched |= watches;
+            *is_watched |= watches;
         });
     }
     if watches {

@@ -52,7 +52,7 @@ impl ForwardDialer {
             return Err(ReachError::Target(Fault::new(What::NoUdp, &via.pod.name, "")));
         };
         if let Some(relay) = lease.relay().await {
-            return lease.flow_through(&relay, address, deliver);
+            return PodLease::flow_through(&relay, address, deliver);
         }
         if self.relay == Relay::Auto && self.why_without(via).is_empty() {
             return Err(self.being_started_again(via).await);

@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn a_datagram_goes_up_after_its_length() {
         assert_eq!(frame(b"hi\n").unwrap(), b"3\nhi\n");
-        assert_eq!((frame(b""), frame(&[0; MAX_DATAGRAM + 1])), (None, None));
-        assert!(frame(&[0; MAX_DATAGRAM]).is_some());
+        assert_eq!((frame(b""), frame(&vec![0; MAX_DATAGRAM + 1])), (None, None));
+        assert!(frame(&vec![0; MAX_DATAGRAM]).is_some());
     }
 }

@@ -134,11 +134,11 @@ impl Unpacking<'_> {
         if !is_root && !self.has_folder(&path).map_err(|error| Refusal::Here(at.clone(), error))? {
             return Err(breaks(Rule::Behind));
         }
-        let mode = entry.header().mode().unwrap_or(0o644) & MODE;
+        let bits = entry.header().mode().unwrap_or(0o644) & MODE;
         let made = match kind {
-            EntryType::Directory => make_folder(&at, mode),
+            EntryType::Directory => make_folder(&at, bits),
             EntryType::Regular | EntryType::Continuous => {
-                let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&at);
+                let file = OpenOptions::new().write(true).create_new(true).mode(bits).open(&at);
                 file.map_err(|error| or_twice(error, &at, breaks))
                     .and_then(|file| self.fill(file, &at, entry))
                     .map(|sum| _ = self.unpacked.files.insert(path, sum))?;
@@ -218,8 +218,8 @@ impl Unpacking<'_> {
 }
 
 /// Makes a folder that its owner can change; one that is there already will do.
-fn make_folder(at: &Path, mode: u32) -> io::Result<()> {
-    match DirBuilder::new().mode(mode | 0o700).create(at) {
+fn make_folder(at: &Path, bits: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(bits | 0o700).create(at) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && at.symlink_metadata()?.is_dir() => Ok(()),
         made => made,
     }

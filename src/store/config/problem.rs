@@ -1,5 +1,6 @@
 //! Errors in a config: every message names file, line, column and key.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
 
@@ -56,11 +57,11 @@ pub fn fault(path: &Path, text: &str, first: &Problem, others: &[Problem]) -> Fa
     let mut says = seen(&first.says);
     for problem in others.iter().take(MAX_TOLD - 1) {
         let (line, column) = line_column(text, problem.at);
-        says += &format!("\n{line}:{column}: {}", seen(&problem.says));
+        let _ = write!(says, "\n{line}:{column}: {}", seen(&problem.says));
     }
     let more = others.len().saturating_sub(MAX_TOLD - 1);
     if more > 0 {
-        says += &format!("\n(and {more} more)");
+        let _ = write!(says, "\n(and {more} more)");
     }
     Fault::new(What::ConfigBroken, place, says)
 }

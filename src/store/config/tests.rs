@@ -123,7 +123,7 @@ fn quantities() {
     }
 }
 
-/// Each config in `tests/fixtures/config` is wrong; its first line says what is told of it, after `# `, as
+/// Each config in `tests/fixtures/config` is wrong; its first lines say what is told of it, after `# `, as
 /// `line:column: message`.
 #[test]
 fn wrong_configs_are_told_with_file_line_column_and_key() {
@@ -133,7 +133,8 @@ fn wrong_configs_are_told_with_file_line_column_and_key() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let file = entry.unwrap().path();
         let text = std::fs::read_to_string(&file).unwrap();
-        let expected = text.lines().next().unwrap().strip_prefix("# ").unwrap().to_owned();
+        let expected: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("# ")).collect();
+        let expected = expected.join("\n");
         let told = match read("c.toml".as_ref(), &text) {
             Ok(_) => "nothing".to_owned(),
             Err(fault) => format!("{}: {}", fault.thing.strip_prefix("c.toml:").unwrap(), fault.detail),

@@ -24,12 +24,12 @@ const fn columns(tags: u16) -> [Column; 9] {
         Column::NONE,
         Column::words(Column::ALWAYS, 63, 63),
         Column::words(6, 6, 8),
-        Column::words(4, 17, 60),
+        Column::words(4, 15, 60),
         Column::words(3, 8, 40),
         Column::words(2, 9, 30).spare(),
         Column::words(1, 8, tags).spare(),
         Column::number(5, 5, 6),
-        Column::words(Column::ALWAYS, 12, 60),
+        Column::words(Column::ALWAYS, 14, 60),
     ]
 }
 const COLUMNS: [Column; 9] = columns(30);

@@ -117,7 +117,7 @@ fields! {
     MaxLifetime = "max_lifetime", Forward, Any, Time(forward.max_lifetime);
     /// Keeps listening after its pod has expired or was deleted; the next connection creates another.
     Recreate = "recreate", Forward, Any, Flag(forward.recreate);
-    /// Health check: tcp, http, http:/path, mysql, postgres or redis.
+    /// Health check: tcp, http, `http:/path`, mysql, postgres or redis.
     Probe = "probe", Forward, Target, Probe(forward.probe);
     /// Time between two health checks, such as 30s.
     ProbeInterval = "probe_interval", Forward, Any, Time(forward.probe_interval);
