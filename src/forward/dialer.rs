@@ -77,7 +77,8 @@ pub trait Dialer: Send + Sync + 'static {
     /// Opens a lane through a relay and keeps it until it ends; see [`super::keep_lane`].
     fn lane(&self, lease: &Self::Lease, via: &Via, lane: &Lane) -> impl Future<Output = LaneEnd> + Send;
 
-    /// Asks the relay to connect to its target and to disconnect. Returns the time that connecting took, if the relay tells.
+    /// Asks the relay to connect to its target and to disconnect. Returns the time that connecting took, if the relay
+    /// tells.
     ///
     /// # Errors
     /// The relay could not be asked, or could not connect.

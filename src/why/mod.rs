@@ -210,7 +210,7 @@ impl Chain<'_> {
         }
     }
 
-    /// Has a proxy pod connect to an address.
+    /// Connects to an address from a proxy pod.
     async fn connect(&mut self, address: &Address, stop: &CancellationToken) {
         let outcome = probe::connect(self.clusters, self.question, address, stop).await;
         let shown = address.to_string();

@@ -97,8 +97,8 @@ fn request(question: &Question, settings: PodSettings) -> Option<PodRequest> {
     })
 }
 
-/// Has a proxy pod connect to an address, and returns the time that it took, if its relay tells. The pod is created for
-/// it and deleted at once.
+/// Connects to an address from a proxy pod, which is created for it and deleted at once. Returns the time that it took,
+/// if the relay tells.
 ///
 /// # Errors
 /// The connection failed, or there is no pod to try it from.

@@ -82,8 +82,8 @@
 //!
 //! # Beside tunnels
 //!
-//! [`Tunnels::pod_proxy`] reaches a port of a pod without its node. [`Backoff`] and [`contain`] are what a program around
-//! tunnels needs, too: pauses between attempts, and tasks whose panics stay their own.
+//! [`Tunnels::pod_proxy`] reaches a port of a pod without its node. [`Backoff`] and [`contain`] are what a program
+//! around tunnels needs, too: pauses between attempts, and tasks whose panics stay their own.
 //!
 //! # Errors
 //!

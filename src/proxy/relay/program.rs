@@ -31,8 +31,8 @@ pub(super) fn names() -> String {
     PROGRAMS.map(|(machine, _)| sum(machine)).join(":")
 }
 
-/// Starts our own relay in a pod, on a stream with this request ([`RelayRequest::Start`](super::RelayRequest::Start)). The
-/// program is sent to a pod that does not keep it yet.
+/// Starts our own relay in a pod, on a stream with this request ([`RelayRequest::Start`](super::RelayRequest::Start)).
+/// The program is sent to a pod that does not keep it yet.
 ///
 /// # Errors
 /// [`RelayError::Off`], or [`RelayError::Unable`] with the reason.

@@ -132,7 +132,8 @@ impl Lease {
     /// # Errors
     /// No tunnel can be opened. Errors that a person has to mend ([`Error::Forbidden`], [`Error::Unauthorized`],
     /// [`Error::NoSuchPod`], [`Error::Protocol`], [`Error::Upgrade`] with a status below 500 other than 429) are returned
-    /// at once; after some 25 s it is the last failure: [`Error::Unreachable`], [`Error::TunnelLost`] or [`Error::Upgrade`].
+    /// at once; after some 25 s it is the last failure: [`Error::Unreachable`], [`Error::TunnelLost`] or
+    /// [`Error::Upgrade`].
     ///
     /// # Cancel safety
     /// Cancel safe: dropping the future gives up the attempt, and a tunnel that was opened by then stays with the
