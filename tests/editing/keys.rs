@@ -134,12 +134,12 @@ fn a_tag_is_opened_closed_and_marked_as_one() {
     screen.press("1\r");
     screen.wait_for("unreachable");
     screen.press("2#");
-    screen.wait("the tags", |text| text.contains("cache") && text.contains("2 targets, 0 connected"));
+    screen.wait("the tags", |text| text.contains("cache") && text.contains("2 targets, 0 open"));
     screen.press("j\r");
-    screen.wait_for("2 targets, 2 connected");
+    screen.wait_for("2 targets, 2 open");
     screen.wait_for("2 forwards listen; u stops them");
     screen.press("x");
-    screen.wait_for("2 targets, 0 connected");
+    screen.wait_for("2 targets, 0 open");
     screen.wait_for("2 forwards have stopped; u opens them again");
     screen.press(" ");
     screen.wait_for("✓ 2");
