@@ -82,11 +82,9 @@ pub struct Finding {
     pub check: &'static str,
     /// The result.
     pub state: State,
-    /// The message.
     pub message: Message,
 }
 
-/// The message of a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// Words of the text tables with what is filled in, and what to do, where something is to be done.

@@ -381,7 +381,7 @@ impl HeadlessCommand for Connect {
 
     fn deletes_pods(&self) -> Option<bool> {
         match self.args.options.on_quit {
-            Some(wish) => Some(wish == OnQuit::Delete),
+            Some(on_quit) => Some(on_quit == OnQuit::Delete),
             // What never came to be of use is nobody's.
             None => (!self.is_ready()).then_some(true),
         }

@@ -56,8 +56,8 @@ fn command(globals: &Globals, options: &ConnectOptions, names: &[String]) -> io:
     if let Some(lasts) = options.lasts {
         command.args(["--for", &lasts.to_string()]);
     }
-    if let Some(wish) = options.on_quit {
-        command.args(["--on-quit", if wish == OnQuit::Delete { "delete" } else { "leave" }]);
+    if let Some(on_quit) = options.on_quit {
+        command.args(["--on-quit", if on_quit == OnQuit::Delete { "delete" } else { "leave" }]);
     }
     let flags = [(options.json, "--json"), (options.quiet, "--quiet"), (options.verbose, "--verbose")];
     command.args(flags.into_iter().filter_map(|(wished, flag)| wished.then_some(flag)));

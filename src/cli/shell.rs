@@ -16,7 +16,7 @@ use super::signals::{Signals, ended_by};
 use super::{Globals, complete, consent};
 use crate::cluster::{Clusters, workload};
 use crate::proxy::{self, NODE_CONTAINER, NODE_TTL, NodeShell};
-use crate::shell::{self, Choice, Manner, Outcome};
+use crate::shell::{self, Choice, Outcome, SessionOptions};
 use crate::store::{self, PodLedger};
 use crate::text::Text;
 use brow_model::cluster::Context;
@@ -219,7 +219,7 @@ async fn open_on_node(
     let namespace = named.or_else(|| settings.shell.node_namespace.clone());
     let term = std::env::var("TERM").ok();
     let tty = is_tty();
-    let wish = node::Wish {
+    let request = node::NodeShellRequest {
         clusters,
         me: &me,
         ledger: &PodLedger::new(globals.paths.state_dir.clone()),
@@ -235,8 +235,8 @@ async fn open_on_node(
         term: shell::term_name(term.as_deref()),
         yes: args.yes,
     };
-    let pod = wish.create(signals).await?;
-    match pod.attach(&wish, signals).await {
+    let pod = request.create(signals).await?;
+    match pod.attach(&request, signals).await {
         Ok(process) => {
             let (key, container) = (pod.key.clone(), NODE_CONTAINER.to_owned());
             Ok(Opened { key, container, process, user, tty, node: Some(pod) })
@@ -277,7 +277,7 @@ async fn converse(
         print::err(&text.fill("cli.node-ends", &[("ttl", NODE_TTL)]));
     }
     let help = text.fill("cli.shell-help", &[("escape", &escaped)]).replace('\n', "\r\n");
-    let manner = Manner {
+    let manner = SessionOptions {
         tty,
         escape: escape.and_then(|c| u8::try_from(c).ok()),
         help: format!("\r\n{help}\r\n"),

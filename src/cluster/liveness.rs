@@ -231,7 +231,6 @@ mod tests {
         (TokioIo::new(path.connection(TokioIo::new(near))), far)
     }
 
-    /// An answer over a connection.
     async fn answered(path: &Liveness, over: &Near, status: StatusCode) {
         let mut answer = Response::new(());
         *answer.status_mut() = status;

@@ -28,7 +28,6 @@ pub(super) const PLUGIN_COOLDOWN: Duration = Duration::from_secs(25);
 /// The time before its expiry at which a login is renewed, as in client-go and kube.
 const RENEW_BEFORE_EXPIRY: TimeDelta = TimeDelta::seconds(60);
 
-/// The login of one context.
 #[derive(Default)]
 pub(super) struct ContextLogin {
     /// Replaced to start over: a plugin may wait for a person for ever.
@@ -70,7 +69,6 @@ struct LoginState {
     failed: Option<(Instant, Fault)>,
 }
 
-/// The validity of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Validity {
     Valid,

@@ -16,7 +16,6 @@ use brow_model::index::{ObjectRef, ServedKind};
 use brow_model::sanitize;
 use brow_model::workload::{is_dns_label, is_dns_name};
 
-/// The timeout of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Stands for a value that is not shown.

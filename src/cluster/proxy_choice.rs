@@ -12,7 +12,6 @@ use brow_model::fault::without_logins;
 pub struct ProxyChoice {
     /// The proxy, with its login; `None`: directly.
     pub proxy: Option<Uri>,
-    /// The reason for the choice.
     pub why: ProxyReason,
 }
 

@@ -13,7 +13,6 @@ use super::{Clusters, fault};
 use brow_model::cluster::Right;
 use brow_model::fault::{Fault, Grant, What};
 
-/// The timeout of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Returns which of the rights in [`Right::ALL`] the user has in a namespace.

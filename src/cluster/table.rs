@@ -261,7 +261,6 @@ fn rows_of(value: &Value) -> Box<dyn Iterator<Item = (&[Value], &Value)> + Send 
     }
 }
 
-/// Returns the text of a cell.
 fn text_of(cell: &Value) -> String {
     match cell {
         Value::Null => String::new(),

@@ -58,7 +58,6 @@ impl State {
     }
 }
 
-/// A gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
     /// The container's id.

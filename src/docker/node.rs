@@ -30,7 +30,6 @@ pub struct Node {
     pub is_running: bool,
 }
 
-/// A local cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalCluster {
     pub kind: Kind,

@@ -95,7 +95,6 @@ impl ClusterTunnels {
     }
 }
 
-/// The logins of one cluster, for its tunnels.
 struct ClusterLogins {
     clusters: Clusters,
     context: String,

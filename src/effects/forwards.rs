@@ -18,7 +18,6 @@ use brow_model::fault::Fault;
 use brow_model::forward::{ForwardId, ForwardSpec};
 use brow_model::route::Via;
 
-/// An open forward.
 pub(super) struct OpenForward {
     pub handle: forward::Handle,
     /// The state of the watch on the workload's pods, which is off while the forward has no pod on demand.

@@ -193,7 +193,6 @@ impl PodLease {
 
 /// A connection to a pod.
 pub enum PodStream {
-    /// By a stream of its own.
     Own(Stream),
     /// Through our relay.
     Relayed(RelayStream),

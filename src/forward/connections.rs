@@ -40,7 +40,6 @@ pub(super) enum Origin {
     Socket { uid: u32, pid: Option<u32> },
 }
 
-/// An open connection.
 #[derive(Debug)]
 pub(super) struct OpenConnection {
     origin: Origin,

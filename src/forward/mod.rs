@@ -67,7 +67,6 @@ const NO_ROUND: u64 = u64::MAX;
 /// The destination of new connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Destination {
-    /// Through this pod.
     Through(Via, Arc<PodRef>),
     /// No pod is known.
     NoPod(Wait),

@@ -26,7 +26,6 @@ pub(super) struct Reporter {
     bucket: Mutex<TokenBucket>,
 }
 
-/// A token bucket.
 #[derive(Debug)]
 struct TokenBucket {
     left: u32,

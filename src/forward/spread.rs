@@ -18,7 +18,6 @@ use brow_model::traffic::PodLoad;
 /// The time for which a pod is passed over that took no connection.
 const REST_TIME: Duration = Duration::from_secs(5);
 
-/// One of the pods.
 #[derive(Debug)]
 pub(super) struct SpreadPod {
     via: Via,

@@ -96,7 +96,7 @@ async fn answer(
             wire::write(&mut stream, &done.map_or_else(|why| Reply::No { why }, |()| Reply::Stopped)).await
         }
         Ok(Some(Query::Answer { question, consent })) => {
-            let has = |report: &Report| report.asks.iter().any(|wish| wish.question == question);
+            let has = |report: &Report| report.asks.iter().any(|approval| approval.question == question);
             let answer = Event::Agent(AgentEvent::Answered { question, consent });
             let done = end(reports, has, ("question", answer), events).await;
             wire::write(&mut stream, &done.map_or_else(|why| Reply::No { why }, |()| Reply::Answered)).await

@@ -80,7 +80,6 @@ impl Keymap {
         Ok(Self { table: Table::with(overrides)?, ..Self::default() })
     }
 
-    /// The mode that the model is in.
     pub fn mode(model: &Model) -> Mode {
         match model.screen.dialogs.last() {
             Some(Dialog::TargetForm(_) | Dialog::Rename { .. } | Dialog::AskTtl { .. } | Dialog::Import { .. }) => {

@@ -246,10 +246,10 @@ fn the_browser_takes_text_and_has_keys_of_its_own() {
 
 #[test]
 fn a_key_that_copies_gives_agents_no_consent() {
-    use brow_model::agent::{AgentWish, Deed, SessionId};
+    use brow_model::agent::{AgentOperation, ApprovalRequest, SessionId};
     use brow_model::ttl::Ttl;
     let mut model = model();
-    let wish = AgentWish {
+    let approval = ApprovalRequest {
         session: SessionId(1),
         instance: None,
         question: 1,
@@ -260,9 +260,9 @@ fn a_key_that_copies_gives_agents_no_consent() {
         place: Default::default(),
         ttl: Ttl::QUARTER,
         within: Ttl::MINUTE,
-        deed: Deed::Connect { on_demand: false },
+        operation: AgentOperation::Connect { on_demand: false },
     };
-    model.screen.dialogs.push(Dialog::Confirm { question: Question::Agent(Box::new(wish)), button: 0 });
+    model.screen.dialogs.push(Dialog::Confirm { question: Question::Agent(Box::new(approval)), button: 0 });
     assert_eq!(press(&mut Keymap::default(), &model, "y"), [None]);
     assert_mean(&model, &[("n", Command::Cancel), ("<enter>", Command::Accept), ("<right>", Command::Right)]);
 }

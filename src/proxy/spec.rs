@@ -46,7 +46,6 @@ const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 /// The random values of a pod, drawn before it is requested: nobody can know them before the pod exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPod {
-    /// The pod's name.
     pub name: String,
     pub nonce: String,
 }

@@ -16,7 +16,6 @@ const VARIABLES: [&str; 6] = ["KUBECONFIG", "BROW_CONFIG", "XDG_STATE_HOME", "XD
 /// The way in which sessions are started.
 #[derive(Debug, Clone, Default)]
 pub struct Launcher {
-    /// This program.
     pub program: PathBuf,
     /// The options before the command: config, kubeconfig.
     pub options: Vec<OsString>,

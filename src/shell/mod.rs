@@ -24,7 +24,7 @@ pub use open::{Choice, choose, fault, shell_command, start, term_name};
 
 /// The manner of a session.
 #[derive(Debug, Clone)]
-pub struct Manner {
+pub struct SessionOptions {
     /// Our terminal is the process's.
     pub tty: bool,
     /// The character with which chords begin.
@@ -52,7 +52,7 @@ pub enum Outcome {
 
 /// Carries bytes between standard input and output and a process, until one of them ends. Dropping the future restores
 /// the terminal.
-pub async fn run(process: Process, manner: &Manner) -> Outcome {
+pub async fn run(process: Process, manner: &SessionOptions) -> Outcome {
     let raw = match manner.tty.then(RawMode::enter).transpose() {
         Ok(raw) => raw,
         Err(error) => return Outcome::Local(error),
@@ -65,7 +65,7 @@ pub async fn run(process: Process, manner: &Manner) -> Outcome {
     outcome
 }
 
-async fn carry(mut process: Process, manner: &Manner, raw: Option<&RawMode>) -> io::Result<Outcome> {
+async fn carry(mut process: Process, manner: &SessionOptions, raw: Option<&RawMode>) -> io::Result<Outcome> {
     let (sender, mut chords) = unbounded_channel();
     let mut keys = Keys::new(manner.escape.filter(|_| manner.tty));
     let stdin = Stdin::read(move |bytes| {
@@ -103,7 +103,7 @@ async fn carry(mut process: Process, manner: &Manner, raw: Option<&RawMode>) -> 
 }
 
 /// Sends what is typed; ends only with the terminal.
-async fn upload(input: Option<Input>, mut stdin: Stdin, manner: &Manner) -> io::Result<Outcome> {
+async fn upload(input: Option<Input>, mut stdin: Stdin, manner: &SessionOptions) -> io::Result<Outcome> {
     let Some(input) = input else { return std::future::pending().await };
     while let Some(bytes) = stdin.next().await {
         manner.active.store(Utc::now().timestamp(), Ordering::Relaxed);
@@ -120,7 +120,7 @@ async fn upload(input: Option<Input>, mut stdin: Stdin, manner: &Manner) -> io::
 }
 
 /// Writes what the process does, until it has ended.
-async fn download(process: &mut Process, manner: &Manner, raw: Option<&RawMode>) -> io::Result<Outcome> {
+async fn download(process: &mut Process, manner: &SessionOptions, raw: Option<&RawMode>) -> io::Result<Outcome> {
     let (mut out, mut err) = (stdout(), stderr());
     while let Some(output) = process.output.recv().await {
         manner.active.store(Utc::now().timestamp(), Ordering::Relaxed);

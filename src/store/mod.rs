@@ -51,8 +51,8 @@ pub fn load(paths: &Paths) -> Result<Loaded, Fault> {
 /// The config that `text` is, with what is remembered; `None`: there is no file.
 fn interpret(paths: &Paths, text: Option<&str>) -> Result<Loaded, Fault> {
     let mut config = config::read(&paths.config, text.unwrap_or_default())?;
-    let wish = std::env::var_os(TTL_VARIABLE).map(|value| value.to_string_lossy().into_owned());
-    let ignored = apply_ttl(&mut config.settings, wish.as_deref()).err();
+    let wanted = std::env::var_os(TTL_VARIABLE).map(|value| value.to_string_lossy().into_owned());
+    let ignored = apply_ttl(&mut config.settings, wanted.as_deref()).err();
     // Forgotten ports are no reason not to start; a state that cannot be written is told when it is written.
     let state = state::load(&paths.state_dir).unwrap_or_default();
     if let Some(chosen) = state.theme.filter(|chosen| chosen.instead_of == config.settings.theme) {
@@ -82,11 +82,11 @@ fn interpret(paths: &Paths, text: Option<&str>) -> Result<Loaded, Fault> {
 
 /// Puts the variable's TTL before the config's. One that makes no sense changes nothing: a slip in the environment
 /// must not take the targets away.
-fn apply_ttl(settings: &mut Settings, wish: Option<&str>) -> Result<(), Fault> {
-    let Some(wish) = wish.filter(|wish| !wish.is_empty()) else { return Ok(()) };
+fn apply_ttl(settings: &mut Settings, wanted: Option<&str>) -> Result<(), Fault> {
+    let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) else { return Ok(()) };
     let broken =
-        |why: String| Fault::new(What::VariableBroken, TTL_VARIABLE, format!("\"{}\": {why}", wish.escape_debug()));
-    let ttl: Ttl = wish.parse().map_err(|error: TtlError| broken(error.to_string()))?;
+        |why: String| Fault::new(What::VariableBroken, TTL_VARIABLE, format!("\"{}\": {why}", wanted.escape_debug()));
+    let ttl: Ttl = wanted.parse().map_err(|error: TtlError| broken(error.to_string()))?;
     if ttl > settings.max_ttl {
         return Err(broken(format!("above max_ttl, which is {}", settings.max_ttl)));
     }

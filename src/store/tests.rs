@@ -270,10 +270,10 @@ fn the_environments_ttl_comes_first_and_is_checked() {
     }
     apply_ttl(&mut settings, Some("2h")).unwrap();
     assert_eq!(settings.ttl.secs(), 7200);
-    for wish in ["0", "0s", "-1", "25h", "soon", "1\u{1b}[31m"] {
-        let fault = apply_ttl(&mut settings, Some(wish)).unwrap_err();
-        assert_eq!((fault.what, fault.thing.as_str()), (What::VariableBroken, "BROW_DEFAULT_TTL"), "{wish}");
-        assert!(fault.detail.starts_with(&format!("\"{}\": ", wish.escape_debug())), "{}", fault.detail);
+    for wanted in ["0", "0s", "-1", "25h", "soon", "1\u{1b}[31m"] {
+        let fault = apply_ttl(&mut settings, Some(wanted)).unwrap_err();
+        assert_eq!((fault.what, fault.thing.as_str()), (What::VariableBroken, "BROW_DEFAULT_TTL"), "{wanted}");
+        assert!(fault.detail.starts_with(&format!("\"{}\": ", wanted.escape_debug())), "{}", fault.detail);
         assert_eq!(settings.ttl.secs(), 7200, "what was before it stays");
     }
 }

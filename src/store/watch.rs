@@ -23,7 +23,6 @@ type Native = notify::PollWatcher;
 #[cfg(not(target_os = "macos"))]
 type Native = notify::RecommendedWatcher;
 
-/// The polling interval.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A watch on the directories that some files depend on.

@@ -38,7 +38,6 @@ impl fmt::Display for Name {
 }
 
 impl Text {
-    /// Returns the text of a fault.
     pub fn fault(&self, fault: &Fault) -> FaultWords {
         let thing = ("thing", fault.thing.as_str());
         // The thing without where it is: `dev/payments` is the namespace `payments`.

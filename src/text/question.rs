@@ -1,7 +1,7 @@
 //! Questions in words.
 
 use super::Text;
-use brow_model::agent::{AgentWish, Deed};
+use brow_model::agent::{AgentOperation, ApprovalRequest};
 use brow_model::dialog::Question;
 use brow_model::offer::{LeftOut, Offer, OnConflict};
 
@@ -19,7 +19,6 @@ pub struct QuestionWords {
 const MAX_NAMES: usize = 8;
 
 impl Text {
-    /// A question in words.
     pub fn question(&self, question: &Question) -> QuestionWords {
         let button = |key: &str| self.get(key).to_owned();
         let (title, says, buttons) = match question {
@@ -55,7 +54,7 @@ impl Text {
             Question::ImportOffers { from, there, offers, left_out } => {
                 self.take(question, from.as_ref(), *there, offers, left_out)
             }
-            Question::Agent(wish) => self.agent(wish),
+            Question::Agent(approval) => self.agent(approval),
             Question::Restore(open) => {
                 let names: Vec<String> = open.iter().map(|open| open.name.clone()).collect();
                 let (title, says) = self.about("question.restore", "question.restore-says", &names);
@@ -92,20 +91,21 @@ impl Text {
     }
 
     /// The question whether an agent may have what it asks for.
-    fn agent(&self, wish: &AgentWish) -> (String, String, Vec<String>) {
-        let ttl = wish.ttl.to_string();
-        let (client, target, cluster, within) = (&*wish.client, &*wish.target, &*wish.cluster, wish.within.to_string());
+    fn agent(&self, approval: &ApprovalRequest) -> (String, String, Vec<String>) {
+        let ttl = approval.ttl.to_string();
+        let (client, target, cluster, within) =
+            (&*approval.client, &*approval.target, &*approval.cluster, approval.within.to_string());
         let parts = [("client", client), ("target", target), ("cluster", cluster), ("ttl", &ttl), ("within", &within)];
-        let title = match wish.deed {
-            Deed::Connect { .. } => "question.agent",
-            Deed::Renew(_) => "question.agent-renew",
+        let title = match approval.operation {
+            AgentOperation::Connect { .. } => "question.agent",
+            AgentOperation::Renew(_) => "question.agent-renew",
         };
         let mut says = self.fill("question.agent-says", &parts);
-        if wish.production {
+        if approval.production {
             says = [self.fill("question.agent-production", &parts), says].join("\n");
         }
         let buttons = ["button.refuse", "button.allow-once", "button.allow-session"].into_iter();
-        let buttons = buttons.take(if wish.production { 2 } else { 3 }).map(|key| self.get(key).to_owned());
+        let buttons = buttons.take(if approval.production { 2 } else { 3 }).map(|key| self.get(key).to_owned());
         (self.fill(title, &parts), says, buttons.collect())
     }
 

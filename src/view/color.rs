@@ -9,9 +9,7 @@ use brow_model::settings::Colors;
 pub struct ColorEnv {
     /// `NO_COLOR`: any text but the empty one counts (no-color.org).
     pub no_color: Option<String>,
-    /// `COLORTERM`.
     pub colorterm: Option<String>,
-    /// `TERM`.
     pub term: Option<String>,
 }
 

@@ -24,12 +24,10 @@ impl Column {
     /// A column that is only sorted by.
     pub const NONE: Self = Self::words(0, 0, 0);
 
-    /// A column of words.
     pub const fn words(keep: u8, least: u16, most: u16) -> Self {
         Self { least, most, keep, right: false, spare: false, grows: false }
     }
 
-    /// A column of numbers.
     pub const fn number(keep: u8, least: u16, most: u16) -> Self {
         Self { least, most, keep, right: true, spare: false, grows: false }
     }

@@ -59,7 +59,6 @@ pub struct FrameInputs<'a> {
     pub zone: FixedOffset,
 }
 
-/// Draws one frame.
 pub fn draw(frame: &mut Frame<'_>, model: &Model, inputs: &FrameInputs<'_>, state: &mut ViewState) {
     screen::draw(frame, Scene { model, inputs }, state);
 }

@@ -31,7 +31,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         model.screen.pods.rows().len(),
         model.screen.forwards.rows().len(),
     ];
-    let parts = layout::split(area, model.screen.focus, rows, panes::clusters::wish(scene));
+    let parts = layout::split(area, model.screen.focus, rows, panes::clusters::natural_width(scene));
     for (pane, area) in &parts.panes {
         let (pane, area) = (*pane, *area);
         panes::draw(frame, scene, state, pane, area);

@@ -22,7 +22,6 @@ pub(super) struct Table<'a> {
     pub pane: Pane,
     /// True if the pane receives keys.
     pub focused: bool,
-    /// The columns.
     pub columns_of: &'static [Column],
     pub heads: Vec<&'a str>,
     /// The column that the rows are sorted by, and whether from high to low.

@@ -38,10 +38,11 @@ const TEXT_LINES: u16 = 10;
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let rows = u16::try_from(scene.model.screen.clusters.total()).unwrap_or(u16::MAX);
     // Frame, heads and rows; without rows the pane says why, which takes some lines.
-    let wish = if rows == 0 { 8 } else { rows.saturating_add(3) };
+    let natural_height = if rows == 0 { 8 } else { rows.saturating_add(3) };
     let ways = u16::try_from(scene.inputs.welcome.len()).unwrap_or(u16::MAX);
-    let tall =
-        wish.min(area.height.saturating_sub(ways.saturating_add(TEXT_LINES))).clamp(area.height.min(5), area.height);
+    let tall = natural_height
+        .min(area.height.saturating_sub(ways.saturating_add(TEXT_LINES)))
+        .clamp(area.height.min(5), area.height);
     // Where no text fits below there is nothing below.
     let tall = if area.height - tall < 3 { area.height } else { tall };
     contexts(frame, scene, state, Rect { height: tall, ..area });

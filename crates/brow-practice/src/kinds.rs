@@ -58,7 +58,6 @@ const REVIEWS: [(&str, &str, &str); 3] = [
 const GROUPS: [&str; 6] =
     ["apps", "batch", "authorization.k8s.io", "authentication.k8s.io", "networking.k8s.io", "traefik.io"];
 
-/// The version of a group.
 pub(super) fn version(group: &str) -> &'static str {
     if group == "traefik.io" { "v1alpha1" } else { "v1" }
 }

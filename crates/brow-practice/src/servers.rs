@@ -35,7 +35,6 @@ pub(super) enum Server {
     Echo,
     /// Speaks RESP.
     Redis,
-    /// Our relay.
     Relay,
 }
 
@@ -70,7 +69,6 @@ const IMAGES: [(&str, u16, Server); 3] = [
     ("practice/redis", 6379, Server::Redis),
 ];
 
-/// Returns the server on a port of a pod.
 pub(super) fn listens(pod: &Value, port: u16) -> Option<Server> {
     let relay = format!("TCP-LISTEN:{port},");
     pod["spec"]["containers"].as_array()?.iter().find_map(|container| {
@@ -206,7 +204,6 @@ async fn echo(mut wire: DuplexStream) -> io::Result<()> {
     }
 }
 
-/// The page's HTML.
 const PAGE: &str = "<!doctype html>\n<title>brow-tui practice</title>\n<h1>You have crossed the brow.</h1>\n<p>This page \
     came from the practice network, through the practice cluster, to a port of your machine.</p>\n";
 

@@ -24,7 +24,7 @@ use super::tools::{
 use crate::cli::{check, why as steps};
 use crate::instance::{Board, ForwardRow};
 use crate::text::Text;
-use brow_model::agent::{AgentOrder, AgentWish, Consent, Outcome, Refusal};
+use brow_model::agent::{AgentOrder, ApprovalRequest, Consent, Outcome, Refusal};
 use brow_model::settings::Language;
 
 /// The longest wait for a forward to work.
@@ -234,23 +234,24 @@ impl Call<'_> {
             return self.order(AgentOrder::Answer { question, consent }).await.map(Reply::Done);
         }
         let outcome = self.link.order(&self.client, order.clone(), self.given_up()).await?;
-        let Outcome::Ask { wish } = outcome else { return Ok(Reply::Done(outcome)) };
+        let Outcome::Ask { approval } = outcome else { return Ok(Reply::Done(outcome)) };
         let can_ask = self.context.client_capabilities().and_then(|can| can.elicitation);
         let can_ask = can_ask.is_some_and(|can| can.form.is_some() || can.url.is_none());
         if can_ask && is_stateless(self.context) {
-            let ask = InputRequest::Elicitation(ElicitRequest::new(form(&wish)?));
+            let ask = InputRequest::Elicitation(ElicitRequest::new(form(&approval)?));
             let asks = BTreeMap::from([(CONSENT.to_owned(), ask)]);
-            let state = serde_json::to_string(&(wish.question, &order)).map_err(|error| error.to_string())?;
+            let state = serde_json::to_string(&(approval.question, &order)).map_err(|error| error.to_string())?;
             let asked = InputRequiredResult::new(Some(asks), Some(state));
             return Ok(Reply::Ask(Box::new(asked)));
         }
-        let consent = if can_ask { self.ask(&wish).await? } else { Consent::Nobody };
-        self.order(AgentOrder::Answer { question: wish.question, consent }).await.map(Reply::Done)
+        let consent = if can_ask { self.ask(&approval).await? } else { Consent::Nobody };
+        self.order(AgentOrder::Answer { question: approval.question, consent }).await.map(Reply::Done)
     }
 
     /// Asks the user through the client.
-    async fn ask(&self, wish: &AgentWish) -> Result<Consent, String> {
-        let asking = self.context.peer.create_elicitation_with_timeout(form(wish)?, Some(wish.within.duration()));
+    async fn ask(&self, approval: &ApprovalRequest) -> Result<Consent, String> {
+        let asking =
+            self.context.peer.create_elicitation_with_timeout(form(approval)?, Some(approval.within.duration()));
         let answer = tokio::select! {
             answer = asking => answer,
             // The question is withdrawn by this answer.

@@ -3,18 +3,18 @@
 use rmcp::model::{ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationSchema, EnumSchema};
 use serde_json::Value;
 
-use brow_model::agent::{AgentWish, Consent, Deed, Outcome, Refusal};
+use brow_model::agent::{AgentOperation, ApprovalRequest, Consent, Outcome, Refusal};
 
 /// The name of the field that a person answers in.
 pub(super) const CONSENT: &str = "consent";
 
 /// The form in which a person answers. It says what the instance knows, and nothing in the agent's own words but the
 /// name of its program.
-pub(super) fn form(wish: &AgentWish) -> Result<ElicitRequestParams, String> {
-    let AgentWish { client, target, cluster, production, ttl, .. } = wish;
-    let what = match wish.deed {
-        Deed::Connect { .. } => "connect to",
-        Deed::Renew(_) => "stay connected to",
+pub(super) fn form(approval: &ApprovalRequest) -> Result<ElicitRequestParams, String> {
+    let ApprovalRequest { client, target, cluster, production, ttl, .. } = approval;
+    let what = match approval.operation {
+        AgentOperation::Connect { .. } => "connect to",
+        AgentOperation::Renew(_) => "stay connected to",
     };
     let kind = if *production { "the production cluster" } else { "cluster" };
     let message = format!(

@@ -34,7 +34,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_NAMES: u32 = 500;
 
 /// A shell on a node that is asked for.
-pub(super) struct Wish<'a> {
+pub(super) struct NodeShellRequest<'a> {
     pub clusters: &'a Clusters,
     pub me: &'a Identity,
     pub ledger: &'a PodLedger,
@@ -54,7 +54,7 @@ pub(super) struct NodePod {
     uid: String,
 }
 
-impl Wish<'_> {
+impl NodeShellRequest<'_> {
     /// Creates the pod, once it is sure that it may be and that it is wanted.
     ///
     /// # Errors
@@ -163,16 +163,20 @@ impl NodePod {
     ///
     /// # Errors
     /// The reason why it does not run, or cannot be attached to.
-    pub(super) async fn attach(&self, wish: &Wish<'_>, signals: &mut Signals) -> Result<Process, Failure> {
-        let failed = |fault: Fault| Failure::fault(wish.text, &fault);
+    pub(super) async fn attach(
+        &self,
+        request: &NodeShellRequest<'_>,
+        signals: &mut Signals,
+    ) -> Result<Process, Failure> {
+        let failed = |fault: Fault| Failure::fault(request.text, &fault);
         let opening = async {
             let late = |_| Fault::new(What::TimedOut, &self.key.name, "");
             timeout(START_TIMEOUT, self.runs()).await.map_err(late)??;
-            let stdio = Stdio { stdin: true, tty: wish.shell.tty };
+            let stdio = Stdio { stdin: true, tty: request.shell.tty };
             let process = shell::start(&self.clusters, &self.key, NODE_CONTAINER, &Target::Attach, stdio).await?;
             if let Some(input) = &process.input {
                 // The first line: see `ENTER` of the pod.
-                let line = format!("{}\n", wish.term);
+                let line = format!("{}\n", request.term);
                 input
                     .send(line.as_bytes())
                     .await

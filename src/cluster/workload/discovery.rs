@@ -14,7 +14,6 @@ use brow_model::workload::{INSTALLERS, is_dns_label, is_dns_name};
 /// The number of groups that are requested at a time.
 const MAX_CONCURRENT: usize = 8;
 
-/// A kind that the cluster has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cluster) struct DiscoveredKind {
     pub api: ApiResource,
@@ -81,7 +80,6 @@ const INDEXED: [(&str, &str); 13] = [
     ("networking.k8s.io", "ingresses"),
 ];
 
-/// A group in one of its versions.
 #[derive(PartialEq, Eq)]
 struct GroupVersion {
     group: String,

@@ -76,7 +76,6 @@ async fn follow_as(access: &ClusterAccess, reporter: &mut BackendReporter) {
     }
 }
 
-/// The access to a cluster.
 struct ClusterAccess {
     clusters: Clusters,
     login: Login,

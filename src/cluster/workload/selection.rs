@@ -20,9 +20,7 @@ pub(super) struct Selection {
 /// The way in which pods are selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PodSelector {
-    /// By a label selector.
     Labels(String),
-    /// The one of that name.
     Named(String),
 }
 

@@ -14,7 +14,6 @@ use brow_model::workload::{Kind, Port};
 /// A workload as it is now.
 #[derive(Debug, Clone)]
 pub struct Survey {
-    /// Of a service.
     pub service: Option<ServiceSpec>,
     pub behind: Result<Behind, Fault>,
 }

@@ -40,12 +40,19 @@ pub(super) enum Protocol {
 /// The request of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Request {
-    /// To be connected to an address.
-    Connect { to: Address, protocol: Protocol },
+    Connect {
+        to: Address,
+        protocol: Protocol,
+    },
     /// An HTTP request passed on to the server at an address, with this head.
-    Pass { to: Address, head: Vec<u8> },
+    Pass {
+        to: Address,
+        head: Vec<u8>,
+    },
     /// Datagrams carried (SOCKS 5), which come from this port if it is not 0.
-    Associate { from: u16 },
+    Associate {
+        from: u16,
+    },
     /// The file that tells a browser what to ask the proxy for.
     Pac,
 }
@@ -230,7 +237,6 @@ pub(super) fn datagram_head(from: &Address) -> Vec<u8> {
     head
 }
 
-/// Returns an answer of SOCKS 5.
 fn socks5_answer(code: u8, bound: SocketAddr) -> Vec<u8> {
     let mut answer = vec![SOCKS5, code, 0];
     match bound.ip() {

@@ -55,7 +55,6 @@ pub fn new_word() -> Bytes {
     hex(&rand::random::<[u8; WORD_LENGTH / 2]>()).into()
 }
 
-/// A request to a relay.
 #[derive(Debug, Clone, Copy)]
 pub enum RelayRequest<'a> {
     /// Connect the stream to an address.

@@ -25,7 +25,6 @@ pub(super) const STAGED: &str = "new";
 pub(super) const ALL: &str = ".";
 /// The most bytes between two entries: headers, long names, the rest of a block.
 const MAX_HEADERS: u64 = 1 << 20;
-/// The size of a read.
 const READ_SIZE: usize = 64 * 1024;
 /// The bits of a mode that are kept: not setuid, setgid and sticky.
 const MODE: u32 = 0o777;
@@ -68,7 +67,6 @@ pub enum Rule {
 /// The files and folders that an archive had.
 #[derive(Debug, Default)]
 pub struct Unpacked {
-    /// It is a folder.
     pub is_folder: bool,
     /// The files, by their path below it, and their sha256.
     pub files: BTreeMap<PathBuf, String>,

@@ -90,7 +90,6 @@ fn change(
     Ok(edited)
 }
 
-/// A target's table.
 fn table(target: &Target) -> Table {
     let mut table = Table::new();
     for (key, value) in fields(target) {
@@ -110,7 +109,6 @@ struct Editor<'a> {
 }
 
 impl Editor<'_> {
-    /// Makes one edit.
     fn make(&mut self, edit: &TargetEdit) -> Result<(), Fault> {
         match edit {
             TargetEdit::Add(target) | TargetEdit::Import(target) => self.add(target),
@@ -337,15 +335,15 @@ fn merge(base: &Target, current: &Target, wanted: &Target) -> Result<Vec<(&'stat
         a.as_ref().map(ToString::to_string) == b.as_ref().map(ToString::to_string)
     };
     let mut changes = Vec::new();
-    for (((key, was), (_, is)), (_, wish)) in fields(base).into_iter().zip(fields(current)).zip(fields(wanted)) {
-        if same(&was, &wish) || same(&is, &wish) {
+    for (((key, was), (_, is)), (_, to_be)) in fields(base).into_iter().zip(fields(current)).zip(fields(wanted)) {
+        if same(&was, &to_be) || same(&is, &to_be) {
             continue;
         }
         if !same(&was, &is) {
             let says = format!("`{key}` was changed in the file meanwhile");
             return Err(Fault::new(What::EditConflict, &base.name, says));
         }
-        changes.push((key, wish));
+        changes.push((key, to_be));
     }
     Ok(changes)
 }

@@ -48,7 +48,6 @@ pub struct Section<'r, 't> {
 }
 
 impl<'t> Reader<'t> {
-    /// A reader of that text.
     pub fn new(text: &'t str) -> Self {
         Self {
             text,
@@ -214,7 +213,6 @@ impl<'r, 't> Section<'r, 't> {
         found.value.as_bool().or_else(|| self.must_be(key, "true or false", &found))
     }
 
-    /// A port, or 0 for any.
     pub fn port(&mut self, key: &'static str) -> Option<u16> {
         const WANTED: &str = "a whole number from 0 to 65535";
         let found = self.item(key)?;

@@ -3,7 +3,6 @@
 use super::section::Section;
 use brow_model::shell::{ShellOpen, ShellSettings};
 
-/// Reads the section.
 pub(super) fn read(mut section: Section<'_, '_>) -> ShellSettings {
     let base = ShellSettings::default();
     let is_escape = |text: &str| text.len() <= 1 && text.chars().all(|c| c.is_ascii_punctuation());

@@ -46,7 +46,7 @@ pub(super) fn draw(
     }
     // The buttons of a question that came unasked appear once it can be answered.
     let takes_answer = match question {
-        Question::Agent(wish) => scene.model.takes_answer(wish),
+        Question::Agent(approval) => scene.model.takes_answer(approval),
         _ => true,
     };
     for (at, ((line, x), label)) in places.iter().zip(&words.buttons).enumerate() {
@@ -67,7 +67,7 @@ pub(super) fn draw(
 fn grave(question: &Question) -> bool {
     match question {
         Question::KillPods(_) | Question::KillForeign { .. } | Question::CleanAll { .. } => true,
-        Question::Agent(wish) => wish.production,
+        Question::Agent(approval) => approval.production,
         Question::DeleteTargets(_)
         | Question::Quit { .. }
         | Question::OtherPort { .. }

@@ -33,7 +33,6 @@ pub(super) struct Row<'a> {
 const INPUT_WIDTH: u16 = 32;
 
 impl<'a> Row<'a> {
-    /// A field that is alone, with its label.
     pub fn alone(label: &'a str, field: &'a Field, hint: &'a str) -> Self {
         let label = (label, width(label));
         let (offers, unsaid) = (String::new(), String::new());
@@ -41,7 +40,7 @@ impl<'a> Row<'a> {
     }
 
     /// The columns it takes with what may be said of it beside it.
-    pub fn wish(&self, scene: Scene<'_>) -> u16 {
+    pub fn natural_width(&self, scene: Scene<'_>) -> u16 {
         let error = self.field.error.map_or(0, |error| width(scene.get(&format!("field.{error}"))).saturating_add(2));
         self.lead().saturating_add(INPUT_WIDTH + 2).saturating_add(error.max(width(self.hint)))
     }

@@ -32,13 +32,13 @@ enum Part<'a> {
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, form: &TargetForm) {
     let mut rows: Vec<(usize, Row<'_>)> = rows(scene, form);
-    let wish = rows.iter().map(|(_, row)| row.wish(scene)).max().unwrap_or_default();
-    let beside = super::room(area, WIDTH) >= wish;
+    let natural_width = rows.iter().map(|(_, row)| row.natural_width(scene)).max().unwrap_or_default();
+    let beside = super::room(area, WIDTH) >= natural_width;
     // All or none, so that the fields keep still when another gets the keys.
     for (_, row) in &mut rows {
         row.beside = beside;
     }
-    let wide = super::room(area, if beside { wish } else { NARROW_WIDTH });
+    let wide = super::room(area, if beside { natural_width } else { NARROW_WIDTH });
     let parts = parts(scene, form, rows, wide);
     let title = match &form.editing {
         Some(name) => scene.text().fill("dialog.edit-target", &[("name", name)]),

@@ -27,9 +27,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     let labels: Vec<String> = menu.items.iter().map(label).collect();
     let lead = labels.iter().map(|label| width(label)).max().unwrap_or_default();
     let longest = menu.items.iter().map(|item| width(&item.shown)).max().unwrap_or_default();
-    let wish = lead.saturating_add(longest).saturating_add(5).max(width(&title).saturating_add(2));
+    let natural_width = lead.saturating_add(longest).saturating_add(5).max(width(&title).saturating_add(2));
     let tall = u16::try_from(menu.items.len()).unwrap_or(u16::MAX);
-    let outer = middle(area, room(area, wish.min(WIDTH)), tall);
+    let outer = middle(area, room(area, natural_width.min(WIDTH)), tall);
     let inner = chrome::dialog(frame, scene, outer, &title, theme.accent);
     state.set_page(inner.height);
     let first = state.scroll_dialog(menu.cursor, inner.height.into(), menu.items.len());

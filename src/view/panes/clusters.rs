@@ -121,7 +121,7 @@ fn counts(scene: Scene<'_>) -> Vec<Span<'_>> {
 }
 
 /// The width at which nothing in the pane has to be cut.
-pub(in crate::view) fn wish(scene: Scene<'_>) -> u16 {
+pub(in crate::view) fn natural_width(scene: Scene<'_>) -> u16 {
     let all = scene.model.clusters.all().iter();
     let name = |at: &Cluster| width(scene.model.cluster_name(&at.name)) + if at.current { 2 } else { 0 };
     let names = all.clone().map(name).max().unwrap_or_default();

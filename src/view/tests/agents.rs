@@ -5,14 +5,14 @@ use chrono::TimeDelta;
 use super::fixture::{busy, english, focused, lines, now, themed, words};
 use crate::view::Theme;
 use brow_model::ShownQuestion;
-use brow_model::agent::{AgentMark, AgentWish, Deed, Grant, SessionId};
+use brow_model::agent::{AgentMark, AgentOperation, ApprovalRequest, Grant, SessionId};
 use brow_model::dialog::{Dialog, Question};
 use brow_model::focus::Pane;
 use brow_model::settings::{Colors, Language};
 use brow_model::ttl::Ttl;
 
-fn wish(production: bool, deed: Deed) -> AgentWish {
-    AgentWish {
+fn approval(production: bool, operation: AgentOperation) -> ApprovalRequest {
+    ApprovalRequest {
         session: SessionId(1),
         instance: None,
         question: 1,
@@ -23,7 +23,7 @@ fn wish(production: bool, deed: Deed) -> AgentWish {
         place: ("orders-mysql".to_owned(), "prod-eu".to_owned(), None, "10.0.0.1:3306".to_owned()),
         ttl: Ttl::QUARTER,
         within: Ttl::MINUTE,
-        deed,
+        operation,
     }
 }
 
@@ -41,12 +41,12 @@ fn the_question_and_the_mark_in_both_languages() {
             insta::assert_snapshot!(format!("agent-{name}-{language}-80x24"), lines(&mut terminal));
         };
         shot("mark", &model);
-        for (name, wish) in [
-            ("question", wish(false, Deed::Connect { on_demand: false })),
-            ("question-production", wish(true, Deed::Renew(brow_model::forward::ForwardId(1)))),
+        for (name, approval) in [
+            ("question", approval(false, AgentOperation::Connect { on_demand: false })),
+            ("question-production", approval(true, AgentOperation::Renew(brow_model::forward::ForwardId(1)))),
         ] {
             let mut model = model.clone();
-            let question = Question::Agent(Box::new(wish));
+            let question = Question::Agent(Box::new(approval));
             model.screen.dialogs.push(Dialog::Confirm { question, button: 0 });
             let since = model.now - TimeDelta::seconds(2);
             model.screen.shown_question = Some(ShownQuestion { instance: None, number: 1, since });

@@ -54,7 +54,6 @@ pub enum Action {
 /// Input for a text field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Typed {
-    /// An edit.
     Edit(InputRequest),
     /// Pasted text.
     Paste(String),

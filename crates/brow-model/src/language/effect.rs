@@ -31,7 +31,6 @@ pub enum Effect {
     Cluster(ClusterEffect),
     /// For proxy pods.
     Pod(PodEffect),
-    /// For forwards.
     Forward(ForwardEffect),
     /// For the writer of files.
     Store(StoreEffect),
@@ -95,7 +94,6 @@ pub enum ClusterEffect {
         /// True if only these are looked into.
         only: bool,
     },
-    /// Stop indexing a cluster.
     StopIndexing {
         /// The context.
         cluster: String,
@@ -143,16 +141,10 @@ pub enum PodEffect {
     /// Create a proxy pod.
     Create(Box<PodRequest>),
     /// Delete a pod, if it still has this uid.
-    Delete {
-        /// The pod.
-        key: PodKey,
-        uid: String,
-    },
+    Delete { key: PodKey, uid: String },
     /// Fetch a pod's description.
     Describe(PodKey),
-    /// Follow a pod's log.
     FollowLog {
-        /// The pod.
         key: PodKey,
         /// Echoed in the answers.
         epoch: Epoch,
@@ -172,7 +164,6 @@ pub enum ForwardEffect {
     },
     /// Send a forward's new connections another way; with `None` they wait (`waiting`) or fail.
     Point {
-        /// The forward.
         id: ForwardId,
         /// The pod.
         via: Option<Via>,
@@ -182,14 +173,9 @@ pub enum ForwardEffect {
         on_demand: bool,
     },
     /// Spread a forward's new connections over these pods, beside the one that it is pointed at.
-    Spread {
-        /// The forward.
-        id: ForwardId,
-        pods: Vec<Via>,
-    },
+    Spread { id: ForwardId, pods: Vec<Via> },
     /// Have a forward rest: nothing behind its listener until a connection asks for it.
     Rest {
-        /// The forward.
         id: ForwardId,
         /// Tells this rest from others of this opening.
         round: u64,
@@ -198,33 +184,18 @@ pub enum ForwardEffect {
     },
     /// Probe a forward's target this way from now on, or not at all.
     Probe {
-        /// The forward.
         id: ForwardId,
         /// The probe, or none.
         plan: Option<ProbePlan>,
     },
     /// Let these users of this machine connect from now on.
-    Admit {
-        /// The forward.
-        id: ForwardId,
-        users: LocalUsers,
-    },
+    Admit { id: ForwardId, users: LocalUsers },
     /// List a forward's open connections.
-    ListConnections {
-        /// The forward.
-        id: ForwardId,
-    },
+    ListConnections { id: ForwardId },
     /// Reset one of a forward's connections.
-    EndConnection {
-        /// The forward.
-        id: ForwardId,
-        connection: ConnectionId,
-    },
+    EndConnection { id: ForwardId, connection: ConnectionId },
     /// Close a forward and all its connections.
-    Close {
-        /// The forward.
-        id: ForwardId,
-    },
+    Close { id: ForwardId },
     /// Have another instance close a forward of its own.
     StopElsewhere {
         instance: String,
@@ -296,12 +267,13 @@ pub enum StoreEffect {
     Learned(Tip),
     /// Make the open forwards of all other instances, but those that run, this instance's, and tell them.
     ClaimOpen {
-        /// This instance.
         instance: String,
         running: BTreeSet<String>,
     },
-    /// Remember the forwards that an instance has open.
-    RememberOpen { instance: String, open: Vec<OpenForward> },
+    RememberOpen {
+        instance: String,
+        open: Vec<OpenForward>,
+    },
     /// Remember that the older tool's targets were offered.
     LegacyOffered,
     /// Write a line of the audit log.
@@ -360,7 +332,6 @@ pub enum TargetEdit {
 /// One line of the audit log. It holds no address and no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditEntry {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The action: `create-pod`, `delete-pod`; `open-forward`, `restart-forward`, `close-forward`; `add-target`,
     /// `edit-target`, `rename-target`, `delete-target`, `restore-target`, `import-targets`; `connect-cluster`,

@@ -36,7 +36,6 @@ pub enum Event {
     /// Something was given to the clipboard.
     Clipped {
         clip: Clip,
-        /// The text.
         text: String,
         /// True if it is known to be there: a program took it, or a terminal that does.
         taken: bool,
@@ -45,7 +44,6 @@ pub enum Event {
     Request(Request),
     /// A second has passed, or the loop woke after a longer sleep.
     Tick {
-        /// The time now.
         now: DateTime<Utc>,
         /// The counters of every open forward.
         samples: Vec<Sample>,
@@ -113,7 +111,6 @@ pub enum Event {
 /// Changes of an agent's session.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AgentEvent {
-    /// It began.
     Began {
         session: SessionId,
         /// The name that the agent's program gives itself.
@@ -132,14 +129,14 @@ pub enum AgentEvent {
         question: u64,
         consent: Consent,
     },
-    /// It ended.
-    Ended { session: SessionId },
+    Ended {
+        session: SessionId,
+    },
 }
 
 /// A forward's counters, read by the loop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
-    /// The forward.
     pub id: ForwardId,
     pub counts: Counts,
     /// The slowest first byte since the last reading.
@@ -179,13 +176,14 @@ pub enum ClusterEvent {
     /// One namespace (or, `None`, all) was listed: these are all proxy pods there.
     Listed {
         namespace: Option<String>,
-        /// Its proxy pods.
         pods: Vec<ProxyPod>,
     },
     /// A pod is new or changed.
     Applied(Box<ProxyPod>),
-    /// A pod is gone.
-    Gone { key: PodKey, uid: String },
+    Gone {
+        key: PodKey,
+        uid: String,
+    },
     /// The user's rights in the context's namespace, in the order of
     /// [`Right::ALL`](crate::types::cluster::Right::ALL).
     Rights(Result<[bool; 3], Fault>),
@@ -198,7 +196,6 @@ pub enum ClusterEvent {
 pub enum PodEvent {
     /// A request to create was answered.
     Created {
-        /// The request.
         request: PodRequestId,
         /// The pod as stored, or the refusal.
         result: Result<Box<ProxyPod>, Fault>,
@@ -223,7 +220,6 @@ pub enum PodEvent {
         /// New lines.
         lines: Vec<String>,
     },
-    /// A pod's log ended.
     LogEnded {
         key: PodKey,
         /// The epoch of the followed log.
@@ -299,7 +295,6 @@ pub enum StoreEvent {
     Legacy {
         /// The file.
         path: String,
-        /// The targets in it.
         targets: Vec<Target>,
         /// Entries that cannot be taken over, each with the reason.
         left_out: Vec<String>,
@@ -308,7 +303,6 @@ pub enum StoreEvent {
     Offers {
         /// The file; empty for a text.
         from: String,
-        /// The offers in it.
         offers: Vec<Offer>,
         /// Parts that cannot be taken over.
         left_out: Vec<LeftOut>,

@@ -45,7 +45,6 @@ pub enum Message {
     UdpBySocat,
     /// Connections to a pod do not go through the pod proxy. Detail: why.
     NoPodProxy,
-    /// A pod is ready.
     PodReady,
     /// A pod is being deleted on our order.
     PodKilled,
@@ -67,7 +66,6 @@ pub enum Message {
     ForwardMoved,
     /// A forward's tunnel is open again.
     ForwardBack,
-    /// A forward was closed.
     ForwardClosed,
     /// A forward on demand was not used for so long that it rests now.
     ForwardRests,
@@ -107,7 +105,6 @@ pub enum Message {
     AddressTaken,
     /// The config holds logins in URLs, which nothing needs. Thing: the targets.
     LoginInAddress,
-    /// A target was saved.
     TargetSaved,
     /// A target was renamed. Detail: the new name.
     TargetRenamed,
@@ -155,7 +152,6 @@ pub enum Message {
         /// Those places.
         places: Vec<Section>,
     },
-    /// Nothing is selected.
     NothingSelected,
     /// There is no fault to show or to copy.
     NothingWrong,
@@ -251,10 +247,8 @@ impl Message {
     }
 }
 
-/// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The time.
     pub at: DateTime<Utc>,
     /// The severity.
     pub level: Level,

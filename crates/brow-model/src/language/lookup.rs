@@ -25,7 +25,6 @@ pub enum BrowseEvent {
     },
     /// An object is new or changed; without ports it counts as gone.
     Applied(Object),
-    /// An object is gone.
     Gone(ObjectKey),
     /// A place cannot be looked into, or no longer.
     Missing {

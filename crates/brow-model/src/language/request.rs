@@ -20,7 +20,6 @@ pub enum Request {
     Rename {
         /// The name so far.
         name: String,
-        /// The new one.
         new: String,
     },
     /// Delete targets.

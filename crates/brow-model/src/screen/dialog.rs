@@ -10,7 +10,7 @@ use crate::screen::kinds::KindBrowser;
 use crate::screen::menu::Menu;
 use crate::screen::palette::Palette;
 use crate::screen::text_field::Field;
-use crate::types::agent::AgentWish;
+use crate::types::agent::ApprovalRequest;
 use crate::types::connection::Connection;
 use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
@@ -41,7 +41,6 @@ pub enum Dialog {
     },
     /// A question with buttons.
     Confirm {
-        /// The question.
         question: Question,
         /// The button that Enter presses; 0 is the harmless one.
         button: usize,
@@ -55,7 +54,6 @@ pub enum Dialog {
     },
     /// A pod's description.
     Describe {
-        /// The pod.
         key: PodKey,
         /// The text, once it is here.
         text: Option<Result<Vec<String>, Fault>>,
@@ -72,9 +70,7 @@ pub enum Dialog {
     },
     /// The steps to something that cannot be reached.
     Why(Box<StepList>),
-    /// A pod's log.
     PodLog {
-        /// The pod.
         key: PodKey,
         /// The epoch of the followed log.
         epoch: Epoch,
@@ -161,7 +157,6 @@ pub struct ConnectionList {
 }
 
 impl ConnectionList {
-    /// Returns the selected connection.
     pub fn selected(&self) -> Option<&Connection> {
         self.rows.as_ref()?.get(self.cursor)
     }
@@ -197,7 +192,6 @@ pub enum Question {
     },
     /// The port is taken: take the next free one?
     OtherPort {
-        /// The forward.
         spec: Box<ForwardSpec>,
         /// The free port.
         port: u16,
@@ -216,14 +210,13 @@ pub enum Question {
         left_out: Vec<LeftOut>,
     },
     /// May an agent have this? Buttons: no, once, and where it is not in production, as long as its session lasts.
-    Agent(Box<AgentWish>),
+    Agent(Box<ApprovalRequest>),
     /// Open these forwards of an earlier run again?
     Restore(Vec<OpenForward>),
     /// Import the older tool's targets?
     Import {
         /// The file.
         path: String,
-        /// The targets in it.
         targets: Vec<Target>,
         /// Entries that cannot be taken over, with the reasons.
         left_out: Vec<String>,
@@ -241,8 +234,8 @@ impl Question {
     /// The number of buttons.
     pub fn buttons(&self) -> usize {
         match self {
-            Self::Agent(wish) => {
-                if wish.production {
+            Self::Agent(approval) => {
+                if approval.production {
                     2
                 } else {
                     3

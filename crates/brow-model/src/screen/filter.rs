@@ -12,7 +12,6 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// The filter of a text.
     pub fn new(text: &str) -> Self {
         Self {
             pattern: Pattern::parse(text.trim(), CaseMatching::Smart, Normalization::Smart),

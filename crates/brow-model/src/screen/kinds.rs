@@ -72,7 +72,6 @@ impl KindTable {
         }
     }
 
-    /// Returns the selected row.
     pub fn selected(&self) -> Option<&TableRow> {
         self.rows.get(self.order.get(self.cursor)?)
     }

@@ -32,7 +32,6 @@ pub struct MenuItem {
     pub content: MenuContent,
 }
 
-/// The label of a menu's item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MenuLabel {
     /// A name: of a tool, of a kind of URL.

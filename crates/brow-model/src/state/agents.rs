@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::{DateTime, Utc};
 
-use crate::types::agent::{AgentPlace, AgentWish, Outcome, SessionId};
+use crate::types::agent::{AgentPlace, ApprovalRequest, Outcome, SessionId};
 
 /// The outcomes that a session keeps. It waits for fewer at a time.
 const MAX_OUTCOMES: usize = 64;
@@ -15,7 +15,6 @@ pub struct Agents {
     all: BTreeMap<SessionId, AgentSession>,
 }
 
-/// One session.
 #[derive(Debug, Clone, Default)]
 pub struct AgentSession {
     /// The name that the agent's program gives itself.
@@ -39,7 +38,7 @@ pub struct AgentSession {
 /// An open question.
 #[derive(Debug, Clone)]
 pub(crate) struct AgentQuestion {
-    pub wish: AgentWish,
+    pub approval: ApprovalRequest,
     /// The order that waits for the answer.
     pub number: u64,
     /// The time at which it counts as refused.
@@ -60,13 +59,12 @@ pub struct ShownQuestion {
 }
 
 impl ShownQuestion {
-    pub(crate) fn is(&self, wish: &AgentWish) -> bool {
-        (self.instance.as_ref(), self.number) == (wish.instance.as_ref(), wish.question)
+    pub(crate) fn is(&self, approval: &ApprovalRequest) -> bool {
+        (self.instance.as_ref(), self.number) == (approval.instance.as_ref(), approval.question)
     }
 }
 
 impl Agents {
-    /// Returns the sessions.
     pub fn all(&self) -> &BTreeMap<SessionId, AgentSession> {
         &self.all
     }
@@ -88,7 +86,6 @@ impl Agents {
         self.all.values().filter_map(|session| session.question.as_ref())
     }
 
-    /// Takes the questions that are such.
     pub(crate) fn take_questions(&mut self, is_such: impl Fn(&AgentQuestion) -> bool) -> Vec<AgentQuestion> {
         let questions = self.all.values_mut().map(|session| &mut session.question);
         questions.filter_map(|question| question.take_if(|question| is_such(question))).collect()

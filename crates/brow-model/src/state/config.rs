@@ -17,7 +17,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// Returns the settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }

@@ -114,7 +114,7 @@ fn of_several_ports_those_that_nobody_has_are_opened() {
     let target = model.targets.all()[0].clone();
     let singles = target.address.singles();
     // One is open here, one in another instance.
-    let manner = crate::update::open::Manner { on_demand: true, ..Default::default() };
+    let manner = crate::update::open::OpenOptions { on_demand: true, ..Default::default() };
     model.open_forward_to(&target, &singles[1], manner, &mut Vec::new());
     let own = only(&model).spec.id;
     let name = crate::types::forward::port_name(&target, &singles[0]);

@@ -6,7 +6,7 @@ use crate::state::Mode;
 use crate::tests::agents::{OTHER, SESSION, ask, audited, connect, offered, opens, outcome, press_button, refused};
 use crate::tests::instances::report_of;
 use crate::tests::*;
-use crate::types::agent::{AgentOrder, AgentWish, Consent, Outcome, Refusal};
+use crate::types::agent::{AgentOrder, ApprovalRequest, Consent, Outcome, Refusal};
 use crate::types::forward_settings::AgentAccess;
 use crate::types::instance::{Report, Role};
 
@@ -33,12 +33,12 @@ fn reported(host: &Model) -> Report {
     serde_json::from_str(&report).unwrap()
 }
 
-fn asked(model: &Model) -> Vec<AgentWish> {
-    let wish = |dialog: &Dialog| match dialog {
-        Dialog::Confirm { question: Question::Agent(wish), .. } => Some((**wish).clone()),
+fn asked(model: &Model) -> Vec<ApprovalRequest> {
+    let approval = |dialog: &Dialog| match dialog {
+        Dialog::Confirm { question: Question::Agent(approval), .. } => Some((**approval).clone()),
         _ => None,
     };
-    model.screen.dialogs.iter().filter_map(wish).collect()
+    model.screen.dialogs.iter().filter_map(approval).collect()
 }
 
 #[test]
@@ -49,20 +49,23 @@ fn a_dashboard_that_comes_later_is_asked_and_its_answer_counts() {
     let mut dashboard = connected();
     let effects = hear(&mut dashboard, HOST, reported(&host));
     assert!(any!(effects, Effect::Terminal(TerminalEffect::Notify(_))));
-    let [wish] = asked(&dashboard).try_into().unwrap();
-    assert_eq!((wish.client.as_str(), wish.target.as_str(), wish.ttl), ("robot 1", "mysql", Ttl::QUARTER));
+    let [approval] = asked(&dashboard).try_into().unwrap();
+    assert_eq!((approval.client.as_str(), approval.target.as_str(), approval.ttl), ("robot 1", "mysql", Ttl::QUARTER));
     // The agent cannot answer itself what a person is asked.
-    let forged = AgentOrder::Answer { question: wish.question, consent: Consent::Once };
+    let forged = AgentOrder::Answer { question: approval.question, consent: Consent::Once };
     assert!(!opens(&ask(&mut host, 2, forged)) && refused(&host, 2) == Some(Refusal::NoQuestion));
 
     let effects = press_button(&mut dashboard, 1);
-    let answer =
-        ForwardEffect::AnswerElsewhere { instance: HOST.to_owned(), question: wish.question, consent: Consent::Once };
+    let answer = ForwardEffect::AnswerElsewhere {
+        instance: HOST.to_owned(),
+        question: approval.question,
+        consent: Consent::Once,
+    };
     assert!(effects.contains(&Effect::Forward(answer)), "{effects:?}");
     // A report from before that is read after it asks nothing again.
     hear(&mut dashboard, HOST, reported(&host));
     assert!(asked(&dashboard).is_empty());
-    let answered = AgentEvent::Answered { question: wish.question, consent: Consent::Once };
+    let answered = AgentEvent::Answered { question: approval.question, consent: Consent::Once };
     assert!(opens(&host.update(Event::Agent(answered.clone()))));
     assert!(matches!(outcome(&host, 1), Some(Outcome::Open { .. })));
     assert!(reported(&host).asks.is_empty());
@@ -110,9 +113,9 @@ fn the_agents_program_asks_once_no_dashboard_does() {
         } else {
             hear(&mut host, DASHBOARD, report_of(Vec::new(), true, Vec::new()));
         }
-        let Some(Outcome::Ask { wish }) = outcome(&host, 1) else { panic!("it is not asked") };
+        let Some(Outcome::Ask { approval }) = outcome(&host, 1) else { panic!("it is not asked") };
         assert!(host.report(43, Role::Agents).asks.is_empty());
-        let answer = AgentOrder::Answer { question: wish.question, consent: Consent::Once };
+        let answer = AgentOrder::Answer { question: approval.question, consent: Consent::Once };
         assert!(opens(&ask(&mut host, 2, answer)));
     }
 }
@@ -145,10 +148,10 @@ fn an_answer_that_comes_too_late_is_told_that_nobody_answered() {
     model.mode = Mode::Subcommand;
     model.config.settings_mut().agents.answer_timeout = "5s".parse().unwrap();
     ask(&mut model, 1, connect("mysql"));
-    let Some(Outcome::Ask { wish }) = outcome(&model, 1) else { panic!("no question") };
-    assert_eq!(wish.within.secs(), 5);
+    let Some(Outcome::Ask { approval }) = outcome(&model, 1) else { panic!("no question") };
+    assert_eq!(approval.within.secs(), 5);
     at(&mut model, 5);
-    let answer = AgentOrder::Answer { question: wish.question, consent: Consent::Once };
+    let answer = AgentOrder::Answer { question: approval.question, consent: Consent::Once };
     assert!(!opens(&ask(&mut model, 2, answer)));
     assert_eq!(refused(&model, 2), Some(Refusal::Unanswered));
 }

@@ -216,9 +216,9 @@ fn without_a_screen_the_agents_program_asks() {
         let mut model = offered(Some(AgentAccess::Ask));
         model.mode = Mode::Subcommand;
         ask(&mut model, 1, connect("mysql"));
-        let Some(Outcome::Ask { wish }) = outcome(&model, 1) else { panic!("no question") };
-        assert_eq!((wish.target.as_str(), wish.cluster.as_str(), wish.production), ("mysql", "dev", false));
-        let question = wish.question;
+        let Some(Outcome::Ask { approval }) = outcome(&model, 1) else { panic!("no question") };
+        assert_eq!((approval.target.as_str(), approval.cluster.as_str(), approval.production), ("mysql", "dev", false));
+        let question = approval.question;
         ask(&mut model, 2, AgentOrder::Answer { question: question + 1, consent });
         assert_eq!(refused(&model, 2), Some(Refusal::NoQuestion));
         let order = AgentOrder::Answer { question, consent };
@@ -232,10 +232,11 @@ fn without_a_screen_the_agents_program_asks() {
     // On a screen, nobody else answers.
     let mut model = offered(Some(AgentAccess::Ask));
     ask(&mut model, 1, connect("mysql"));
-    let Some(Dialog::Confirm { question: Question::Agent(wish), .. }) = model.screen.dialogs.first().cloned() else {
+    let Some(Dialog::Confirm { question: Question::Agent(approval), .. }) = model.screen.dialogs.first().cloned()
+    else {
         panic!("no question")
     };
-    let answer = AgentOrder::Answer { question: wish.question, consent: Consent::Once };
+    let answer = AgentOrder::Answer { question: approval.question, consent: Consent::Once };
     assert!(!opens(&ask(&mut model, 2, answer)));
     assert_eq!((refused(&model, 2), model.screen.dialogs.len()), (Some(Refusal::NoQuestion), 1));
 }

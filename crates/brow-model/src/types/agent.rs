@@ -41,7 +41,6 @@ pub enum Grant {
     Production,
 }
 
-/// An order of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum AgentOrder {
@@ -94,9 +93,9 @@ pub enum Consent {
     Nobody,
 }
 
-/// A wish of an agent that a person is asked about.
+/// A request of an agent that a person is asked to approve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AgentWish {
+pub struct ApprovalRequest {
     #[serde(skip)]
     pub session: SessionId,
     /// The other instance that asks; `None`: this one.
@@ -117,16 +116,16 @@ pub struct AgentWish {
     pub ttl: Ttl,
     /// The time after which the question counts as refused.
     pub within: Ttl,
-    pub deed: Deed,
+    pub operation: AgentOperation,
 }
 
 /// The place that a target leads to: its name, context, namespace and address.
 pub type AgentPlace = (String, String, Option<String>, String);
 
-/// The deed that a wish is about.
+/// The operation that an approval is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Deed {
+pub enum AgentOperation {
     /// Open a forward.
     Connect {
         /// True if the first connection is to create the pod.
@@ -152,7 +151,7 @@ pub enum Outcome {
     /// The forward is closed.
     Stopped,
     /// There is no screen: the agent's program has to ask its user, and to pass on the [answer](AgentOrder::Answer).
-    Ask { wish: Box<AgentWish> },
+    Ask { approval: Box<ApprovalRequest> },
     /// It is not done.
     Refused(Refusal),
 }
@@ -185,7 +184,7 @@ pub enum Refusal {
     Changed,
 }
 
-impl AgentWish {
+impl ApprovalRequest {
     /// Returns every text in it that a screen shows.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         [&self.client, &self.target, &self.cluster].into_iter().map(String::as_str)

@@ -21,9 +21,7 @@ pub struct AllowRule {
 /// The hosts of a rule. A name is compared as the client writes it: what it resolves to is not looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hosts {
-    /// Every host.
     All,
-    /// One name.
     Name(String),
     /// Every name that ends with a dot and this.
     Under(String),

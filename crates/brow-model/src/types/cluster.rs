@@ -90,7 +90,6 @@ pub enum Right {
 }
 
 impl Right {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::List, Self::Create, Self::Forward];
 
     /// Verb and resource, as the API server asks for them.
@@ -120,7 +119,6 @@ pub enum Rights {
 /// A context as the kubeconfig has it, before anything is connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
-    /// The context's name.
     pub name: String,
     /// The API server's URL.
     pub server: String,

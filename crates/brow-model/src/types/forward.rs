@@ -63,7 +63,6 @@ pub struct ForwardSpec {
     pub allow: AllowList,
 }
 
-/// One forward.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forward {
     pub spec: ForwardSpec,

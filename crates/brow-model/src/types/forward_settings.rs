@@ -65,7 +65,6 @@ impl AgentAccess {
         }
     }
 
-    /// Returns the access of that name.
     pub fn named(name: &str) -> Option<Self> {
         [Self::Allowed, Self::Ask, Self::Denied].into_iter().find(|access| access.name() == name)
     }

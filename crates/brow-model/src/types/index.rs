@@ -124,7 +124,6 @@ pub struct KindIndex {
     pub fault: Option<Fault>,
 }
 
-/// The index of one cluster.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterIndex {
     /// By the numbers that events give them; empty until they are known.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::types::agent::AgentWish;
+use crate::types::agent::ApprovalRequest;
 use crate::types::forward::{Forward, ForwardState};
 use crate::types::shell::ShellReport;
 
@@ -28,7 +28,7 @@ pub struct Report {
     pub wants: Vec<String>,
     /// The questions of agents that dashboards are to ask.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub asks: Vec<AgentWish>,
+    pub asks: Vec<ApprovalRequest>,
     /// Its sessions in containers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shells: Vec<ShellReport>,
@@ -219,7 +219,7 @@ impl Report {
 
     /// Every text in it: what a screen shows.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
-        let asked = self.asks.iter().flat_map(AgentWish::texts);
+        let asked = self.asks.iter().flat_map(ApprovalRequest::texts);
         let shells = self.shells.iter().flat_map(|shell| {
             let ShellReport { cluster, namespace, pod, container, .. } = shell;
             [cluster, namespace, pod, container].map(String::as_str)

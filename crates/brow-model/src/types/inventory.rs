@@ -16,7 +16,6 @@ pub struct ObjectKey {
     /// The context.
     pub cluster: String,
     pub namespace: String,
-    /// The kind of the object.
     pub kind: Kind,
     pub name: String,
 }
@@ -24,7 +23,6 @@ pub struct ObjectKey {
 /// An object that has ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// The object.
     pub key: ObjectKey,
     /// Its TCP ports, in its own order.
     pub ports: Vec<ObjectPort>,
@@ -47,7 +45,6 @@ pub struct ObjectPort {
 /// A port of an object: a row of the browser.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortKey {
-    /// The object.
     pub key: ObjectKey,
     /// The port's number.
     pub port: u16,
@@ -70,7 +67,6 @@ impl ObjectKey {
 }
 
 impl Object {
-    /// The port of that number.
     pub fn port(&self, number: u16) -> Option<&ObjectPort> {
         self.ports.iter().find(|port| port.number == number)
     }

@@ -122,7 +122,6 @@ pub fn sort(kinds: &mut [std::sync::Arc<ServedKind>]) {
     });
 }
 
-/// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableColumn {
     pub name: String,
@@ -149,7 +148,6 @@ pub struct TableRow {
     pub cells: Vec<String>,
     /// The time of its creation.
     pub created: Option<DateTime<Utc>>,
-    /// The Services that it routes to.
     pub services: Vec<RouteService>,
 }
 

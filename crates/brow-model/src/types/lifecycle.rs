@@ -52,7 +52,6 @@ impl Lifecycle {
         self.on_demand.contains_key(pod)
     }
 
-    /// Returns the pods on demand, with their selectors.
     pub(crate) fn on_demand(&self) -> &BTreeMap<PodKey, PodSelector> {
         &self.on_demand
     }
@@ -100,7 +99,6 @@ impl Lifecycle {
         self.draining.contains_key(pod)
     }
 
-    /// Returns the draining pods.
     pub(crate) fn draining(&self) -> Vec<PodKey> {
         self.draining.keys().cloned().collect()
     }
@@ -154,7 +152,6 @@ impl Lifecycle {
         Some(old.clone())
     }
 
-    /// Returns the pods that a pod is to replace.
     pub(crate) fn replaced_by(&self, new: &PodKey) -> impl Iterator<Item = &PodKey> {
         self.renewals.iter().filter(move |(_, renewal)| renewal.pod.as_ref() == Some(new)).map(|(old, _)| old)
     }

@@ -26,7 +26,6 @@ pub struct PortRangeError;
 pub struct PortPlan {
     /// For what a browser or curl opens.
     pub http: PortRange,
-    /// For databases.
     pub database: PortRange,
     /// For everything else.
     pub tcp: PortRange,

@@ -21,11 +21,9 @@ pub struct PodKey {
     /// The kubeconfig context.
     pub cluster: String,
     pub namespace: String,
-    /// The pod's name.
     pub name: String,
 }
 
-/// One proxy pod.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProxyPod {
     /// Its cluster, namespace and name.
@@ -99,7 +97,6 @@ pub struct PodRequest {
     pub label: String,
     /// The target's address: not for the pod, only to keep it out of the pod's metadata.
     pub address: Destination,
-    /// The pod's TTL.
     pub ttl: Ttl,
     /// Its settings, all levels merged.
     pub settings: PodSettings,
@@ -194,7 +191,6 @@ impl fmt::Display for PodKey {
 /// The owners whose pods are cleaned up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CleanupScope {
-    /// Our own.
     Own,
     /// Everybody's.
     All,

@@ -22,7 +22,6 @@ pub struct Via {
 /// The destination of what goes through a relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Relayed {
-    /// One address.
     To(Address),
     /// Whatever address a client names.
     Named,

@@ -45,7 +45,6 @@ pub enum Relay {
 }
 
 impl Relay {
-    /// All of them.
     pub const ALL: [Self; 2] = [Self::Auto, Self::Socat];
 
     /// Its name in the config.
@@ -70,7 +69,6 @@ pub enum Carrier {
 }
 
 impl Carrier {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Auto, Self::PortForward, Self::PodProxy];
 
     /// Its name in the config.
@@ -90,12 +88,10 @@ pub enum PullPolicy {
     Always,
     /// Pull when the node lacks it.
     IfNotPresent,
-    /// Never pull.
     Never,
 }
 
 impl PullPolicy {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Always, Self::IfNotPresent, Self::Never];
 
     /// Its name in Kubernetes.
@@ -241,14 +237,11 @@ pub enum Colors {
 /// The themes that come with the program, in the order in which the key goes through them.
 pub const THEMES: [&str; 4] = ["dark", "light", "high-contrast", "terminal"];
 
-/// The settings of one cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterSettings {
     /// Connect when the program starts rather than when first needed.
     pub connect: bool,
-    /// The settings of its pods.
     pub pod: PodSettings,
-    /// The settings of its forwards.
     pub forward: ForwardSettings,
     /// The tunnel protocol to use, instead of trying: `spdy`, `spdy-websocket` or `v4-websocket`.
     pub tunnel: Option<String>,

@@ -35,7 +35,6 @@ impl Ttl {
     pub const DEFAULT: Self = Self(30 * 60);
     /// A quarter of an hour: the time of what an agent opens when it asks for no other.
     pub const QUARTER: Self = Self(15 * 60);
-    /// A minute.
     pub const MINUTE: Self = Self(60);
     /// A day: the ceiling when the config sets none.
     pub const CEILING: Self = Self(24 * 60 * 60);
@@ -51,7 +50,6 @@ impl Ttl {
         self.0
     }
 
-    /// The TTL as a duration.
     pub fn duration(self) -> Duration {
         Duration::from_secs(self.0.into())
     }

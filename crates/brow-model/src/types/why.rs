@@ -34,7 +34,6 @@ pub enum Step {
     Exists,
     /// Its name resolves in the cluster.
     Name,
-    /// It has the port.
     Port,
     /// Pods behind it are ready.
     Endpoints,

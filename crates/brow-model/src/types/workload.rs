@@ -53,7 +53,6 @@ pub enum Kind {
     Custom(String),
     ReplicaSet,
     Job,
-    /// One pod.
     Pod,
     /// All pods that a label selector finds.
     Selector,

@@ -5,7 +5,8 @@ use crate::language::event::AgentEvent;
 use crate::language::log::{Level, Message};
 use crate::state::Model;
 use crate::types::agent::{
-    AgentMark, AgentOrder, AgentPlace, AgentWish, Deed, Grant, MAX_AGENT_FORWARDS, Outcome, Refusal, SessionId,
+    AgentMark, AgentOperation, AgentOrder, AgentPlace, ApprovalRequest, Grant, MAX_AGENT_FORWARDS, Outcome, Refusal,
+    SessionId,
 };
 use crate::types::forward::{Forward, ForwardId};
 use crate::types::forward_settings::AgentAccess;
@@ -14,7 +15,7 @@ use crate::types::ttl::Ttl;
 use crate::types::workload::Destination;
 use crate::update::agent_question::ASK_AGAIN;
 use crate::update::demand::span;
-use crate::update::open::{Manner, leads_to};
+use crate::update::open::{OpenOptions, leads_to};
 
 impl Model {
     pub(crate) fn on_agent(&mut self, event: AgentEvent, out: &mut Vec<Effect>) {
@@ -24,7 +25,7 @@ impl Model {
             AgentEvent::Asked { session, number, order } => {
                 let outcome = match order {
                     AgentOrder::Connect { target, ttl, on_demand } => {
-                        self.wish(session, number, &target, (ttl, Deed::Connect { on_demand }), out)
+                        self.approval(session, number, &target, (ttl, AgentOperation::Connect { on_demand }), out)
                     }
                     AgentOrder::Renew { forward, ttl } => {
                         self.wish_renewal(session, number, ForwardId(forward), ttl, out)
@@ -43,7 +44,7 @@ impl Model {
             AgentEvent::Answered { question, consent } => self.answer_agent(question, consent, out),
             AgentEvent::Ended { session } => {
                 if let Some(question) = self.agents.end(session).and_then(|ended| ended.question) {
-                    self.close_question(None, question.wish.question);
+                    self.close_question(None, question.approval.question);
                 }
                 for id in self.forwards.ids(|forward| is_of(forward, session)) {
                     self.stop_forward(id, out);
@@ -73,13 +74,13 @@ impl Model {
         })
     }
 
-    /// Grants a wish, asks a person about it or refuses it. `None`: the outcome is not known yet.
-    fn wish(
+    /// Grants a request, asks a person about it or refuses it. `None`: the outcome is not known yet.
+    fn approval(
         &mut self,
         session: SessionId,
         number: u64,
         target: &str,
-        (ttl, deed): (Option<Ttl>, Deed),
+        (ttl, operation): (Option<Ttl>, AgentOperation),
         out: &mut Vec<Effect>,
     ) -> Option<Outcome> {
         let saved = self.target(target).filter(|target| !self.targets.is_temporary(&target.name));
@@ -87,7 +88,7 @@ impl Model {
         let Some(needed) = self.needed_grant(&target) else { return Some(Outcome::Refused(Refusal::NotOffered)) };
         let question = self.next_number();
         let at = self.agents.get_mut(session)?;
-        let wish = AgentWish {
+        let approval = ApprovalRequest {
             session,
             instance: None,
             question,
@@ -98,19 +99,19 @@ impl Model {
             place: place_of(&target),
             ttl: ttl.unwrap_or(Ttl::QUARTER).min(self.config.settings().max_ttl),
             within: self.config.settings().agents.answer_timeout,
-            deed,
+            operation,
         };
         if at.refused.contains(&target.name) {
             return Some(Outcome::Refused(Refusal::ByPerson));
         }
-        let is_allowed = needed == Grant::Person && at.allowed.contains(&wish.place);
-        if let (Deed::Connect { .. }, Some(open)) = (deed, self.own_forwards(&target, session)) {
+        let is_allowed = needed == Grant::Person && at.allowed.contains(&approval.place);
+        if let (AgentOperation::Connect { .. }, Some(open)) = (operation, self.own_forwards(&target, session)) {
             return Some(Outcome::Open { forwards: open, opened: Vec::new() });
         }
         if needed == Grant::Config || is_allowed {
-            return Some(self.grant(&wish, &target, needed, out));
+            return Some(self.grant(&approval, &target, needed, out));
         }
-        self.put_question(wish, number, out)
+        self.put_question(approval, number, out)
     }
 
     /// Returns the forwards of a session to all ports of a target, if it has them.
@@ -136,7 +137,7 @@ impl Model {
         let Some(target) = own.map(|forward| forward.spec.target.clone()) else {
             return Some(Outcome::Refused(Refusal::NotOwn));
         };
-        self.wish(session, number, &target, (ttl, Deed::Renew(id)), out)
+        self.approval(session, number, &target, (ttl, AgentOperation::Renew(id)), out)
     }
 
     fn stop_for_agent(&mut self, session: SessionId, id: ForwardId, out: &mut Vec<Effect>) -> Outcome {
@@ -160,12 +161,12 @@ impl Model {
 
     /// Takes back an order that nobody waits for any more.
     fn withdraw_order(&mut self, session: SessionId, order: u64, out: &mut Vec<Effect>) {
-        for asked in self.agents.take_questions(|asked| asked.wish.session == session && asked.number == order) {
-            self.close_question(None, asked.wish.question);
+        for asked in self.agents.take_questions(|asked| asked.approval.session == session && asked.number == order) {
+            self.close_question(None, asked.approval.question);
             let now = self.now;
             if let Some(at) = self.agents.get_mut(session) {
                 at.withdrawn.retain(|_, since| *since + ASK_AGAIN > now);
-                at.withdrawn.insert(asked.wish.target, now);
+                at.withdrawn.insert(asked.approval.target, now);
             }
         }
         let Some(at) = self.agents.all().get(&session) else { return };
@@ -180,25 +181,31 @@ impl Model {
         }
     }
 
-    pub(crate) fn refuse(&mut self, wish: &AgentWish, refusal: Refusal, out: &mut Vec<Effect>) -> Outcome {
-        self.audit_agent("agent-refused", &wish.target, &wish.client, out);
+    pub(crate) fn refuse(&mut self, approval: &ApprovalRequest, refusal: Refusal, out: &mut Vec<Effect>) -> Outcome {
+        self.audit_agent("agent-refused", &approval.target, &approval.client, out);
         Outcome::Refused(refusal)
     }
 
     /// Does what an agent wishes.
-    pub(crate) fn grant(&mut self, wish: &AgentWish, target: &Target, grant: Grant, out: &mut Vec<Effect>) -> Outcome {
-        let until = self.now + span(wish.ttl.duration());
-        let mark = AgentMark { session: wish.session, client: wish.client.clone(), until, grant };
-        let outcome = match wish.deed {
-            Deed::Connect { on_demand } => self.connect_for_agent(&mark, target, on_demand, out),
-            Deed::Renew(id) => self.renew_for_agent(id, (&mark, wish.ttl), out),
+    pub(crate) fn grant(
+        &mut self,
+        approval: &ApprovalRequest,
+        target: &Target,
+        grant: Grant,
+        out: &mut Vec<Effect>,
+    ) -> Outcome {
+        let until = self.now + span(approval.ttl.duration());
+        let mark = AgentMark { session: approval.session, client: approval.client.clone(), until, grant };
+        let outcome = match approval.operation {
+            AgentOperation::Connect { on_demand } => self.connect_for_agent(&mark, target, on_demand, out),
+            AgentOperation::Renew(id) => self.renew_for_agent(id, (&mark, approval.ttl), out),
         };
-        let action = match (&outcome, wish.deed) {
+        let action = match (&outcome, approval.operation) {
             (Outcome::Refused(_), _) => "agent-refused",
-            (_, Deed::Connect { .. }) => "agent-connect",
-            (_, Deed::Renew(_)) => "agent-renew",
+            (_, AgentOperation::Connect { .. }) => "agent-connect",
+            (_, AgentOperation::Renew(_)) => "agent-renew",
         };
-        self.audit_agent(action, &target.name, &wish.client, out);
+        self.audit_agent(action, &target.name, &approval.client, out);
         outcome
     }
 
@@ -248,7 +255,7 @@ impl Model {
         out: &mut Vec<Effect>,
     ) -> Option<ForwardId> {
         // Its pod is deleted with it, as that of any forward on demand.
-        let manner = Manner { on_demand: true, had: None, agent: Some(mark.clone()) };
+        let manner = OpenOptions { on_demand: true, had: None, agent: Some(mark.clone()) };
         self.open_forward_to(target, address, manner, out);
         let forward = self.open_at(target, address)?;
         let (id, demand) = (forward.spec.id, forward.demand);

@@ -7,7 +7,7 @@ use crate::language::log::{Entry, Level, Message};
 use crate::screen::dialog::{Dialog, Question};
 use crate::state::Model;
 use crate::state::agents::{AgentQuestion, ShownQuestion};
-use crate::types::agent::{AgentWish, Consent, Grant, Outcome, Refusal, SessionId};
+use crate::types::agent::{ApprovalRequest, Consent, Grant, Outcome, Refusal, SessionId};
 use crate::update::agent::place_of;
 use crate::update::demand::span;
 
@@ -19,27 +19,32 @@ const SETTLE: TimeDelta = TimeDelta::seconds(2);
 pub(crate) const ASK_AGAIN: TimeDelta = TimeDelta::seconds(5);
 
 impl Model {
-    /// Asks a person about a wish. `None`: the outcome is not known yet.
-    pub(crate) fn put_question(&mut self, wish: AgentWish, number: u64, out: &mut Vec<Effect>) -> Option<Outcome> {
+    /// Asks a person about a request. `None`: the outcome is not known yet.
+    pub(crate) fn put_question(
+        &mut self,
+        approval: ApprovalRequest,
+        number: u64,
+        out: &mut Vec<Effect>,
+    ) -> Option<Outcome> {
         let by_client = self.unattended() && !self.instances.has_dashboard();
-        let at = self.agents.get_mut(wish.session)?;
+        let at = self.agents.get_mut(approval.session)?;
         if at.question.is_some() {
             return Some(Outcome::Refused(Refusal::Busy));
         }
-        if at.withdrawn.get(&wish.target).is_some_and(|since| *since + ASK_AGAIN > self.now) {
+        if at.withdrawn.get(&approval.target).is_some_and(|since| *since + ASK_AGAIN > self.now) {
             return Some(Outcome::Refused(Refusal::Withdrawn));
         }
-        let until = self.now + span(wish.within.duration());
-        at.question = Some(AgentQuestion { wish: wish.clone(), number, until, by_client });
+        let until = self.now + span(approval.within.duration());
+        at.question = Some(AgentQuestion { approval: approval.clone(), number, until, by_client });
         if by_client {
-            return Some(Outcome::Ask { wish: Box::new(wish) });
+            return Some(Outcome::Ask { approval: Box::new(approval) });
         }
-        self.show_question(wish, out);
+        self.show_question(approval, out);
         None
     }
 
     /// Asks on this screen, if there is one.
-    fn show_question(&mut self, wish: AgentWish, out: &mut Vec<Effect>) {
+    fn show_question(&mut self, approval: ApprovalRequest, out: &mut Vec<Effect>) {
         if self.unattended() {
             return;
         }
@@ -47,24 +52,24 @@ impl Model {
             at: self.now,
             level: Level::Warning,
             message: Message::AgentAsks,
-            thing: wish.target.clone(),
-            detail: wish.client.clone(),
+            thing: approval.target.clone(),
+            detail: approval.client.clone(),
             words: String::new(),
         };
         out.push(Effect::Terminal(TerminalEffect::Notify(entry)));
-        self.note(Level::Warning, Message::AgentAsks, &wish.target, &wish.client);
-        self.ask(Question::Agent(Box::new(wish)));
+        self.note(Level::Warning, Message::AgentAsks, &approval.target, &approval.client);
+        self.ask(Question::Agent(Box::new(approval)));
     }
 
     /// Takes in the questions that another instance has: asks the new ones, and closes the dialogs of those that are
     /// answered.
-    pub(crate) fn hear_questions(&mut self, instance: &str, asks: &[AgentWish], out: &mut Vec<Effect>) {
+    pub(crate) fn hear_questions(&mut self, instance: &str, asks: &[ApprovalRequest], out: &mut Vec<Effect>) {
         let known = self.instances.all().get(instance).map(|at| at.asks.clone()).unwrap_or_default();
-        for question in known.iter().filter(|known| asks.iter().all(|wish| wish.question != **known)) {
+        for question in known.iter().filter(|known| asks.iter().all(|approval| approval.question != **known)) {
             self.close_question(Some(instance), *question);
         }
-        for wish in asks.iter().filter(|wish| !known.contains(&wish.question)).take(MAX_QUESTIONS) {
-            self.show_question(AgentWish { instance: Some(instance.to_owned()), ..wish.clone() }, out);
+        for approval in asks.iter().filter(|approval| !known.contains(&approval.question)).take(MAX_QUESTIONS) {
+            self.show_question(ApprovalRequest { instance: Some(instance.to_owned()), ..approval.clone() }, out);
         }
     }
 
@@ -73,37 +78,37 @@ impl Model {
         if !self.unattended() || self.instances.has_dashboard() {
             return;
         }
-        for AgentQuestion { wish, number, .. } in self.agents.hand_to_clients() {
-            let (session, wish) = (wish.session, Box::new(wish));
-            self.note_outcome(session, number, Some(Outcome::Ask { wish }));
+        for AgentQuestion { approval, number, .. } in self.agents.hand_to_clients() {
+            let (session, approval) = (approval.session, Box::new(approval));
+            self.note_outcome(session, number, Some(Outcome::Ask { approval }));
         }
     }
 
     /// Notes which question of an agent is topmost, and since when.
     pub(crate) fn note_shown_question(&mut self) {
-        let Some(Dialog::Confirm { question: Question::Agent(wish), .. }) = self.screen.dialogs.last() else {
+        let Some(Dialog::Confirm { question: Question::Agent(approval), .. }) = self.screen.dialogs.last() else {
             self.screen.shown_question = None;
             return;
         };
         // The clock may be set back.
-        let known = self.screen.shown_question.as_ref().is_some_and(|at| at.is(wish) && at.since <= self.now);
+        let known = self.screen.shown_question.as_ref().is_some_and(|at| at.is(approval) && at.since <= self.now);
         if !known {
-            let (instance, number) = (wish.instance.clone(), wish.question);
+            let (instance, number) = (approval.instance.clone(), approval.question);
             self.screen.shown_question = Some(ShownQuestion { instance, number, since: self.now });
         }
     }
 
     /// Returns true if a question has been topmost for long enough to be read before it is answered.
-    pub fn takes_answer(&self, wish: &AgentWish) -> bool {
-        self.screen.shown_question.as_ref().is_some_and(|at| at.is(wish) && at.since + SETTLE <= self.now)
+    pub fn takes_answer(&self, approval: &ApprovalRequest) -> bool {
+        self.screen.shown_question.as_ref().is_some_and(|at| at.is(approval) && at.since + SETTLE <= self.now)
     }
 
     /// Answers what a dialog has asked, here or in the instance that wants to know.
-    pub(crate) fn answer_wish(&mut self, wish: AgentWish, consent: Consent, out: &mut Vec<Effect>) {
-        match wish.instance {
-            None => self.answer_agent(wish.question, consent, out),
+    pub(crate) fn answer_wish(&mut self, approval: ApprovalRequest, consent: Consent, out: &mut Vec<Effect>) {
+        match approval.instance {
+            None => self.answer_agent(approval.question, consent, out),
             Some(instance) => {
-                let question = wish.question;
+                let question = approval.question;
                 out.push(Effect::Forward(ForwardEffect::AnswerElsewhere { instance, question, consent }));
             }
         }
@@ -111,11 +116,11 @@ impl Model {
 
     /// Takes in the answer of a dashboard, this one or another.
     pub(crate) fn answer_agent(&mut self, question: u64, consent: Consent, out: &mut Vec<Effect>) {
-        let is_it = |asked: &AgentQuestion| !asked.by_client && asked.wish.question == question;
+        let is_it = |asked: &AgentQuestion| !asked.by_client && asked.approval.question == question;
         for asked in self.agents.take_questions(is_it) {
             self.close_question(None, question);
-            let outcome = self.decide(&asked.wish, consent, out);
-            self.note_outcome(asked.wish.session, asked.number, Some(outcome));
+            let outcome = self.decide(&asked.approval, consent, out);
+            self.note_outcome(asked.approval.session, asked.number, Some(outcome));
         }
     }
 
@@ -127,61 +132,65 @@ impl Model {
         consent: Consent,
         out: &mut Vec<Effect>,
     ) -> Outcome {
-        let is_it =
-            |asked: &AgentQuestion| asked.by_client && asked.wish.session == session && asked.wish.question == question;
+        let is_it = |asked: &AgentQuestion| {
+            asked.by_client && asked.approval.session == session && asked.approval.question == question
+        };
         if let Some(asked) = self.agents.take_questions(is_it).pop() {
-            return self.decide(&asked.wish, consent, out);
+            return self.decide(&asked.approval, consent, out);
         }
         let expired = self.agents.all().get(&session).is_some_and(|at| at.expired == Some(question));
         Outcome::Refused(if expired { Refusal::Unanswered } else { Refusal::NoQuestion })
     }
 
     /// Does what a person said.
-    fn decide(&mut self, wish: &AgentWish, consent: Consent, out: &mut Vec<Effect>) -> Outcome {
+    fn decide(&mut self, approval: &ApprovalRequest, consent: Consent, out: &mut Vec<Effect>) -> Outcome {
         let refusal = match consent {
             Consent::Refused => Refusal::ByPerson,
             Consent::Unanswered => Refusal::Unanswered,
             Consent::Nobody => Refusal::Nobody,
             Consent::Once | Consent::Session => {
-                let grant = if wish.production { Grant::Production } else { Grant::Person };
+                let grant = if approval.production { Grant::Production } else { Grant::Person };
                 // The target may have been edited since the question.
-                let target = self.target(&wish.target).filter(|target| {
-                    place_of(target) == wish.place && self.needed_grant(target).is_some_and(|needed| needed <= grant)
+                let target = self.target(&approval.target).filter(|target| {
+                    place_of(target) == approval.place
+                        && self.needed_grant(target).is_some_and(|needed| needed <= grant)
                 });
-                let Some(target) = target.cloned() else { return self.refuse(wish, Refusal::Changed, out) };
-                if let Some(at) =
-                    self.agents.get_mut(wish.session).filter(|_| consent == Consent::Session && !wish.production)
+                let Some(target) = target.cloned() else { return self.refuse(approval, Refusal::Changed, out) };
+                if let Some(at) = self
+                    .agents
+                    .get_mut(approval.session)
+                    .filter(|_| consent == Consent::Session && !approval.production)
                 {
-                    at.allowed.insert(wish.place.clone());
+                    at.allowed.insert(approval.place.clone());
                 }
-                return self.grant(wish, &target, grant, out);
+                return self.grant(approval, &target, grant, out);
             }
         };
-        if let Some(at) = self.agents.get_mut(wish.session).filter(|_| consent == Consent::Refused) {
-            at.refused.insert(wish.target.clone());
+        if let Some(at) = self.agents.get_mut(approval.session).filter(|_| consent == Consent::Refused) {
+            at.refused.insert(approval.target.clone());
         }
-        self.refuse(wish, refusal, out)
+        self.refuse(approval, refusal, out)
     }
 
     /// Refuses the questions that nobody has answered in time.
     pub(crate) fn refuse_unanswered(&mut self, out: &mut Vec<Effect>) {
         let now = self.now;
-        for AgentQuestion { wish, number, .. } in self.agents.take_questions(|asked| asked.until <= now) {
-            self.close_question(None, wish.question);
-            if let Some(at) = self.agents.get_mut(wish.session) {
-                at.expired = Some(wish.question);
+        for AgentQuestion { approval, number, .. } in self.agents.take_questions(|asked| asked.until <= now) {
+            self.close_question(None, approval.question);
+            if let Some(at) = self.agents.get_mut(approval.session) {
+                at.expired = Some(approval.question);
             }
-            let outcome = self.refuse(&wish, Refusal::Unanswered, out);
-            self.note_outcome(wish.session, number, Some(outcome));
-            self.note(Level::Info, Message::AgentUnanswered, wish.target, wish.client);
+            let outcome = self.refuse(&approval, Refusal::Unanswered, out);
+            self.note_outcome(approval.session, number, Some(outcome));
+            self.note(Level::Info, Message::AgentUnanswered, approval.target, approval.client);
         }
     }
 
     /// Closes the dialog of a question that this instance asks, or another.
     pub(crate) fn close_question(&mut self, instance: Option<&str>, number: u64) {
         let asks = |dialog: &Dialog| match dialog {
-            Dialog::Confirm { question: Question::Agent(wish), .. } => {
-                wish.question == number && wish.instance.as_deref() == instance
+            Dialog::Confirm { question: Question::Agent(approval), .. } => {
+                approval.question == number && approval.instance.as_deref() == instance
             }
             _ => false,
         };

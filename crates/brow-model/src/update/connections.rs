@@ -32,7 +32,6 @@ impl Model {
         }
     }
 
-    /// Returns the forward whose connections are shown.
     pub(crate) fn shown_connections(&self) -> Option<ForwardId> {
         self.screen.dialogs.iter().find_map(|dialog| match dialog {
             Dialog::Connections(list) => Some(list.forward),

@@ -16,7 +16,6 @@ use crate::update::import::in_import;
 /// Input for the topmost dialog.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Input {
-    /// A command.
     Do(Command),
     /// Something typed or pasted.
     Type(Typed),
@@ -168,8 +167,8 @@ impl Model {
         out: &mut Vec<Effect>,
     ) -> Option<Dialog> {
         // It may have come just before the key or the click, which was meant for something else.
-        if let Question::Agent(wish) = &question
-            && !self.takes_answer(wish)
+        if let Question::Agent(approval) = &question
+            && !self.takes_answer(approval)
         {
             return Some(Dialog::Confirm { question, button });
         }
@@ -216,9 +215,9 @@ impl Model {
             }
             Question::Quit { .. } if yes => self.quit(button == 2, out),
             Question::OtherPort { spec, port, .. } if yes => self.restart_forward(spec.id, Some(port), out),
-            Question::Agent(wish) => {
+            Question::Agent(approval) => {
                 let consent = [Consent::Refused, Consent::Once, Consent::Session].get(button).copied();
-                self.answer_wish(*wish, consent.unwrap_or(Consent::Refused), out);
+                self.answer_wish(*approval, consent.unwrap_or(Consent::Refused), out);
             }
             Question::Restore(open) => self.answer_restore(&open, yes, out),
             Question::Import { targets, .. } => {

@@ -15,7 +15,6 @@ use crate::types::route::{Route, Tunnel, Via};
 use crate::types::target::Target;
 
 impl Model {
-    /// Forwards of a target.
     pub fn forwards_of<'a>(&'a self, target: &'a str) -> impl Iterator<Item = &'a Forward> {
         self.forwards.all().values().filter(move |forward| forward.spec.target == target)
     }
@@ -99,7 +98,6 @@ impl Model {
         }
     }
 
-    /// One of its connections failed.
     fn on_connection_failed(&mut self, id: ForwardId, fault: Fault) {
         let Some(forward) = self.forwards.get_mut(id) else { return };
         // That there is no pod is what follows; why there is none says more.

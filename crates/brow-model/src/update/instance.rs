@@ -45,7 +45,7 @@ impl Model {
         let ended = self.forwards.ended().into_iter().flatten().copied().chain(failed.map(|forward| forward.spec.id.0));
         let (ended, wants) = (ended.collect(), self.targets.wants().iter().cloned().collect());
         let by_dashboards = self.agents.questions().filter(|question| !question.by_client);
-        let asks = by_dashboards.map(|question| question.wish.clone()).collect();
+        let asks = by_dashboards.map(|question| question.approval.clone()).collect();
         let (leaving, shells) = (self.forwards.ended().is_some(), Vec::new());
         Report { pid, role, forwards: forwards.collect(), leaving, ended, wants, asks, shells }
     }

@@ -35,11 +35,10 @@ pub(crate) fn leads_to(forward: &Forward, target: &Target, address: &Destination
 
 /// The manner in which a forward is opened.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Manner {
+pub(crate) struct OpenOptions {
     pub on_demand: bool,
     /// The local port that an earlier run had.
     pub had: Option<u16>,
-    /// The agent that it is for.
     pub agent: Option<AgentMark>,
 }
 
@@ -53,7 +52,7 @@ impl Model {
     /// The same, on demand or not.
     pub(crate) fn open_forward_as(&mut self, target: &Target, on_demand: bool, out: &mut Vec<Effect>) {
         for address in &target.address.singles() {
-            self.open_forward_to(target, address, Manner { on_demand, ..Manner::default() }, out);
+            self.open_forward_to(target, address, OpenOptions { on_demand, ..OpenOptions::default() }, out);
         }
     }
 
@@ -62,7 +61,7 @@ impl Model {
         &mut self,
         target: &Target,
         address: &Destination,
-        manner: Manner,
+        manner: OpenOptions,
         out: &mut Vec<Effect>,
     ) {
         let same = |forward: &Forward| leads_to(forward, target, address);

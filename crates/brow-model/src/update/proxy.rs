@@ -11,7 +11,6 @@ use crate::types::settings::PodSettings;
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
 
-/// An order for a pod.
 #[derive(Debug, Default)]
 pub(crate) struct PodOrder {
     /// Its TTL, unless it is that of the target.
@@ -63,7 +62,6 @@ impl Model {
         Some(id)
     }
 
-    /// Returns the settings of a target's pods.
     pub(crate) fn pod_settings_of(&self, target: &Target) -> PodSettings {
         self.config.settings().pod_for(&target.cluster, &target.pod)
     }
@@ -112,7 +110,6 @@ impl Model {
         !pod.on_demand || self.pods.created().contains_key(&pod.key)
     }
 
-    /// Returns our pods for a selector.
     pub fn pods_at<'a>(&'a self, at: &'a PodSelector) -> impl Iterator<Item = &'a ProxyPod> {
         self.pods.all().values().filter(move |pod| self.is_at(pod, at))
     }

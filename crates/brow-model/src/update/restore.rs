@@ -12,7 +12,7 @@ use crate::types::restore::OpenForward;
 use crate::types::settings::Restore;
 use crate::types::target::Target;
 use crate::types::workload::Destination;
-use crate::update::open::Manner;
+use crate::update::open::OpenOptions;
 
 impl Model {
     /// Asks for the forwards of instances that have ended. They are this instance's from then on, so that no other
@@ -57,7 +57,7 @@ impl Model {
     fn restore(&mut self, open: &[OpenForward], out: &mut Vec<Effect>) {
         for open in open {
             if let Some((target, address)) = self.closed_target(open) {
-                let manner = Manner { on_demand: open.on_demand, had: Some(open.port), agent: None };
+                let manner = OpenOptions { on_demand: open.on_demand, had: Some(open.port), agent: None };
                 self.open_forward_to(&target, &address, manner, out);
             }
         }

@@ -19,7 +19,6 @@ impl Model {
         all.into_iter().collect()
     }
 
-    /// Returns the targets with a tag.
     pub fn targets_with<'a>(&'a self, tag: &'a str) -> impl Iterator<Item = &'a Target> {
         self.targets.all().iter().filter(move |target| target.tags.iter().any(|own| own == tag))
     }

@@ -13,7 +13,6 @@ use crate::types::ttl::Ttl;
 use crate::update::proxy::PodOrder;
 
 impl Model {
-    /// The target of that name.
     pub fn target(&self, name: &str) -> Option<&Target> {
         self.targets.all().iter().find(|target| target.name == name)
     }

@@ -210,7 +210,7 @@ fn what_cannot_be_merged_is_named_and_changes_nothing() {
     let (less, none) = (FILE.split_at(FILE.find("# The big one").unwrap()).0, &mut Vec::new());
     let rename = replace(FILE, "a", |target| target.name = "b".to_owned());
     let long = Target { ttl: Ttl::from_secs(100_000), ..target("x") };
-    for (text, wish, what, thing) in [
+    for (text, wanted, what, thing) in [
         (other.as_str(), replace(FILE, "a", |target| target.local_port = 8), What::EditConflict, "a"),
         (&other, TargetEdit::Remove(there(FILE, "a")), What::EditConflict, "a"),
         (less, replace(FILE, "a", |target| target.local_port = 8), What::EditConflict, "a"),
@@ -218,10 +218,10 @@ fn what_cannot_be_merged_is_named_and_changes_nothing() {
         (FILE, rename, What::NameTaken, "b"),
         (FILE, TargetEdit::Add(long), What::TtlTooLong, "x"),
     ] {
-        let fault = edit(text, &wish, none).unwrap_err();
-        assert_eq!((fault.what, fault.thing.as_str()), (what, thing), "{wish:?}");
+        let fault = edit(text, &wanted, none).unwrap_err();
+        assert_eq!((fault.what, fault.thing.as_str()), (what, thing), "{wanted:?}");
     }
-    // The same wish twice, or a deletion of what is gone, is no conflict.
+    // The same edit twice, or a deletion of what is gone, is no conflict.
     let same = replace(FILE, "a", |target| target.local_port = 7);
     assert_eq!(edit(&other, &same, none).unwrap(), other);
     assert_eq!(edit(less, &TargetEdit::Remove(there(FILE, "a")), none).unwrap(), less);

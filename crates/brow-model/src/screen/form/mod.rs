@@ -21,7 +21,6 @@ mod keys;
 /// The longest name; longer ones only hurt the columns.
 const NAME_LEN: usize = 100;
 
-/// A form for a target.
 #[derive(Debug, Clone)]
 pub struct TargetForm {
     /// The target that is edited; `None`: a new one.
@@ -78,7 +77,6 @@ impl TargetForm {
         Self { editing, base, fields, active: 0, tried: false, sought: String::new() }
     }
 
-    /// The text of a field.
     pub fn text(&self, field: TargetField) -> &str {
         TargetField::ALL.iter().position(|f| *f == field).and_then(|at| self.fields.get(at)).map_or("", Field::text)
     }
@@ -231,7 +229,6 @@ fn where_error(error: DestinationError) -> &'static str {
     }
 }
 
-/// Returns the error of a target's name.
 pub(crate) fn name_error(name: &str, own: Option<&str>, model: &Model) -> Option<&'static str> {
     if name.is_empty() {
         Some("required")
@@ -245,7 +242,6 @@ pub(crate) fn name_error(name: &str, own: Option<&str>, model: &Model) -> Option
     }
 }
 
-/// Returns the error of a TTL.
 pub(crate) fn ttl_error(text: &str, ceiling: Ttl) -> Option<&'static str> {
     match text.parse::<Ttl>() {
         Ok(ttl) => (ttl > ceiling).then_some("ttl-ceiling"),
