@@ -154,7 +154,7 @@ fn a_forward_whose_pod_is_deleted_moves_to_another_and_says_when_there_is_none()
     let mut screen = start(&home, &space.kubeconfig(&home), name, (120, 40)).run();
     screen.wait_for("web");
     screen.press("2c");
-    screen.wait("one pod", |text| text.matches("● ready").count() == 2 && text.contains("● web"));
+    screen.wait("one pod", |text| text.matches("● ready").count() == 2 && text.contains("pod ready"));
     screen.press("\r");
     let shown = screen.wait("live", |text| text.contains("● live") && local(text).is_some());
     let address = local(&shown).unwrap();

@@ -63,7 +63,10 @@ fn a_node_that_was_made_again_is_found_at_its_new_address() {
     // Somebody else gets its address: the engine gives the lowest that is free.
     let squatter = format!("brow-squatter-{}", std::process::id());
     let sleep = ["--entrypoint", "/bin/sh", "alpine/socat:latest", "-c", "sleep 600"];
-    docker(&[&["run", "-d", "--rm", "--name", &squatter, "--network", &lab.context()][..], &sleep].concat());
+    // The end of the lab takes it away, should this test fail.
+    let label = format!("brow.gateway={}", lab.context());
+    let options = ["run", "-d", "--rm", "--label", &label, "--name", &squatter, "--network", &lab.context()];
+    docker(&[&options[..], &sleep].concat());
     lab.run_node();
     let after = address();
     docker(&["rm", "-f", &squatter]);

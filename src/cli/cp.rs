@@ -49,7 +49,7 @@ pub(super) struct Args {
     /// Namespace; absent: the target's, else the context's own
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// Do not compare the copy with the container's files: for those that change meanwhile, such as logs
+    /// Out of a container: do not compare the copy with its files, for those that change meanwhile, such as logs
     #[arg(long)]
     no_checksum: bool,
     /// Do not ask before copying out of or into a production cluster

@@ -171,7 +171,7 @@ impl Session {
         if let Some(before) = before.as_ref().filter(|before| before.ports == ports && args.image.is_none()) {
             self.say("cli.gateway-kept", &before.name);
             self.show(&ports);
-            return self.tested(before).await;
+            return if args.dry_run { Ok(ExitCode::SUCCESS) } else { self.tested(before).await };
         }
         if args.dry_run {
             self.say("cli.gateway-would", &context);
@@ -238,6 +238,10 @@ impl Session {
                 taken.insert(port);
             },
         };
+        // In the container they differ by their numbers alone.
+        if ports.iter().any(|port| port.local.port() == local && port.transport == transport) {
+            return Err(Fault::new(What::PortInUse, local.to_string(), ""));
+        }
         let local = SocketAddr::new(ip, local);
         ports.push(Port { local, transport, node: node.to_owned(), port: wanted.node });
         Ok(())
@@ -328,7 +332,8 @@ impl Session {
             done?;
             self.say(key, &gateway.name);
             if matches!(verb, Verb::Start) {
-                code = self.tested(&gateway).await?;
+                let tested = self.tested(&gateway).await?;
+                code = if code == ExitCode::SUCCESS { tested } else { code };
             }
         }
         Ok(code)

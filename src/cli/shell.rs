@@ -277,7 +277,7 @@ async fn converse(
         print::err(&text.fill("cli.node-ends", &[("ttl", NODE_TTL)]));
     }
     let help = text.fill("cli.shell-help", &[("escape", &escaped)]).replace('\n', "\r\n");
-    let manner = SessionOptions {
+    let options = SessionOptions {
         tty,
         escape: escape.and_then(|c| u8::try_from(c).ok()),
         help: format!("\r\n{help}\r\n"),
@@ -285,8 +285,8 @@ async fn converse(
     };
     let (me, _) = super::identity(&globals.paths);
     let record = ShellRecord { by: me.owner, user, container, command, began: Utc::now(), exit_code: None };
-    let mut session = Session::begin(globals, text, key, record, Arc::clone(&manner.active));
-    let (end, stopped) = session.watch(Box::pin(shell::run(process, &manner)), signals).await;
+    let mut session = Session::begin(globals, text, key, record, Arc::clone(&options.active));
+    let (end, stopped) = session.watch(Box::pin(shell::run(process, &options)), signals).await;
     let end = match (end, &node) {
         // The end of an attached session says nothing of its process.
         (Ok(Outcome::Ended(Ended { code: Some(0), text })), Some(pod)) => {

@@ -17,8 +17,13 @@ const INSTALLATION: &str = "brow.installation";
 
 /// Starts one socat for each pair of arguments, and ends as soon as one of them does, so that the engine starts all
 /// anew: a gateway of which half is dead would look alive. What the arguments say reaches no shell.
+///
+/// Without `-t`, socat cuts an answer half a second after the client has said all. Without `-T`, a flow of UDP never
+/// ends, and each client port would keep a process.
 const SCRIPT: &str = "trap 'exit 1' USR1; trap 'exit 0' TERM INT\n\
-    while [ $# -gt 1 ]; do (socat \"$1\" \"$2\"; kill -USR1 1) & shift 2; done\n\
+    while [ $# -gt 1 ]; do\n\
+    case $1 in UDP*) ends=-T60 ;; *) ends=-t86400 ;; esac\n\
+    (socat $ends \"$1\" \"$2\"; kill -USR1 1) & shift 2; done\n\
     wait";
 
 /// The memory of a gateway; a connection takes about 0.3 MiB of it.

@@ -90,8 +90,8 @@ impl Port {
         let (local, node, port) = (self.local.port(), &self.node, self.port);
         match self.transport {
             Transport::Tcp => [
-                format!("TCP4-LISTEN:{local},fork,reuseaddr,max-children={MAX_CONNECTIONS}"),
-                format!("TCP4:{node}:{port},connect-timeout=10"),
+                format!("TCP4-LISTEN:{local},fork,reuseaddr,keepalive,max-children={MAX_CONNECTIONS}"),
+                format!("TCP4:{node}:{port},keepalive,connect-timeout=10"),
             ],
             Transport::Udp => [
                 format!("UDP4-LISTEN:{local},fork,reuseaddr,max-children={MAX_CONNECTIONS}"),

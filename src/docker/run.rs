@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::engine::{ANSWER_TIMEOUT, Engine, Refusal, escape, unframe};
-use super::gateway::{Gateway, Owner, name_of, spec};
+use super::gateway::{Gateway, Owner, State, name_of, spec};
 use super::node::{Node, name};
 use super::port::{Port, protocol};
 use crate::forward::port_holder;
@@ -108,7 +108,11 @@ pub async fn create(
 ) -> Result<Gateway, Fault> {
     let image = &tagged(image);
     pull(engine, image).await?;
-    let (name, spec) = (name_of(cluster, ports), spec(cluster, network, image, owner, ports));
+    let (mut name, spec) = (name_of(cluster, ports), spec(cluster, network, image, owner, ports));
+    if before.is_some_and(|before| before.name == name) {
+        // Both are there for a moment.
+        name.push_str("-b");
+    }
     let path = format!("/containers/create?name={}", escape(&name));
     let made = engine.send(Method::POST, &path, Some(&spec), START_TIMEOUT).await?;
     let made: Value = serde_json::from_slice(&made).unwrap_or_default();
@@ -124,10 +128,11 @@ pub async fn create(
     };
     if let Err(refusal) = started {
         let fault = not_started(engine, ports, refusal).await;
-        remove(engine, id).await?;
-        if let Some(before) = before {
+        let removed = remove(engine, id).await;
+        if let Some(before) = before.filter(|before| before.state == State::Running) {
             start(engine, before).await?;
         }
+        removed?;
         return Err(fault);
     }
     if let Some(before) = before {

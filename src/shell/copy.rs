@@ -103,7 +103,7 @@ pub enum Trouble {
 /// Copies out of a container.
 ///
 /// # Errors
-/// The reason why nothing was copied, and nothing here changed.
+/// The reason why the copy was not made. Where it was merged into a folder, that may have been begun.
 pub async fn out(
     at: Place<'_>,
     from: &str,
@@ -146,7 +146,7 @@ pub async fn out(
 /// Copies into a container.
 ///
 /// # Errors
-/// The reason why nothing was copied, and nothing there changed.
+/// The reason why the copy was not made. Where it was merged into a folder, that may have been begun.
 pub async fn into(at: Place<'_>, from: &Path, to: &str, progress: &Arc<Progress>) -> Result<Copied, Trouble> {
     let here = |(path, error)| Trouble::Here(path, error);
     let known = fs::canonicalize(from).map_err(|error| here((from.to_owned(), error)))?;
@@ -183,7 +183,7 @@ pub async fn into(at: Place<'_>, from: &Path, to: &str, progress: &Arc<Progress>
             }
         }
     };
-    judge(&ran.unwrap_or_default(), true)?;
+    judge(&ran.ok_or_else(|| Trouble::There("too much output".to_owned()))?, true)?;
     let is_compared = files == 0 || said.starts_with(b"compared");
     Ok(Copied { files, left_out, compared: if is_compared { Ok(()) } else { Err("sha256sum".to_owned()) } })
 }
@@ -247,9 +247,9 @@ impl Source {
     }
 }
 
-/// Returns a path that no program takes for an option.
+/// Returns a path that no program takes for an option, nor `find` for an expression.
 fn relative(path: &str) -> String {
-    if path.starts_with('-') { format!("./{path}") } else { path.to_owned() }
+    if path.starts_with(['-', '(', '!', ',']) { format!("./{path}") } else { path.to_owned() }
 }
 
 /// Returns the path that the copy is to have: in a folder that is there, by the name that it has in the container.

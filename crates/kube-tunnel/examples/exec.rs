@@ -23,12 +23,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // Beside the output: a command may write before it reads.
         tokio::spawn(pass_input(input));
     }
+    let (mut out, mut err) = (stdout(), stderr());
     while let Some(output) = process.output.recv().await {
         match output? {
-            Output::Stdout(bytes) => stdout().write_all(&bytes).await?,
-            Output::Stderr(bytes) => stderr().write_all(&bytes).await?,
+            Output::Stdout(bytes) => out.write_all(&bytes).await?,
+            Output::Stderr(bytes) => err.write_all(&bytes).await?,
             Output::Ended(ended) => {
-                stdout().flush().await?;
+                out.flush().await?;
+                err.flush().await?;
                 eprint!("{}", ended.text);
                 // No code: the command could not be started.
                 let code = ended.code.map_or(126, |code| u8::try_from(code).unwrap_or(1));

@@ -48,6 +48,9 @@ impl Listing {
     pub(super) fn new(from: &Path) -> Result<Self, Unreadable> {
         let mut listing = Self::default();
         let about = fs::metadata(from).map_err(|error| (from.to_owned(), error))?;
+        if !about.is_dir() && !about.is_file() {
+            return Err((from.to_owned(), io::Error::other("neither a file nor a folder")));
+        }
         listing.add(Item { path: from.to_owned(), name: PathBuf::from(STAGED), about })?;
         Ok(listing)
     }

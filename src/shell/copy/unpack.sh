@@ -1,5 +1,7 @@
 # A program that leaves its input unread is not told to have ended by every node: the rest is taken until it stops.
 fail() { echo stop; cat >/dev/null; exit "$1"; }
+# Or cd prints, and goes elsewhere.
+unset CDPATH
 to=$1 name=$2 dir=$3 kind=$5
 command -v tar >/dev/null 2>&1 || fail 70
 if [ -d "$to" ]; then
@@ -24,11 +26,16 @@ fi
 if [ "$kind" = folder ] && [ -d "$to" ]; then
     there=$(cd "$to" && pwd) || exit 77
     cd "$staging/new" || exit 77
-    find . -type d -exec sh -c 'for at; do [ -d "$0/$at" ] || mkdir "$0/$at" || exit 1; done' "$there" {} + || exit 77
+    # It is looked at as a whole before anything is moved. Links there are not followed.
     find . ! -type d -exec sh -c 'for at; do
-        if [ -d "$0/$at" ]; then echo "$0/$at: Is a directory" >&2; exit 1; fi
-        mv -f "$at" "$0/$at" || exit 1
-    done' "$there" {} + || exit 77
+        if [ -d "$0/$at" ] && [ ! -h "$0/$at" ]; then echo "$0/$at" >&2; exit 1; fi
+    done' "$there" {} + || exit 72
+    find . -type d -exec sh -c 'for at; do
+        if [ -h "$0/$at" ] || { [ -e "$0/$at" ] && [ ! -d "$0/$at" ]; }; then echo "$0/$at" >&2; exit 1; fi
+    done' "$there" {} + || exit 72
+    # A folder that is missing there goes as it is, with its mode.
+    find . -type d -exec sh -c '[ ! -e "$0/$1" ] && mv "$1" "$0/$1"' "$there" {} \; -prune
+    find . ! -type d -exec sh -c 'for at; do mv -f "$at" "$0/$at" || exit 1; done' "$there" {} + || exit 77
     cd /
 else
     mv -f "$staging/new" "$to" || exit 77
