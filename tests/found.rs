@@ -159,7 +159,7 @@ fn whoever_may_see_little_sees_that_and_is_told_about_the_rest() {
     apply(&role, &[]);
     // With it they appear by themselves; of the rest it says what is missing.
     screen.wait("their own service", |text| text.contains("svc/mongo") && text.contains("◆ mongodb"));
-    let shown = wait_says(&mut screen, &[&format!("Only {name}.")]);
+    let shown = wait_says(&mut screen, &[&format!("Only namespace {name} is shown.")]);
     screen.wait("the deployment alone", |text| text.contains("deploy/many") && !text.contains("po/many-"));
     assert!(!shown.contains("svc/kubernetes"), "other namespaces stay dark:\n{shown}");
     screen.press("mongo\r");

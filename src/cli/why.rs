@@ -62,8 +62,12 @@ async fn ask(globals: &Globals, args: &Args, text: &Text) -> Result<u8, Failure>
         biased;
         number = signals.next() => {
             stop.cancel();
-            // A pod that it has made is deleted first.
-            asking.await;
+            // A pod that it has made is deleted first, unless that is not waited for.
+            tokio::select! {
+                biased;
+                _ = signals.next() => {}
+                _ = &mut asking => {}
+            }
             return Ok(ended_by(number));
         }
         checks = &mut asking => checks,

@@ -124,7 +124,9 @@ impl Indexer {
             None => Api::all_with(login.client.clone(), &resource),
         };
         let new = || Watch::new(&self.clusters, &self.cluster, login, api.clone(), watcher::Config::default());
-        let (mut watch, mut watched) = (new(), None);
+        // Kubernetes' own kinds come before others: they change most.
+        let own = !discovery::is_custom(kind);
+        let (mut watch, mut watched) = (new(), own.then(|| self.watches.try_acquire().ok()).flatten());
         // It is never closed.
         let mut permit = self.permits.acquire().await.ok();
         let (mut rows, mut first, mut listed) = (Vec::new(), true, false);

@@ -33,8 +33,8 @@ const ACCEPT: &str = "application/json;as=Table;g=meta.k8s.io;v=v1,application/j
 /// The rows of a page.
 const PAGE: u32 = 500;
 
-/// The pages that are read: nobody reads more.
-const MAX_PAGES: usize = 40;
+/// The pages that are read: one more than is kept, so that it shows that there are more.
+const MAX_PAGES: usize = 41;
 
 /// The namespaces that are watched at once where not all may be: each is a connection.
 const MAX_NAMESPACES: usize = 8;
@@ -126,8 +126,9 @@ impl Table {
     async fn follow(&self, login: &Login, namespace: Option<&str>) -> Fault {
         let mut backoff = Backoff::default();
         loop {
-            let Err(error) = self.list_and_watch(login, namespace, &mut backoff).await else { continue };
-            let right = grant("list", &self.kind.resource(), namespace);
+            let mut verb = "list";
+            let Err(error) = self.list_and_watch(login, namespace, &mut backoff, &mut verb).await else { continue };
+            let right = grant(verb, &self.kind.resource(), namespace);
             let (_, fault) = fault(&self.cluster, &error, Some(right));
             if matches!(fault.what, What::Forbidden | What::AnswerTooLarge) {
                 return fault;
@@ -141,9 +142,16 @@ impl Table {
     }
 
     /// Lists once and watches from there. Returns where the version of the list has expired.
-    async fn list_and_watch(&self, login: &Login, namespace: Option<&str>, backoff: &mut Backoff) -> Result<(), Error> {
+    /// `verb` is the right that is used.
+    async fn list_and_watch(
+        &self,
+        login: &Login,
+        namespace: Option<&str>,
+        backoff: &mut Backoff,
+        verb: &mut &'static str,
+    ) -> Result<(), Error> {
         let (mut version, shape) = self.list(login, namespace).await?;
-        backoff.reset();
+        *verb = "watch";
         loop {
             let params = WatchParams { bookmarks: false, ..WatchParams::default() };
             let request = self.request(namespace, |request| request.watch(&params, &version))?;

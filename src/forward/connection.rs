@@ -196,7 +196,7 @@ struct Opened<L: Lease> {
 
 /// Opens a stream to the forward's pod, or to the next one if that pod is gone.
 async fn open<D: Dialer>(forward: &Forward<D>, mut excluded: Excluded<D::Lease>) -> Result<Opened<D::Lease>, End> {
-    let mut left = MAX_ATTEMPTS;
+    let mut left = MAX_ATTEMPTS - 1;
     loop {
         let limit = if excluded.is_some() { FAILOVER_TIMEOUT } else { POD_TIMEOUT };
         let route = wait_for_upstream(forward, excluded.as_ref().map(|(upstream, _)| upstream), limit).await;
@@ -220,9 +220,10 @@ async fn open<D: Dialer>(forward: &Forward<D>, mut excluded: Excluded<D::Lease>)
             Ok(stream) => return Ok(Opened { upstream, stream, lane: None, turn }),
             Err(error) => {
                 let end = failure(forward, &upstream, &error, relayed);
-                left -= 1;
-                if let Some(turn) = turn.filter(|_| left > 0) {
+                if let Some(turn) = turn {
                     turn.pass_over();
+                    let Some(fewer) = left.checked_sub(1) else { return Err(end) };
+                    left = fewer;
                     continue;
                 }
                 if !error.is_pod_gone() {

@@ -180,55 +180,25 @@ impl Mode {
     /// Returns true if a command of one of the mode's sections has an effect in this mode.
     fn takes(self, command: Command) -> bool {
         use Command::{
-            Accept, Bottom, Cancel, ConnectOnce, Copy, Describe, Down, EndConnection, Forward, Help, Left, Mark,
-            MarkAll, Next, OneNamespace, PageDown, PageUp, Previous, Quit, QuitNow, Right, Stop, Strings, TakeKnown,
-            Top, Up, Wide,
+            Accept, Bottom, Cancel, ConnectOnce, Copy, Create, Describe, Down, EndConnection, Forward, Help, Left,
+            Mark, MarkAll, Next, OneNamespace, PageDown, PageUp, Previous, Quit, QuitNow, Right, Shell, Stop, Strings,
+            TakeKnown, Top, Up, Why, Wide,
         };
+        let steps = matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Quit);
         match self {
-            Self::Form => matches!(
-                command,
-                Accept | Cancel | ConnectOnce | Next | Previous | Up | Down | PageUp | PageDown | Quit
-            ),
-            Self::Search => matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Help | Quit),
+            Self::Form => steps || matches!(command, ConnectOnce | Next | Previous),
+            Self::Search => steps || command == Help,
             Self::Filter => matches!(command, Accept | Cancel | Next | Previous | Up | Down | Quit),
             Self::Question | Self::Quit | Self::Consent => {
                 matches!(command, Accept | Cancel | Next | Previous | Up | Down | Left | Right | Quit)
                     || (self == Self::Quit && command == QuitNow)
             }
-            Self::Scroll => {
-                matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Top | Bottom | Copy | Quit)
-            }
-            Self::Connections => {
-                matches!(command, Accept | Cancel | EndConnection | Up | Down | PageUp | PageDown | Top | Bottom | Quit)
-            }
-            Self::Tags => {
-                matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Top | Bottom | Mark | Stop | Quit)
-            }
-            Self::Find => matches!(
-                command,
-                Accept | Cancel | Up | Down | PageUp | PageDown | Forward | Copy | Strings | Describe | Help | Quit
-            ),
-            Self::Kinds => matches!(
-                command,
-                Accept
-                    | Cancel
-                    | Up
-                    | Down
-                    | PageUp
-                    | PageDown
-                    | Forward
-                    | Wide
-                    | OneNamespace
-                    | Copy
-                    | Strings
-                    | Describe
-                    | Help
-                    | Quit
-            ),
-            Self::Browser => matches!(
-                command,
-                Accept | Cancel | Up | Down | PageUp | PageDown | Mark | MarkAll | TakeKnown | Describe | Help | Quit
-            ),
+            Self::Scroll => steps || matches!(command, Top | Bottom | Copy | Create | Why),
+            Self::Connections => steps || matches!(command, EndConnection | Top | Bottom),
+            Self::Tags => steps || matches!(command, Top | Bottom | Mark | Stop),
+            Self::Find => steps || matches!(command, Forward | Shell | Why | Copy | Strings | Describe | Help),
+            Self::Kinds => steps || matches!(command, Forward | Wide | OneNamespace | Copy | Strings | Describe | Help),
+            Self::Browser => steps || matches!(command, Mark | MarkAll | TakeKnown | Why | Describe | Help),
             Self::Log | Self::Clusters | Self::Targets | Self::Pods | Self::Forwards => true,
         }
     }

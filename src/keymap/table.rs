@@ -14,7 +14,7 @@ fn covers(section: Section) -> bool {
 }
 
 /// Commands whose default keys came after version 0.2. A config may have these for other commands, which keep them.
-const GIVE_WAY: [(Section, Command); 35] = [
+const GIVE_WAY: [(Section, Command); 40] = [
     (Section::Targets, Command::Stop),
     (Section::Targets, Command::Restart),
     (Section::Targets, Command::Renew),
@@ -47,6 +47,11 @@ const GIVE_WAY: [(Section, Command); 35] = [
     (Section::Pods, Command::NodeShell),
     (Section::Forwards, Command::NodeShell),
     (Section::Find, Command::Shell),
+    (Section::Targets, Command::Why),
+    (Section::Browser, Command::Why),
+    (Section::Find, Command::Why),
+    (Section::Dialogs, Command::Why),
+    (Section::Dialogs, Command::Create),
     (Section::Anywhere, Command::Shells),
     (Section::Anywhere, Command::Sort),
     (Section::Anywhere, Command::SortReverse),

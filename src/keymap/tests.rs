@@ -3,6 +3,7 @@
 mod multiplexers;
 mod overrides;
 mod page;
+mod reach;
 
 use chrono::DateTime;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};

@@ -84,7 +84,8 @@ impl Chain<'_> {
     /// Takes the steps to a workload.
     async fn follow(&mut self, query: &Query, port: Option<&Port>, stop: &CancellationToken) {
         let thing = workload::thing(query);
-        let asked = timeout(STEP_TIMEOUT, workload::survey(self.clusters, query)).await;
+        let asking = timeout(STEP_TIMEOUT, workload::survey(self.clusters, query));
+        let Some(asked) = stop.run_until_cancelled(asking).await else { return };
         let survey = match asked.unwrap_or_else(|_| Err(self.slow())) {
             Ok(survey) => survey,
             Err(fault) => {
@@ -130,7 +131,8 @@ impl Chain<'_> {
                 if let Some(pod) = self.pods(query, pods)
                     && knows_port
                 {
-                    let direct = self.backend(query, pod, inner.as_ref(), survey.service.is_none()).await;
+                    let looking = self.backend(query, pod, inner.as_ref(), survey.service.is_none());
+                    let Some(direct) = stop.run_until_cancelled(looking).await else { return };
                     address = address.or(direct.filter(|_| survey.service.is_none()));
                 }
             }

@@ -111,6 +111,9 @@ pub(super) async fn connect(
     let without = || Verdict::Unknown(Fault::new(What::NeedsPod, address.to_string(), ""));
     let settings = question.pod.as_deref().cloned().ok_or_else(without)?;
     let request = request(question, settings).ok_or_else(without)?;
+    if stop.is_cancelled() {
+        return Err(without());
+    }
     // What is deleted before we end needs nobody who remembers it.
     let me = Identity { owner: proxy::owner(), installation: store::throwaway() };
     let pod = proxy::create(clusters, &request, &me, &NewPod::new(&request)).await.map_err(Verdict::Unknown)?;
@@ -119,10 +122,11 @@ pub(super) async fn connect(
         () = stop.cancelled() => Err(without()),
         outcome = ask(clusters, &me, &pod, address) => outcome,
     };
-    if let Err(fault) = proxy::delete(clusters, &pod.key, &pod.uid).await {
-        return Err(Verdict::Unknown(fault));
+    match (proxy::delete(clusters, &pod.key, &pod.uid).await, outcome) {
+        // It ends by itself, and what was found out counts.
+        (Err(fault), Ok(_)) => Err(Verdict::Unknown(fault)),
+        (_, outcome) => outcome,
     }
-    outcome
 }
 
 /// Asks a pod's relay to connect.

@@ -9,7 +9,7 @@ import mcp_types as types
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-TOOLS = ["list_targets", "list_forwards", "list_pods", "list_clusters", "connect", "renew", "stop", "check", "why"]
+TOOLS = ["list_targets", "list_forwards", "list_pods", "list_clusters", "connect", "renew", "stop", "check", "why", "find"]
 
 
 async def fetch(forward):

@@ -192,7 +192,7 @@ macro_rules! command_table {
                 MarkAll ["ctrl-a"];
                 /// Makes targets of all that is recognised.
                 "take-known" TakeKnown ["ctrl-r"];
-                Why ["ctrl-l"];
+                Why ["alt-u"];
                 Describe ["ctrl-e"];
                 Cancel ["esc"];
             }
@@ -202,7 +202,7 @@ macro_rules! command_table {
                 Shell ["ctrl-v", "alt-s"];
                 Copy ["ctrl-y"];
                 Strings ["ctrl-x"];
-                Why ["ctrl-l"];
+                Why ["alt-u"];
                 Describe ["ctrl-e"];
                 Cancel ["esc"];
             }

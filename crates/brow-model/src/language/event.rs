@@ -79,7 +79,7 @@ pub enum Event {
     },
     /// Something about the kinds of a cluster, or the objects of one.
     Kinds {
-        /// Which list or table.
+        /// The epoch of the list or table.
         epoch: Epoch,
         /// The change.
         event: KindEvent,

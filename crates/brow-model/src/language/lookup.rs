@@ -98,7 +98,7 @@ pub enum ObjectEvent {
     },
     /// The steps that were taken.
     Steps {
-        /// Which taking of them.
+        /// The epoch of the steps.
         epoch: Epoch,
         checks: Vec<Check>,
     },

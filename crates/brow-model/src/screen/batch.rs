@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::types::forward::ForwardId;
+use crate::types::restore::OpenForward;
 use crate::types::target::Target;
 
 /// An outcome of several at once.
@@ -39,6 +40,8 @@ pub enum Undo {
     Opened(Vec<String>),
     /// The forwards of these targets were closed.
     Closed(Vec<String>),
+    /// The forwards of an earlier run were not opened again.
+    NotRestored(Vec<OpenForward>),
 }
 
 /// Forwards that are being opened at once.

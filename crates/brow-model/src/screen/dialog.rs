@@ -130,7 +130,7 @@ pub struct StepList {
     pub question: why::Question,
     /// The target's own settings of a proxy pod.
     pub own: PodSettings,
-    /// Which taking of them.
+    /// The epoch of the steps.
     pub epoch: Epoch,
     /// The steps, once they have been taken.
     pub checks: Option<Vec<Check>>,

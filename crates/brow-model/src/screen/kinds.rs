@@ -16,7 +16,7 @@ pub type RowKey = (String, String);
 /// The dialog.
 #[derive(Debug, Clone)]
 pub struct KindBrowser {
-    /// Which list or table was asked for last: what an earlier one brings is dropped.
+    /// The epoch of the list or table that was asked for last: what an earlier one brings is dropped.
     pub epoch: Epoch,
     pub cluster: String,
     /// Every kind, in the order in which they are shown; `None` until they are known.

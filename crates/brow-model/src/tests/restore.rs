@@ -148,3 +148,14 @@ fn before_the_targets_are_known_nothing_is_taken_over() {
     let effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
     assert!(any!(effects, Effect::Store(StoreEffect::ClaimOpen { .. })));
 }
+
+#[test]
+fn an_offer_that_was_refused_is_taken_up_by_undo() {
+    let mut model = started(Restore::Ask);
+    claimed(&mut model, vec![open("mysql", 40_001, true)]);
+    assert!(is_asked(&model));
+    press(&mut model, Command::Cancel);
+    assert!(model.screen.dialogs.is_empty());
+    let effects = press(&mut model, Command::Undo);
+    assert_eq!(opened(&effects), [("mysql".to_owned(), 40_001, true, true)]);
+}

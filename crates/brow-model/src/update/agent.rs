@@ -165,7 +165,8 @@ impl Model {
             self.close_question(None, asked.approval.question);
             let now = self.now;
             if let Some(at) = self.agents.get_mut(session) {
-                at.withdrawn.retain(|_, since| *since + ASK_AGAIN > now);
+                // A clock that was set back counts for nothing.
+                at.withdrawn.retain(|_, since| *since <= now && *since + ASK_AGAIN > now);
                 at.withdrawn.insert(asked.approval.target, now);
             }
         }

@@ -31,7 +31,7 @@ impl Model {
         if at.question.is_some() {
             return Some(Outcome::Refused(Refusal::Busy));
         }
-        if at.withdrawn.get(&approval.target).is_some_and(|since| *since + ASK_AGAIN > self.now) {
+        if at.withdrawn.get(&approval.target).is_some_and(|since| *since <= self.now && *since + ASK_AGAIN > self.now) {
             return Some(Outcome::Refused(Refusal::Withdrawn));
         }
         let until = self.now + span(approval.within.duration());

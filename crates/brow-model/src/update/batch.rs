@@ -86,6 +86,7 @@ impl Model {
                 let open = self.forwards.ids(|forward| names.contains(&forward.spec.target));
                 self.close_together(&open, false, out);
             }
+            Some(Undo::NotRestored(open)) => self.restore(&open, out),
             Some(Undo::Closed(names)) => {
                 let targets: Vec<Target> = names.iter().filter_map(|name| self.target(name)).cloned().collect();
                 self.open_together(&targets, false, out);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::language::action::Command;
 use crate::language::effect::{Clip, ClusterEffect, Effect};
 use crate::language::event::KindEvent;
+use crate::language::fault::What;
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
 use crate::screen::kinds::{KindBrowser, KindTable};
@@ -235,7 +236,13 @@ impl KindTable {
             KindEvent::Gone { namespace, name } => {
                 self.rows.remove(&(namespace, name));
             }
-            KindEvent::Missing { fault } => (self.fault, self.done) = (Some(fault), true),
+            KindEvent::Missing { fault } => {
+                // One that passes does not hide a missing right.
+                if self.fault.as_ref().is_none_or(|known| known.what != What::Forbidden) {
+                    self.fault = Some(fault);
+                }
+                self.done = true;
+            }
             KindEvent::Served(_) | KindEvent::Unknown(_) => {}
         }
     }

@@ -47,14 +47,12 @@ impl Model {
             self.restore(open, out);
         } else {
             // A key pressed too early loses nothing.
-            let names: BTreeSet<String> = open.iter().map(|open| open.target.clone()).collect();
-            let names: Vec<String> = names.into_iter().collect();
-            self.note(Level::Info, Message::Several(Batch::NotRestored), names.len().to_string(), "");
-            self.screen.undo.push(Undo::Closed(names));
+            self.note(Level::Info, Message::Several(Batch::NotRestored), open.len().to_string(), "");
+            self.screen.undo.push(Undo::NotRestored(open.to_vec()));
         }
     }
 
-    fn restore(&mut self, open: &[OpenForward], out: &mut Vec<Effect>) {
+    pub(crate) fn restore(&mut self, open: &[OpenForward], out: &mut Vec<Effect>) {
         for open in open {
             if let Some((target, address)) = self.closed_target(open) {
                 let manner = OpenOptions { on_demand: open.on_demand, had: Some(open.port), agent: None };
