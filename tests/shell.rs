@@ -365,15 +365,17 @@ fn the_practice_clusters_shell_has_the_dashboards_terminal_meanwhile() {
     screen.press("s");
     screen
         .wait("the shell instead of the dashboard", |text| text.trim_end().ends_with('$') && !text.contains("Targets"));
-    screen.press("stty size\r");
-    screen.wait_for("40 100");
-    screen.resize(90, 30);
     // The size travels beside what is typed.
-    until("the new size", || {
-        screen.press("stty size\r");
-        screen.look(Duration::from_millis(100));
-        screen.text().contains("30 90")
-    });
+    let wait_size = |screen: &mut common::Screen, size: &str| {
+        until(size, || {
+            screen.press("stty size\r");
+            screen.look(Duration::from_millis(100));
+            screen.text().contains(size)
+        });
+    };
+    wait_size(&mut screen, "40 100");
+    screen.resize(90, 30);
+    wait_size(&mut screen, "30 90");
     screen.press("env\r");
     screen.wait_for("TERM=xterm-256color");
     screen.press("exit 3\r");

@@ -309,7 +309,7 @@ fn texts_scroll_and_close() {
         ("y", Command::Copy),
     ];
     assert_mean(&model, &keys);
-    assert_eq!(command(&model, "c"), None);
+    assert_eq!(command(&model, "f"), None);
 }
 
 #[test]
