@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::language::action::Command;
 use crate::language::effect::{Clip, ClusterEffect, Effect};
 use crate::language::event::KindEvent;
-use crate::language::fault::What;
+use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
 use crate::screen::kinds::{KindBrowser, KindTable};
@@ -238,7 +238,8 @@ impl KindTable {
             }
             KindEvent::Missing { fault } => {
                 // One that passes does not hide a missing right.
-                if self.fault.as_ref().is_none_or(|known| known.what != What::Forbidden) {
+                let is_right = |fault: &Fault| fault.what == What::Forbidden;
+                if is_right(&fault) || !self.fault.as_ref().is_some_and(is_right) {
                     self.fault = Some(fault);
                 }
                 self.done = true;
