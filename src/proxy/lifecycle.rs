@@ -170,7 +170,7 @@ async fn find_stored(api: &Api<Pod>, pod: &Pod) -> Option<Pod> {
 /// Waits until a pod is ready, and returns it as it is then.
 ///
 /// # Errors
-/// The reason why it will not be ready, or is not within [`READY_TIMEOUT`].
+/// The reason why it will not be ready, or was not within a minute.
 pub async fn until_ready(clusters: &Clusters, pod: &ProxyPod) -> Result<ProxyPod, Fault> {
     let client = clusters.client(&pod.key.cluster).await?;
     let api: Api<Pod> = Api::namespaced(client, &pod.key.namespace);
