@@ -32,12 +32,12 @@ const MAX_NAMED: usize = 10;
 /// Arguments of `cp`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
-    /// File or folder here, or PLACE:PATH in a container; PLACE is pod/NAME, deploy/NAME or another workload, or a saved
-    /// target of one
+    /// File or folder here, or PLACE:PATH in a container; PLACE is pod/NAME, deploy/NAME or another workload, or a
+    /// saved target of one
     #[arg(value_name = "FROM", value_hint = ValueHint::AnyPath)]
     from: PathBuf,
-    /// The place of the copy, in the same forms; one of the two is in a container. A folder that is there gets it by its
-    /// name
+    /// The place of the copy, in the same forms; one of the two is in a container. A folder that is there gets it by
+    /// its name
     #[arg(value_name = "TO", value_hint = ValueHint::AnyPath)]
     to: PathBuf,
     /// Container; absent: the pod's default one, the only one, or the one you choose

@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::server::CANCELLED;
 use crate::cli::{Globals, detach};
 use crate::instance::{self, Board, Census, ForwardRow, Orders, View, Views};
 use brow_model::agent::{AgentOrder, Outcome};
@@ -24,6 +23,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// The most looks at the instances while some do not answer.
 const MAX_LOOKS: usize = 2;
+/// The words for a call that nobody waits for any more.
+pub(super) const CANCELLED: &str = "this call was cancelled";
 /// The words for an instance that has ended.
 const ENDED: &str = "the brow-tui instance that served this session has ended, and its forwards with it; call again";
 

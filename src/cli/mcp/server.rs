@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::{Call, Waiters};
-use super::link::Link;
+use super::link::{CANCELLED, Link};
 use super::stdio::{BUSY, MAX_REQUESTS, TOO_MANY};
 use super::tools::{self, Forwards, Row};
 use crate::instance::ForwardRow;
@@ -26,8 +26,6 @@ const FORWARDS: &str = "brow://forwards";
 
 /// The most calls at a time that contact clusters themselves.
 const MAX_TURNS: usize = 2;
-/// The words for a call that nobody waits for any more.
-pub(super) const CANCELLED: &str = "this call was cancelled";
 
 const INSTRUCTIONS: &str = "\
 brow-tui reaches destinations inside Kubernetes. Call list_targets for those that you may use, and connect with the name of \

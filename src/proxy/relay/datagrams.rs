@@ -17,7 +17,7 @@ pub fn frame(datagram: &[u8]) -> Option<Vec<u8>> {
     sendable.then(|| [format!("{}\n", datagram.len()).as_bytes(), datagram].concat())
 }
 
-/// What a dump tells.
+/// The news that a dump brings.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Dumped {
     /// A datagram came.

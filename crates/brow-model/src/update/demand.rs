@@ -108,8 +108,8 @@ impl Model {
         }
     }
 
-    /// Lets a forward that lost its pod get another with the next connection, as one on demand does, if its target allows
-    /// that. Returns whether it does.
+    /// Lets a forward that lost its pod get another with the next connection, as one on demand does, if its target
+    /// allows that. Returns whether it does.
     pub(crate) fn keeps_listening(&mut self, id: ForwardId) -> bool {
         let recreate = self.forward_policy(&self.target_of(id)).recreate;
         let Some(forward) = self.forwards.get_mut(id) else { return false };

@@ -194,8 +194,8 @@ impl Process {
     /// Starts or joins a process. Needs the right to `create` `pods/exec` or `pods/attach`.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], [`Error::NoSuchPod`], [`Error::Unauthorized`], [`Error::Unreachable`], [`Error::Upgrade`] or
-    /// [`Error::Protocol`]. A program that the container does not have is not among them: it is an [`Output::Ended`].
+    /// [`Error::Forbidden`], [`Error::NoSuchPod`], [`Error::Unauthorized`], [`Error::Unreachable`], [`Error::Upgrade`]
+    /// or [`Error::Protocol`]. A program that the container does not have is not among them: it is an [`Output::Ended`].
     ///
     /// # Cancel safety
     /// Cancel safe: dropping the future gives up the attempt. The process may have been started by then; it loses its

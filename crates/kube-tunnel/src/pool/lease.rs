@@ -131,8 +131,8 @@ impl Lease {
     ///
     /// # Errors
     /// No tunnel can be opened. Errors that a person has to mend ([`Error::Forbidden`], [`Error::Unauthorized`],
-    /// [`Error::NoSuchPod`], [`Error::Protocol`], [`Error::Upgrade`] with a status below 500 other than 429) are returned
-    /// at once; after some 25 s it is the last failure: [`Error::Unreachable`], [`Error::TunnelLost`] or
+    /// [`Error::NoSuchPod`], [`Error::Protocol`], [`Error::Upgrade`] with a status below 500 other than 429) are
+    /// returned at once; after some 25 s it is the last failure: [`Error::Unreachable`], [`Error::TunnelLost`] or
     /// [`Error::Upgrade`].
     ///
     /// # Cancel safety
