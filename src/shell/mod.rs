@@ -25,7 +25,8 @@ pub use launch::Launcher;
 pub use open::{Choice, choose, fault, shell_command, start, term_name};
 
 /// The pause before the first piped input. A node (v1.20) can lose what comes before the program has its input, where
-/// the end follows at once, and says nothing: 9 of 30 runs of `cat >file` left an empty file, none of 12 with this pause.
+/// the end follows at once, and says nothing: 9 of 30 runs of `cat >file` left an empty file, none of 12 with this
+/// pause.
 const FIRST_INPUT_DELAY: Duration = Duration::from_millis(300);
 
 /// The options of a session.

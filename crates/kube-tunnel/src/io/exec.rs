@@ -195,7 +195,8 @@ impl Process {
     ///
     /// # Errors
     /// [`Error::Forbidden`], [`Error::NoSuchPod`], [`Error::Unauthorized`], [`Error::Unreachable`], [`Error::Upgrade`]
-    /// or [`Error::Protocol`]. A program that the container does not have is not among them: it is an [`Output::Ended`].
+    /// or [`Error::Protocol`]. A program that the container does not have is not among them: it is an
+    /// [`Output::Ended`].
     ///
     /// # Cancel safety
     /// Cancel safe: dropping the future gives up the attempt. The process may have been started by then; it loses its
