@@ -121,7 +121,7 @@ fn a_port_more_is_a_new_container_with_all_of_them() {
     let audit = std::fs::read_dir(lab.home.path().join(".local/state/brow/audit")).unwrap().next().unwrap().unwrap();
     let audit = std::fs::read_to_string(audit.path()).unwrap();
     assert_eq!(audit.matches("create-gateway").count(), 2, "{audit}");
-    // What another installation made is left alone.
+    // A gateway of another installation is left alone.
     let stranger = Home::new("");
     let mut command = Shell { home: &stranger, kubeconfig: None }.command(&["gateway", "delete", &after]);
     let done = Done::from(command.env("DOCKER_HOST", host()).output().unwrap());

@@ -157,7 +157,7 @@ fn columns_are_the_servers_and_one_namespace_can_be_shown() {
     let (home, space) = (Home::new(""), Namespace::new("kindcolumns"));
     kubectl(&["-n", &space.0, "create", "configmap", "lighthouse"]);
     let mut screen = open(&home, admin(&home));
-    // What is not installed is not there, and asking for it by name says what is missing.
+    // A system that is not installed is not listed; its name finds the CRD that is missing.
     screen.press("tailscale");
     screen.wait_for("connectors.tailscale.com is missing");
     screen.press("\x15");

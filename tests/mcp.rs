@@ -87,7 +87,7 @@ fn an_agent_finds_objects_by_their_names_and_learns_no_contents() {
     }
     assert_eq!(agent.call("find", &json!({ "query": "e", "limit": 1 }))["results"].as_array().unwrap().len(), 1);
     assert_eq!(agent.call("find", &json!({ "query": "no-such-thing-anywhere" }))["results"], json!([]));
-    // What looks like an option is a word.
+    // A query that looks like an option is searched for as a word.
     assert_eq!(agent.call("find", &json!({ "query": "--context=practice-team" }))["results"], json!([]));
     for wrong in [json!({ "query": " " }), json!({ "query": "x".repeat(300) }), json!({ "query": "x", "limit": 51 })] {
         assert!(agent.refusal("find", &wrong).starts_with("invalid arguments"), "{wrong}");

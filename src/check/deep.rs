@@ -20,7 +20,7 @@ const TTL_SECONDS: u64 = 120;
 
 pub(super) async fn check(clusters: &Clusters, context: &Context, settings: &Settings) -> Vec<Finding> {
     let Some(request) = request(context, settings) else { return Vec::new() };
-    // What is deleted before we end needs nobody who remembers it.
+    // The pod is deleted before this returns, so that no installation has to recognise it later.
     let me = Identity { owner: proxy::owner(), installation: store::throwaway() };
     let pod = match proxy::create(clusters, &request, &me, &proxy::NewPod::new(&request)).await {
         Ok(pod) => pod,

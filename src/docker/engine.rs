@@ -82,7 +82,7 @@ impl Engine {
             self.refusal(what, None, &error)
         })?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
-        // What goes wrong with the connection is said by the request.
+        // A failure of the connection is an error of the request.
         let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let request = Request::builder().method(method).uri(path).header("host", "docker");

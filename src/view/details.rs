@@ -160,7 +160,7 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     let pod = scene.model.pod_of(target);
     let policy = scene.model.forward_policy(&target.name);
     let is_closed = forward.is_none() && pod.is_none();
-    // What connecting does says both.
+    // The sentence about connecting names the cluster and the TTL already.
     let mut facts = Vec::new();
     if !is_closed || policy.on_demand {
         facts.extend([in_cluster(scene, &target.cluster, place.clone()), fact("view.ttl", ttl.clone().into())]);

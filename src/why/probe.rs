@@ -114,7 +114,7 @@ pub(super) async fn connect(
     if stop.is_cancelled() {
         return Err(without());
     }
-    // What is deleted before we end needs nobody who remembers it.
+    // The pod is deleted before this returns, so that no installation has to recognise it later.
     let me = Identity { owner: proxy::owner(), installation: store::throwaway() };
     let pod = proxy::create(clusters, &request, &me, &NewPod::new(&request)).await.map_err(Verdict::Unknown)?;
     let outcome = tokio::select! {

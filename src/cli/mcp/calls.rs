@@ -224,7 +224,7 @@ impl Call<'_> {
         if let Some(state) = self.question.take() {
             let (question, asked): (u64, AgentOrder) =
                 serde_json::from_str(&state).map_err(|_| why(Refusal::NoQuestion))?;
-            // What was answered is what was asked, whatever this call asks for.
+            // An answer counts only for the order that the person was asked about.
             if asked != order {
                 self.order(AgentOrder::Answer { question, consent: Consent::Unanswered }).await?;
                 return Err(why(Refusal::NoQuestion).to_owned());

@@ -85,7 +85,7 @@ pub(super) fn unpack(reader: impl Read, name: &OsStr, staging: &Path, moved: &At
     let mut unpacking = Unpacking { name, root: staging.join(STAGED), moved, unpacked: Unpacked::default() };
     for entry in archive.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
-        // What the contents take is told by the disk.
+        // Only headers are limited: the disk limits the contents.
         room.set(u64::MAX);
         unpacking.take(&mut entry)?;
         room.set(MAX_HEADERS);

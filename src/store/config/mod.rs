@@ -44,7 +44,7 @@ pub struct Config {
 /// Reads a config.
 ///
 /// # Errors
-/// What is wrong, each with line, column and key.
+/// Every mistake of the text, with its line, column and key.
 pub fn read(path: &Path, text: &str) -> Result<Config, Fault> {
     let document = document(path, text)?;
     let reader = Reader::new(text);

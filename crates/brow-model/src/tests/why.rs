@@ -42,7 +42,7 @@ fn steps_to_a_target_are_taken_and_a_pod_is_there_on_request_only() {
     assert!(shown(&model).wants_pod());
     let (question, second) = asked(&press(&mut model, Command::Create));
     assert!(question.pod.is_some() && second != first && shown(&model).checks.is_none());
-    // What comes late of the first is dropped.
+    // Late steps of the first question are dropped.
     model.update(Event::Object(ObjectEvent::Steps { epoch: first, checks: needs_pod() }));
     assert!(shown(&model).checks.is_none());
     model.update(Event::Object(ObjectEvent::Steps { epoch: second, checks: checks(Verdict::Passed) }));

@@ -223,7 +223,7 @@ impl KindTable {
                 if first {
                     self.rows.retain(|(own, _), _| namespace.as_ref().is_some_and(|namespace| namespace != own));
                 }
-                // What is seen of some namespaces does not make up for the right to see all.
+                // A list of one namespace does not clear the fault of all namespaces.
                 if namespace == self.namespace {
                     self.fault = None;
                 }
