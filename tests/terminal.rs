@@ -91,9 +91,9 @@ fn quitting_with_a_forward_open_asks_once() {
         screen.wait_for("127.0.0.1:");
         screen.wait_for("✗ dev cannot be reached");
         screen.press("q");
-        screen.wait_for("1 open forward stops now");
+        screen.wait_for("1 open forward will stop");
         // How to answer is not hidden by what else went wrong.
-        assert!(screen.text().lines().last().unwrap().contains("Enter press"), "{}", screen.text());
+        assert!(screen.text().lines().last().unwrap().contains("Enter confirm"), "{}", screen.text());
         screen.press("\r");
         screen.wait_gone("Quit?");
         for key in keys.chars() {
