@@ -93,9 +93,18 @@ impl Text {
     /// The question whether an agent may have what it asks for.
     fn agent(&self, approval: &ApprovalRequest) -> (String, String, Vec<String>) {
         let ttl = approval.ttl.to_string();
-        let (client, target, cluster, within) =
-            (&*approval.client, &*approval.target, &*approval.cluster, approval.within.to_string());
-        let parts = [("client", client), ("target", target), ("cluster", cluster), ("ttl", &ttl), ("within", &within)];
+        let (client, target, within) = (&*approval.client, &*approval.target, approval.within.to_string());
+        let (_, cluster, namespace, address) = &approval.place;
+        let place = namespace.as_ref().map_or(cluster.clone(), |namespace| format!("{cluster}/{namespace}"));
+        let parts = [
+            ("client", client),
+            ("target", target),
+            ("address", address),
+            ("cluster", cluster),
+            ("place", &place),
+            ("ttl", &ttl),
+            ("within", &within),
+        ];
         let title = match approval.operation {
             AgentOperation::Connect { .. } => "question.agent",
             AgentOperation::Renew(_) => "question.agent-renew",

@@ -65,7 +65,7 @@ pub(super) fn why(refusal: Refusal) -> &'static str {
         }
         Refusal::Busy => "a question of this session is still open; wait for its answer",
         Refusal::Withdrawn => {
-            "this session has withdrawn its question about this target a moment ago; call again in 5 seconds"
+            "this session has withdrawn its question about this target a moment ago; call again in 10 seconds"
         }
         Refusal::NotOwn => "this session has opened no forward of this number; list_forwards lists them, with own",
         Refusal::TooMany => "this session has 16 forwards, the most that it may; stop one first",

@@ -23,6 +23,8 @@ pub struct AgentSession {
     pub(crate) allowed: BTreeSet<AgentPlace>,
     /// The targets that a person has refused.
     pub(crate) refused: BTreeSet<String>,
+    /// The saved targets that it wanted though they are not offered.
+    pub(crate) unoffered: BTreeSet<String>,
     /// The question that is open.
     pub(crate) question: Option<AgentQuestion>,
     /// The targets whose questions it has withdrawn of late, and when.

@@ -130,7 +130,7 @@ fn an_order_that_nobody_waits_for_is_taken_back() {
     // It cannot flicker under a click; a little later the next is asked.
     ask(&mut model, 2, connect("mysql"));
     assert_eq!((asked(&model).len(), refused(&model, 2)), (0, Some(Refusal::Withdrawn)));
-    at(&mut model, 5);
+    at(&mut model, 10);
     ask(&mut model, 3, connect("mysql"));
     assert_eq!((asked(&model).len(), refused(&model, 3)), (1, None));
     assert!(opens(&press_button(&mut model, 1)));

@@ -86,6 +86,9 @@ fn only_what_is_offered_is_connected_and_it_ends_with_its_session() {
     for (number, target, why) in [(1, "redis", Refusal::NotOffered), (2, "nothing", Refusal::NoTarget)] {
         let effects = ask(&mut model, number, connect(target));
         assert!(!opens(&effects) && refused(&model, number) == Some(why), "{target}");
+        let saved: &[&str] = if why == Refusal::NotOffered { &["agent-refused"] } else { &[] };
+        assert_eq!(audited(&effects), saved, "{target}");
+        assert!(audited(&ask(&mut model, number, connect(target))).is_empty(), "once is enough");
     }
     let effects = ask(&mut model, 3, connect("mysql"));
     let [request] = requests(&effects).try_into().unwrap();
@@ -166,6 +169,25 @@ fn a_person_is_asked_and_decides() {
         ask(&mut model, 4, connect("mysql"));
         at(&mut model, 62);
         assert_eq!(refused(&model, 4), second, "{button}");
+    }
+}
+
+#[test]
+fn a_person_who_stops_a_forward_takes_the_consent_for_the_session_back() {
+    for by_key in [true, false] {
+        let mut model = offered(Some(AgentAccess::Ask));
+        ask(&mut model, 1, connect("mysql"));
+        assert!(opens(&press_button(&mut model, 2)));
+        let id = only(&model).spec.id;
+        if by_key {
+            model.screen.focus.pane = Pane::Forwards;
+            press(&mut model, Command::Stop);
+        } else {
+            model.update(Event::Request(crate::language::request::Request::Stop(id)));
+        }
+        assert!(model.forwards.all().is_empty());
+        assert!(!opens(&ask(&mut model, 2, connect("mysql"))));
+        assert_eq!(outcome(&model, 2), None, "a person is asked again");
     }
 }
 

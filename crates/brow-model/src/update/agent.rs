@@ -85,7 +85,9 @@ impl Model {
     ) -> Option<Outcome> {
         let saved = self.target(target).filter(|target| !self.targets.is_temporary(&target.name));
         let Some(target) = saved.cloned() else { return Some(Outcome::Refused(Refusal::NoTarget)) };
-        let Some(needed) = self.needed_grant(&target) else { return Some(Outcome::Refused(Refusal::NotOffered)) };
+        let Some(needed) = self.needed_grant(&target) else {
+            return Some(self.refuse_unoffered(session, &target.name, out));
+        };
         let question = self.next_number();
         let at = self.agents.get_mut(session)?;
         let approval = ApprovalRequest {
@@ -112,6 +114,17 @@ impl Model {
             return Some(self.grant(&approval, &target, needed, out));
         }
         self.put_question(approval, number, out)
+    }
+
+    /// Refuses a target that is not offered. However often a session tries, the audit log has it once.
+    fn refuse_unoffered(&mut self, session: SessionId, target: &str, out: &mut Vec<Effect>) -> Outcome {
+        if let Some(at) = self.agents.get_mut(session)
+            && at.unoffered.insert(target.to_owned())
+        {
+            let client = at.client.clone();
+            self.audit_agent("agent-refused", target, &client, out);
+        }
+        Outcome::Refused(Refusal::NotOffered)
     }
 
     /// Returns the forwards of a session to all ports of a target, if it has them.
@@ -147,6 +160,17 @@ impl Model {
         }
         self.end_forward_of_agent("agent-stop", id, out);
         Outcome::Stopped
+    }
+
+    /// Closes a forward because a person wants it closed. An agent that was allowed it for its session has to ask again.
+    pub(crate) fn stop_for_person(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+        if let Some(forward) = self.forwards.all().get(&id)
+            && let Some(mark) = &forward.agent
+            && let Some(at) = self.agents.get_mut(mark.session)
+        {
+            at.allowed.retain(|(target, ..)| *target != forward.spec.target);
+        }
+        self.stop_forward(id, out);
     }
 
     /// Closes a forward of an agent, and writes why.

@@ -16,7 +16,7 @@ const MAX_QUESTIONS: usize = 16;
 /// The time for which a question takes no answer once it is topmost. Ticks are a second apart: it is one at least.
 const SETTLE: TimeDelta = TimeDelta::seconds(2);
 /// The time for which a session may not ask again what it has withdrawn.
-pub(crate) const ASK_AGAIN: TimeDelta = TimeDelta::seconds(5);
+pub(crate) const ASK_AGAIN: TimeDelta = TimeDelta::seconds(10);
 
 impl Model {
     /// Asks a person about a request. `None`: the outcome is not known yet.

@@ -71,7 +71,7 @@ impl Model {
 
     fn close_together(&mut self, forwards: &[ForwardId], back: bool, out: &mut Vec<Effect>) {
         for id in forwards {
-            self.stop_forward(*id, out);
+            self.stop_for_person(*id, out);
             self.stop_elsewhere(*id, out);
         }
         self.note_batch(Batch::Closed { back }, forwards.len());

@@ -49,7 +49,7 @@ impl Model {
                     self.kill(&key, out);
                 }
             }
-            Request::Stop(id) => self.stop_forward(id, out),
+            Request::Stop(id) => self.stop_for_person(id, out),
             Request::Quit { delete_pods } => self.quit(delete_pods, out),
         }
     }
