@@ -9,7 +9,7 @@ use super::Scene;
 use super::chrome::{self, Chrome};
 use super::details::{self, Line};
 use super::state::{Hit, ViewState};
-use super::typeset::{put, put_line};
+use super::typeset::{put, put_line, width, wrap};
 use brow_model::focus::Strip;
 use brow_model::log::{Entry, Level};
 
@@ -103,10 +103,22 @@ fn draw_log(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area
     if focused {
         state.set_page(inner.height);
     }
-    let (entries, newest) = visible(scene, inner.height.into());
-    for (at, (entry, y)) in entries.iter().zip(inner.y..).enumerate() {
-        put_line(frame.buffer_mut(), inner.x, y, inner.width, &entry_line(scene, entry));
-        if scene.model.screen.focus.in_log && at == newest {
+    let in_log = scene.model.screen.focus.in_log;
+    let room = usize::from(inner.height);
+    // The entry that is being read is shown whole.
+    let read = log.shown().next_back().filter(|_| in_log);
+    let read = read.map(|entry| entry_lines(scene, entry, inner.width, room)).unwrap_or_default();
+    let (entries, reader) = visible(scene, room + 1 - read.len().max(1));
+    let mut rows = inner.y..inner.bottom();
+    for (at, entry) in entries.iter().enumerate() {
+        if !in_log || at != reader {
+            if let Some(y) = rows.next() {
+                put_line(frame.buffer_mut(), inner.x, y, inner.width, &entry_line(scene, entry));
+            }
+            continue;
+        }
+        for (line, y) in read.iter().zip(&mut rows) {
+            put_line(frame.buffer_mut(), inner.x, y, inner.width, line);
             let row = Rect { x: inner.x - 1, width: inner.width + 2, y, height: 1 };
             frame.buffer_mut().set_style(row, scene.theme().selection);
             put(frame.buffer_mut(), row.x, y, 1, "▌", scene.theme().accent);
@@ -134,6 +146,19 @@ fn entry_line<'a>(scene: Scene<'a>, entry: &Entry) -> Line<'a> {
         Span::styled(format!(" {symbol} "), style),
         Span::styled(scene.text().entry(entry), if entry.level >= Level::Warning { style } else { theme.text }),
     ]
+}
+
+/// The lines of an entry, at most so many: its words wrapped beside the time.
+fn entry_lines<'a>(scene: Scene<'a>, entry: &Entry, columns: u16, most: usize) -> Vec<Line<'a>> {
+    let mut line = entry_line(scene, entry);
+    let Some(words) = line.pop() else { return Vec::new() };
+    let beside: u16 = line.iter().map(|span| width(&span.content)).sum();
+    let parts = wrap(&words.content, columns.saturating_sub(beside)).into_iter().take(most).enumerate();
+    let parts = parts.map(|(at, part)| {
+        let before = if at == 0 { line.clone() } else { vec![Span::raw(" ".repeat(beside.into()))] };
+        before.into_iter().chain([Span::styled(part, words.style)]).collect()
+    });
+    parts.collect()
 }
 
 /// The symbol and color of an entry.

@@ -159,6 +159,10 @@ fn the_log() {
     model.screen.focus.in_log = true;
     model.screen.focus.strip = Strip::Log;
     shots("log", &model);
+    // The entry that is read is shown whole.
+    let mut wordy = model.clone();
+    wordy.screen.log.entries.back_mut().unwrap().detail = "a place with a very long name, ".repeat(6);
+    shots("log-wrapped", &wordy);
     model.screen.log.back = 4;
     shots("log-scrolled", &model);
     model.screen.log.back = 0;
