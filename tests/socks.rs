@@ -330,24 +330,45 @@ fn one_key_on_a_cluster_opens_a_proxy_and_its_destinations_are_listed() {
     assert_eq!(reset.kind(), ErrorKind::ConnectionReset, "the connections to the first one are ended");
 }
 
-/// Opens two servers by the names that the cluster has for them: one through the proxy itself, the other, a service, as
-/// the file for browsers says.
+/// Opens pages in chromium through a proxy that is given to a command: the first by SOCKS, the second as the file for
+/// browsers says. Returns what both show.
+fn browse(shell: &Shell<'_>, proxy: &[&str], pages: [(&str, &str); 2]) -> String {
+    // Chromium gives a page up when a network interface comes or goes, as those of other tests' pods do.
+    let script = r#"visit() {
+url=$1 words=$2
+for attempt in 1 2 3 4 5 6 7 8 9; do
+page=$(chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking \
+--user-data-dir="$HOME/browser" --dump-dom "$3" "$url")
+case $page in *"$words"*) echo "$page"; return ;; esac
+done
+}
+visit "$1" "$2" "--proxy-server=socks5://$BROW_ADDR"
+visit "$3" "$4" "--proxy-pac-url=http://$BROW_ADDR/proxy.pac""#;
+    let [(first, of_first), (second, of_second)] = pages;
+    let command = ["-q", "--exec", "sh", "-c", script, "sh", first, of_first, second, of_second];
+    let done = shell.run(&[proxy, &command[..]].concat());
+    done.out + &done.err
+}
+
 #[test]
 #[cfg_attr(not(chromium), ignore = "needs chromium")]
 fn a_browser_opens_servers_by_their_names_in_the_cluster() {
     let home = Home::new("");
     let shell = Shell { home: &home, kubeconfig: None };
-    // Chromium gives a page up when a network interface comes or goes, as those of other tests' pods do.
-    let script = r#"visit() {
-for attempt in 1 2 3 4 5 6 7 8 9; do
-page=$(chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking \
---user-data-dir="$HOME/browser" --dump-dom "$@")
-case $page in *"You have crossed the brow."*) echo "$page"; return ;; esac
-done
+    let words = "You have crossed the brow.";
+    let pages = [("http://page.practice.internal/", words), ("http://web.shop.svc.cluster.local/", words)];
+    let shown = browse(&shell, &["--practice", "connect", "--socks", "practice"], pages);
+    assert_eq!(shown.matches(words).count(), 2, "{shown}");
 }
-visit "--proxy-server=socks5://$BROW_ADDR" http://page.practice.internal/
-visit "--proxy-pac-url=http://$BROW_ADDR/proxy.pac" http://web.shop.svc.cluster.local/"#;
-    let args = ["--practice", "connect", "--socks", "practice", "-q", "--exec", "sh", "-c", script];
-    let done = shell.run(&args);
-    assert_eq!(done.out.matches("You have crossed the brow.").count(), 2, "{} {}", done.out, done.err);
+
+#[test]
+#[cfg_attr(not(all(cluster, chromium)), ignore = "needs a cluster (BROW_TEST_KUBECONFIG) and chromium")]
+fn a_browser_opens_a_service_and_a_server_of_the_private_network() {
+    let (home, space) = (Home::new(""), Namespace::new("socks-browser"));
+    let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
+    // The file for browsers names the suffixes of Services; the other is asked for by SOCKS.
+    let (page, service) = (format!("http://{HOST}:8080/index.html"), format!("http://{SERVICE}/"));
+    let pages = [(page.as_str(), "hello from the vpc"), (service.as_str(), "web-")];
+    let shown = browse(&shell, &["connect", "--socks", "story", "--on-quit", "delete"], pages);
+    assert!(shown.contains("hello from the vpc") && shown.contains("web-"), "{shown}");
 }
