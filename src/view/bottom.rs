@@ -16,8 +16,8 @@ use brow_model::log::{Entry, Message};
 const MIN_NOTICE: u16 = 20;
 
 /// Draws the line. What just happened stands in `above`, the line above, and takes no key from it; where that line has
-/// no room to give, in the right half.
-pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, above: Option<Rect>) {
+/// no room to give, in the right half. `details`: those of the selected row are on the screen, with its fault.
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, above: Option<Rect>, details: bool) {
     if area.is_empty() {
         return;
     }
@@ -30,7 +30,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, above: O
         put_line(frame.buffer_mut(), area.right() - own, area.y, own, &alarm);
         area.width = area.width.saturating_sub(own + 2);
     }
-    let shown = scene.model.screen.notice.as_ref().filter(|(entry, _)| !stands(scene, entry));
+    let shown = scene.model.screen.notice.as_ref().filter(|(entry, _)| !stands(scene, entry, details));
     let notice = shown.map(|(entry, _)| {
         let (symbol, style) = level(scene, entry.level);
         [Span::styled(format!(" {symbol} "), style), Span::styled(format!("{} ", scene.text().entry(entry)), style)]
@@ -98,7 +98,9 @@ fn standing(scene: Scene<'_>) -> Option<(String, Style)> {
     Some((words.into_iter().flatten().collect::<Vec<_>>().join("  "), scene.theme().bad))
 }
 
-/// Returns true if an entry reports the fault that the right side shows anyway.
-fn stands(scene: Scene<'_>, entry: &Entry) -> bool {
-    matches!(&entry.message, Message::Failed(fault) if Some(&**fault) == scene.model.config.fault())
+/// Returns true if an entry reports a fault that the right side shows anyway, or the details.
+fn stands(scene: Scene<'_>, entry: &Entry, details: bool) -> bool {
+    let Message::Failed(fault) = &entry.message else { return false };
+    let fault = Some(&**fault);
+    fault == scene.model.config.fault() || details && fault == super::details::fault(scene)
 }

@@ -40,8 +40,17 @@ struct Facts<'a> {
 
 /// The details of the selected row, wrapped to `room` columns; `tall` lines of them will be seen.
 pub(super) fn lines(scene: Scene<'_>, room: u16, tall: u16) -> Vec<Line<'_>> {
+    facts(scene, room, tall).map_or_else(Vec::new, |facts| set(scene, facts, room, tall))
+}
+
+/// Returns the fault of the selected row, with which its details begin.
+pub(super) fn fault(scene: Scene<'_>) -> Option<&Fault> {
+    facts(scene, 0, 0)?.fault
+}
+
+fn facts(scene: Scene<'_>, room: u16, tall: u16) -> Option<Facts<'_>> {
     let model = scene.model;
-    let facts = match model.screen.focus.pane {
+    match model.screen.focus.pane {
         Pane::Clusters => model
             .screen
             .clusters
@@ -61,8 +70,7 @@ pub(super) fn lines(scene: Scene<'_>, room: u16, tall: u16) -> Vec<Line<'_>> {
             });
             own.or_else(|| model.instances.forwards().get(id).map(|other| of_other(scene, other)))
         }),
-    };
-    facts.map_or_else(Vec::new, |facts| set(scene, facts, room, tall))
+    }
 }
 
 /// Head, fault, facts and what to do, in the order in which they may be cut off.

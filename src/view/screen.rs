@@ -23,7 +23,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         let bottom = Rect { y: area.bottom() - 1, height: 1, ..area };
         welcome::draw(frame, scene, state, Rect { height: area.height - 1, ..area });
         over(frame, scene, state, area, 1);
-        return bottom::draw(frame, scene, bottom, Some(on_frame(Rect { y: bottom.y - 1, ..bottom })));
+        return bottom::draw(frame, scene, bottom, Some(on_frame(Rect { y: bottom.y - 1, ..bottom })), false);
     }
     let rows = [
         model.screen.clusters.rows().len(),
@@ -42,7 +42,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     }
     strip::draw(frame, scene, state, parts.strip, parts.framed);
     over(frame, scene, state, area, parts.bottom.height);
-    bottom::draw(frame, scene, parts.bottom, notice_line(scene, &parts));
+    let details = !parts.strip.is_empty() && !scene.has_dialog();
+    bottom::draw(frame, scene, parts.bottom, notice_line(scene, &parts), details);
 }
 
 /// The line above the bottom line for what just happened: on the frame there, or in place of the last line of the
