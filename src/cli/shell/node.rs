@@ -8,13 +8,13 @@ use kube::Api;
 use kube::api::{ListParams, PostParams};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::agreed;
+use super::hold::Hold;
+use super::place::agreed;
 use crate::cli::consent;
 use crate::cli::print::{self, Failure};
 use crate::cli::signals::{Signals, ended_by};
 use crate::cluster::{self, Clusters};
 use crate::proxy::{self, NODE_CONTAINER, NODE_TTL, NewNodePod, NoShell, NodeShell};
-use crate::shell;
 use crate::store::PodLedger;
 use crate::text::Text;
 use brow_model::fault::{Fault, Remedy, What};
@@ -22,14 +22,11 @@ use brow_model::installation::Identity;
 use brow_model::near::near;
 use brow_model::proxy::{Phase, PodKey};
 use brow_model::workload::is_dns_name;
-use kube_tunnel::exec::{Process, Stdio, Target};
 
 /// The longest wait for the pod to run.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// The interval at which it is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// The longest wait for the exit code, which only the pod's status has.
-const END_TIMEOUT: Duration = Duration::from_secs(15);
 /// The most names that are searched for a similar one.
 const MAX_NAMES: u32 = 500;
 
@@ -41,8 +38,6 @@ pub(super) struct NodeShellRequest<'a> {
     pub text: &'a Text,
     pub cluster: &'a str,
     pub shell: NodeShell<'a>,
-    /// The terminal's type.
-    pub term: &'a str,
     /// Nobody is to be asked.
     pub yes: bool,
 }
@@ -116,7 +111,7 @@ impl NodeShellRequest<'_> {
 
     /// Checks all rights at once, the one to delete the pod included, before there is anything to be left behind.
     async fn check_rights(&self) -> Result<(), Fault> {
-        let needs = [("create", "pods"), ("get", "pods"), ("create", "pods/attach"), ("delete", "pods")];
+        let needs = [("create", "pods"), ("get", "pods"), ("create", "pods/attach"), ("create", "pods/exec"), ("delete", "pods")];
         let grants = needs.map(|(verb, resource)| cluster::grant(verb, resource, Some(self.shell.namespace)));
         let has = cluster::may(self.clusters, self.cluster, &grants).await?;
         match grants.into_iter().zip(has).find(|(_, has)| !has) {
@@ -159,35 +154,20 @@ impl NodeShellRequest<'_> {
 }
 
 impl NodePod {
-    /// Waits until the pod runs, and attaches to it.
+    /// Waits until the pod runs, and connects to it.
     ///
     /// # Errors
-    /// The reason why it does not run, or cannot be attached to.
-    pub(super) async fn attach(
-        &self,
-        request: &NodeShellRequest<'_>,
-        signals: &mut Signals,
-    ) -> Result<Process, Failure> {
-        let failed = |fault: Fault| Failure::fault(request.text, &fault);
-        let opening = async {
+    /// The reason why it does not run, or cannot be connected to.
+    pub(super) async fn hold(&self, text: &Text, signals: &mut Signals) -> Result<Hold, Failure> {
+        let holding = async {
             let late = |_| Fault::new(What::TimedOut, &self.key.name, "");
             timeout(START_TIMEOUT, self.runs()).await.map_err(late)??;
-            let stdio = Stdio { stdin: true, tty: request.shell.tty };
-            let process = shell::start(&self.clusters, &self.key, NODE_CONTAINER, &Target::Attach, stdio).await?;
-            if let Some(input) = &process.input {
-                // The first line: see `ENTER` of the pod.
-                let line = format!("{}\n", request.term);
-                input
-                    .send(line.as_bytes())
-                    .await
-                    .map_err(|gone| Fault::new(What::Tunnel, &self.key.name, gone.to_string()))?;
-            }
-            Ok(process)
+            Hold::attach(&self.clusters, &self.key, NODE_CONTAINER).await
         };
         tokio::select! {
             biased;
             number = signals.next() => Err(Failure { code: ended_by(number), message: String::new() }),
-            opened = opening => opened.map_err(failed),
+            held = holding => held.map_err(|fault| Failure::fault(text, &fault)),
         }
     }
 
@@ -216,24 +196,6 @@ impl NodePod {
             let asked = cluster::grant("get", "pods", Some(&self.key.namespace));
             cluster::fault(&self.key.cluster, &error, Some(asked)).1
         })
-    }
-
-    /// Returns the exit code of the shell, which has ended.
-    pub(super) async fn exit_code(&self) -> Option<i32> {
-        let looking = async {
-            let mut looks = interval(LOOK_INTERVAL);
-            loop {
-                looks.tick().await;
-                // An answer that fails is asked for again; a pod that is gone tells nothing more.
-                let Ok(found) = self.get().await else { continue };
-                let statuses = found?.status.and_then(|status| status.container_statuses).into_iter().flatten();
-                let mut ended = statuses.filter_map(|status| status.state?.terminated);
-                if let Some(ended) = ended.next() {
-                    return Some(ended.exit_code);
-                }
-            }
-        };
-        timeout(END_TIMEOUT, looking).await.ok().flatten()
     }
 
     /// Deletes the pod. Where that fails, Kubernetes ends it at its deadline.

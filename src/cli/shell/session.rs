@@ -72,6 +72,14 @@ impl Journal {
     }
 }
 
+/// The end of a session.
+pub(super) struct End {
+    /// The exit code.
+    pub code: u8,
+    /// The container has no shell.
+    pub has_no_shell: bool,
+}
+
 /// The session among the running instances, and in the audit log.
 pub(super) struct Session {
     journal: Journal,
@@ -133,8 +141,9 @@ impl Session {
         }
     }
 
-    /// Says how it ended, where that is not plain, and returns the exit code.
-    pub(super) async fn finish(mut self, text: &Text, thing: &str, end: Result<Outcome, u8>, stopped: bool) -> u8 {
+    /// Says how it ended, where that is not plain.
+    pub(super) async fn finish(mut self, text: &Text, thing: &str, end: Result<Outcome, u8>, stopped: bool) -> End {
+        let mut has_no_shell = false;
         let with = |detail: &str| [("thing", thing.to_owned()), ("detail", detail.to_owned())];
         let say = |key: &str, detail: &str| {
             let with = with(detail);
@@ -149,6 +158,7 @@ impl Session {
                 if is_missing && self.journal.record.command.len() <= 1 {
                     let name = self.journal.record.command.first().map_or("sh", String::as_str);
                     print::err(&text.fill("cli.shell-none", &[("thing", thing), ("name", name)]));
+                    has_no_shell = true;
                 }
                 (if is_missing { NOT_FOUND } else { FAILED }, Some(What::Server))
             }
@@ -175,6 +185,6 @@ impl Session {
             // Its socket goes with it.
             let _left = timeout(LEAVE_TIMEOUT, running).await;
         }
-        code
+        End { code, has_no_shell }
     }
 }

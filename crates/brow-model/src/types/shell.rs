@@ -92,12 +92,14 @@ pub struct ShellSettings {
     pub program: Option<String>,
     /// The namespace of the pods of shells on nodes; absent: the context's own.
     pub node_namespace: Option<String>,
+    /// The image of debug containers; absent: that of proxy pods.
+    pub debug_image: Option<String>,
     /// The character with which chords begin; `None`: there are none.
     pub escape: Option<char>,
 }
 
 impl Default for ShellSettings {
     fn default() -> Self {
-        Self { open: ShellOpen::default(), program: None, node_namespace: None, escape: Some('~') }
+        Self { open: ShellOpen::default(), program: None, node_namespace: None, debug_image: None, escape: Some('~') }
     }
 }
