@@ -13,10 +13,10 @@ use brow_model::sanitize;
 
 /// Waits for a connection to its standard input, at most two minutes, and ends with it. The node ends all else in the
 /// container then. A terminal would not do: with one, containerd leaves standard input open when a connection ends
-/// (`internal/cri/io/container_io.go`, `Attach`).
+/// (`internal/cri/io/container_io.go`, `Attach`). Its output stays open, or the node would end its input.
 pub(super) const HOLD: [&str; 3] = ["sh", "-c", HOLD_SCRIPT];
 const HOLD_SCRIPT: &str = "if command -v timeout >/dev/null 2>&1; then timeout 120 sh -c 'read -r go' || exit; fi; \
-                           exec cat >/dev/null";
+                           exec cat";
 
 /// The rights of a debug container, as kubectl debug has them (`pkg/cmd/debug/profiles.go`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -18,7 +18,7 @@ use super::store::Key;
 use super::users::{Access, User, open};
 use super::watch::{self, Form};
 use super::world::World;
-use super::{exec, forward, list, log, pods, proxy, workloads};
+use super::{debug, exec, forward, list, log, pods, proxy, workloads};
 
 /// The longest body (`apiserver/pkg/server/config.go`, `MaxRequestBodyBytes`).
 const MAX_BODY: usize = 3 << 20;
@@ -182,9 +182,13 @@ impl Call {
             ("pods", "portforward", "create" | "get") => {
                 forward::answer(world, self.kind, self.key(), request, self.text("ports"))
             }
-            ("pods", "exec", "create") => {
+            ("pods", "ephemeralcontainers", "patch") => {
+                let patch = body(request).await?;
+                Ok(answer(200, &*debug::patch(world, self.kind, &self.key(), &patch)?))
+            }
+            ("pods", "attach" | "exec", "create") => {
                 let query = pairs(request.uri().query().unwrap_or_default());
-                exec::answer(world, self.kind, &self.key(), request, &query)
+                exec::answer(world, (self.kind, &self.key()), self.sub == "attach", request, &query)
             }
             ("pods", "proxy", "create" | "get") => {
                 proxy::answer(world, self.kind, &self.namespace, &self.name, request)

@@ -132,6 +132,9 @@ fn resources(group: &str) -> Value {
                 let name = format!("pods/{name}");
                 json!({ "name": name, "singularName": "", "namespaced": true, "kind": kind, "verbs": verbs })
             };
+            all.push(sub("attach", "PodAttachOptions", &["create", "get"]));
+            all.push(sub("ephemeralcontainers", "Pod", &["get", "patch", "update"]));
+            all.push(sub("exec", "PodExecOptions", &["create", "get"]));
             all.push(sub("log", "Pod", &["get"]));
             all.push(sub("portforward", "PodPortForwardOptions", &["create", "get"]));
             all.push(sub("proxy", "PodProxyOptions", &["create", "get"]));

@@ -7,6 +7,7 @@
 
 mod api;
 mod datagrams;
+mod debug;
 mod exec;
 mod files;
 mod forward;
