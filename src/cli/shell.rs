@@ -144,8 +144,7 @@ async fn open(globals: &Globals, args: &Args, text: &Text) -> Result<u8, Failure
         if args.debug {
             return Err(Failure::usage(text.fill("cli.debug-node", &[("thing", &args.place)])));
         }
-        let opened = Box::pin(around.open_on_node(query, &mut signals)).await?;
-        return Ok(around.converse(opened, &mut signals).await?.code);
+        return Box::pin(around.on_node(&query, &mut signals)).await;
     }
     let (key, container) = tokio::select! {
         biased;
@@ -236,8 +235,27 @@ impl Surroundings<'_> {
         }
     }
 
+    /// Carries sessions on a node: after one that ends with the chord for it comes another.
+    async fn on_node(&self, query: &workload::Query, signals: &mut Signals) -> Result<u8, Failure> {
+        let mut sure = self.args.yes;
+        loop {
+            let opened = self.open_on_node(query, sure, signals).await?;
+            let end = self.converse(opened, signals).await?;
+            if !end.again {
+                return Ok(end.code);
+            }
+            // Whoever asks for another knows what it takes.
+            sure = true;
+        }
+    }
+
     /// Opens a session on a node, in a pod that is deleted with it.
-    async fn open_on_node(&self, query: workload::Query, signals: &mut Signals) -> Result<Opened, Failure> {
+    async fn open_on_node(
+        &self,
+        query: &workload::Query,
+        sure: bool,
+        signals: &mut Signals,
+    ) -> Result<Opened, Failure> {
         let Self { globals, args, text, clusters, settings, .. } = self;
         let (me, _) = super::identity(&globals.paths);
         let image = settings.pod_for(&query.cluster, &PodSettings::default()).image;
@@ -252,10 +270,11 @@ impl Surroundings<'_> {
             cluster: &query.cluster,
             shell: NodeShell {
                 node: &query.workload.name,
-                namespace: &namespace.unwrap_or(query.namespace),
+                namespace: namespace.as_deref().unwrap_or(&query.namespace),
                 image: image.as_deref().unwrap_or(proxy::DEFAULT_IMAGE),
             },
-            yes: args.yes,
+            yes: sure,
+            other_namespace: settings.shell.node_namespace.as_deref(),
         };
         let pod = request.create(signals).await?;
         let hold = match pod.hold(text, signals).await {
@@ -288,20 +307,30 @@ impl Surroundings<'_> {
             print::err(&place);
         }
         let node = own.as_ref().and_then(|own| own.node.as_ref());
-        if node.is_some() && tty {
-            print::err(&text.fill("cli.node-ends", &[("ttl", NODE_TTL)]));
+        let mut help = text.fill("cli.shell-help", &[("escape", &escaped)]);
+        let end = node.filter(|_| tty).map(|node| node.end());
+        if let Some(end) = &end {
+            let with = [("ttl", NODE_TTL), ("until", &end.clock), ("escape", &escaped)];
+            print::err(&text.fill("cli.node-ends", &with));
+            help += &format!("\n{}", text.fill("cli.node-help", &with));
         }
-        let help = text.fill("cli.shell-help", &[("escape", &escaped)]).replace('\n', "\r\n");
+        let lines = |words: &str| format!("\r\n{}\r\n", words.replace('\n', "\r\n"));
+        let warning = |end: node::NodeEnd| {
+            let with = [("until", end.clock.as_str()), ("escape", &escaped)];
+            (end.warn_at, lines(&text.fill("cli.node-warns", &with)))
+        };
+        let idle = node.map(|_| settings.node_idle.duration());
         let options = SessionOptions {
             tty,
             escape: escape.and_then(|c| u8::try_from(c).ok()),
-            help: format!("\r\n{help}\r\n"),
+            help: lines(&help),
+            warning: end.map(warning),
             active: Arc::new(AtomicI64::new(Utc::now().timestamp())),
         };
         let (me, _) = super::identity(&self.globals.paths);
         let user = self.user.to_owned();
         let record = ShellRecord { by: me.owner, user, container, command, began: Utc::now(), exit_code: None };
-        let mut session = Session::begin(self.globals, text, key, record, Arc::clone(&options.active));
+        let mut session = Session::begin(self.globals, text, key, record, Arc::clone(&options.active), idle);
         let (end, stopped) = session.watch(Box::pin(shell::run(process, &options)), signals).await;
         if let Some(node) = own.and_then(|own| own.node) {
             node.delete(text).await;

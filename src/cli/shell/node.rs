@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{Local, Utc};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
 use kube::api::{ListParams, PostParams};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::hold::Hold;
 use super::place::agreed;
@@ -21,12 +21,17 @@ use brow_model::fault::{Fault, Remedy, What};
 use brow_model::installation::Identity;
 use brow_model::near::near;
 use brow_model::proxy::{Phase, PodKey};
+use brow_model::ttl::Ttl;
 use brow_model::workload::is_dns_name;
 
 /// The longest wait for the pod to run.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// The interval at which it is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// The time before the end at which it is said.
+const WARNING_TIME: Duration = Duration::from_mins(5);
+/// The namespace that admits privileged pods in most clusters.
+const SYSTEM_NAMESPACE: &str = "kube-system";
 /// The most names that are searched for a similar one.
 const MAX_NAMES: u32 = 500;
 
@@ -40,6 +45,8 @@ pub(super) struct NodeShellRequest<'a> {
     pub shell: NodeShell<'a>,
     /// Nobody is to be asked.
     pub yes: bool,
+    /// The namespace of the config.
+    pub other_namespace: Option<&'a str>,
 }
 
 /// The pod of a shell on a node. It is to be [deleted](NodePod::delete), however the session ends.
@@ -47,6 +54,15 @@ pub(super) struct NodePod {
     clusters: Clusters,
     pub key: PodKey,
     uid: String,
+    began: Instant,
+}
+
+/// The time at which Kubernetes ends a session on a node.
+pub(super) struct NodeEnd {
+    /// As a clock shows it.
+    pub clock: String,
+    /// The time at which it is said.
+    pub warn_at: Instant,
 }
 
 impl NodeShellRequest<'_> {
@@ -68,19 +84,25 @@ impl NodeShellRequest<'_> {
         let api: Api<Pod> = Api::namespaced(client, self.shell.namespace);
         // Admission is asked before a person is.
         let trial = PostParams { dry_run: true, ..PostParams::default() };
-        api.create(&trial, &pod).await.map_err(|error| failed(self.refused(&error)))?;
+        if let Err(error) = api.create(&trial, &pod).await {
+            return Err(failed(self.refused(&error, &new_pod).await));
+        }
         self.ask(signals).await?;
         if let Ok(ttl) = NODE_TTL.parse() {
             let asked = self.ledger.asked(&new_pod.nonce, self.shell.namespace, &new_pod.name, ttl);
             asked.unwrap_or_else(|fault| print::err(&self.text.fault_once(&fault).in_full()));
         }
-        let stored = api.create(&PostParams::default(), &pod).await.map_err(|error| failed(self.refused(&error)))?;
+        let began = Instant::now();
+        let stored = match api.create(&PostParams::default(), &pod).await {
+            Ok(stored) => stored,
+            Err(error) => return Err(failed(self.refused(&error, &new_pod).await)),
+        };
         let uid = stored.metadata.uid.unwrap_or_default();
         let recorded = self.ledger.stored(&new_pod.nonce, &uid);
         recorded.unwrap_or_else(|fault| print::err(&self.text.fault_once(&fault).in_full()));
         let (cluster, namespace) = (self.cluster.to_owned(), self.shell.namespace.to_owned());
         let key = PodKey { cluster, namespace, name: new_pod.name };
-        Ok(NodePod { clusters: self.clusters.clone(), key, uid })
+        Ok(NodePod { clusters: self.clusters.clone(), key, uid, began })
     }
 
     /// Checks that the node is there, and has a shell. Whoever may not read nodes learns it from the pod.
@@ -120,17 +142,34 @@ impl NodeShellRequest<'_> {
         }
     }
 
-    fn refused(&self, error: &kube::Error) -> Fault {
+    /// Returns the fault of a refusal, with the namespace that would admit the pod.
+    async fn refused(&self, error: &kube::Error, new_pod: &NewNodePod) -> Fault {
         let asked = cluster::grant("create", "pods", Some(self.shell.namespace));
         let place = format!("node/{} ({}/{})", self.shell.node, self.cluster, self.shell.namespace);
         let (_, fault) = cluster::fault(self.cluster, error, Some(asked));
         match fault.what {
             What::PodSecurity | What::Admission | What::Quota | What::Invalid => {
-                let hint = self.text.fill("cli.node-not-admitted", &[("thing", self.shell.namespace)]);
+                let others = [self.other_namespace, Some(SYSTEM_NAMESPACE)];
+                let mut hint = self.text.fill("cli.node-not-admitted", &[("thing", self.shell.namespace)]);
+                for other in others.into_iter().flatten().filter(|other| *other != self.shell.namespace) {
+                    if self.would_admit(other, new_pod).await {
+                        let with = [("thing", self.shell.namespace), ("name", other)];
+                        hint = self.text.fill("cli.node-admitted-by", &with);
+                        break;
+                    }
+                }
                 Fault { thing: place, detail: format!("{}\n{hint}", fault.detail), ..fault }
             }
             _ => fault,
         }
+    }
+
+    /// Asks another namespace's admission, by a dry run.
+    async fn would_admit(&self, namespace: &str, new_pod: &NewNodePod) -> bool {
+        let Ok(client) = self.clusters.client(self.cluster).await else { return false };
+        let pod = proxy::node_pod(&NodeShell { namespace, ..self.shell }, self.me, new_pod, Utc::now());
+        let trial = PostParams { dry_run: true, ..PostParams::default() };
+        Api::<Pod>::namespaced(client, namespace).create(&trial, &pod).await.is_ok()
     }
 
     /// Says what the pod is given, and asks whether it may be.
@@ -154,6 +193,14 @@ impl NodeShellRequest<'_> {
 }
 
 impl NodePod {
+    /// Returns the time of its end.
+    pub(super) fn end(&self) -> NodeEnd {
+        let ttl = NODE_TTL.parse::<Ttl>().map_or(Duration::ZERO, Ttl::duration);
+        let left = ttl.saturating_sub(self.began.elapsed());
+        let clock = (Local::now() + left).format("%H:%M").to_string();
+        NodeEnd { clock, warn_at: Instant::now() + left.saturating_sub(WARNING_TIME) }
+    }
+
     /// Waits until the pod runs, and connects to it.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ use brow_model::instance::{Report, Role};
 use brow_model::proxy::PodKey;
 use brow_model::request::Request;
 use brow_model::shell::{ShellRecord, ShellReport};
+use brow_model::ttl::Ttl;
 use kube_tunnel::exec::Ended;
 
 /// The exit code where the shell or command is not there, as shells have it.
@@ -78,6 +79,8 @@ pub(super) struct End {
     pub code: u8,
     /// The container has no shell.
     pub has_no_shell: bool,
+    /// Another is to follow.
+    pub again: bool,
 }
 
 /// The session among the running instances, and in the audit log.
@@ -87,6 +90,8 @@ pub(super) struct Session {
     events: mpsc::Receiver<Event>,
     instance: Option<(Instance, JoinHandle<()>)>,
     token: CancellationToken,
+    /// The time without a byte after which it ends.
+    idle: Option<Duration>,
 }
 
 impl Session {
@@ -96,13 +101,14 @@ impl Session {
         key: PodKey,
         record: ShellRecord,
         active: Arc<AtomicI64>,
+        idle: Option<Duration>,
     ) -> Self {
         let (sender, events) = EventSender::channel(EVENT_CAPACITY);
         let token = CancellationToken::new();
         // Without a place among the others it works all the same.
         let joined = instance::join(&globals.runtime, Role::Shell, sender, token.clone()).ok();
         let instance = joined.map(|(instance, running)| (instance, tokio::spawn(running)));
-        let mut session = Self { journal: Journal::new(globals, key, record), active, events, instance, token };
+        let mut session = Self { journal: Journal::new(globals, key, record), active, events, instance, token, idle };
         session.journal.write(text, "open-shell", None);
         session.publish();
         session
@@ -136,14 +142,25 @@ impl Session {
                         return (Ok(Outcome::Left), true);
                     }
                 }
-                _ = ticks.tick() => self.publish(),
+                _ = ticks.tick() => {
+                    self.publish();
+                    if self.is_idle(Utc::now()) {
+                        return (Ok(Outcome::Idle), false);
+                    }
+                }
             }
         }
     }
 
+    fn is_idle(&self, now: DateTime<Utc>) -> bool {
+        let active = DateTime::from_timestamp(self.active.load(Ordering::Relaxed), 0).unwrap_or(now);
+        let silent = (now - active).to_std().unwrap_or_default();
+        self.idle.is_some_and(|idle| silent >= idle)
+    }
+
     /// Says how it ended, where that is not plain.
     pub(super) async fn finish(mut self, text: &Text, thing: &str, end: Result<Outcome, u8>, stopped: bool) -> End {
-        let mut has_no_shell = false;
+        let (mut has_no_shell, again) = (false, matches!(end, Ok(Outcome::Again)));
         let with = |detail: &str| [("thing", thing.to_owned()), ("detail", detail.to_owned())];
         let say = |key: &str, detail: &str| {
             let with = with(detail);
@@ -167,6 +184,11 @@ impl Session {
                 // What was under way did not come to its end.
                 (if stopped { ended_by(TERMINATED) } else { 0 }, None)
             }
+            Ok(Outcome::Again) => (0, None),
+            Ok(Outcome::Idle) => {
+                say("cli.shell-idle", &self.idle.and_then(|idle| Ttl::from_secs(idle.as_secs())).map_or_else(String::new, |idle| idle.to_string()));
+                (ended_by(TERMINATED), None)
+            }
             Ok(Outcome::Lost(error)) => {
                 say("cli.shell-lost", &error.to_string());
                 (FAILED, Some(What::Tunnel))
@@ -185,6 +207,6 @@ impl Session {
             // Its socket goes with it.
             let _left = timeout(LEAVE_TIMEOUT, running).await;
         }
-        End { code, has_no_shell }
+        End { code, has_no_shell, again }
     }
 }

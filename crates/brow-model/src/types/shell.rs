@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::types::ttl::Ttl;
+
 /// The place of a session that is to be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShellPlace {
@@ -92,6 +94,8 @@ pub struct ShellSettings {
     pub program: Option<String>,
     /// The namespace of the pods of shells on nodes; absent: the context's own.
     pub node_namespace: Option<String>,
+    /// The time in which nothing is typed or printed after which a shell on a node ends.
+    pub node_idle: Ttl,
     /// The image of debug containers; absent: that of proxy pods.
     pub debug_image: Option<String>,
     /// The character with which chords begin; `None`: there are none.
@@ -100,6 +104,13 @@ pub struct ShellSettings {
 
 impl Default for ShellSettings {
     fn default() -> Self {
-        Self { open: ShellOpen::default(), program: None, node_namespace: None, debug_image: None, escape: Some('~') }
+        Self {
+            open: ShellOpen::default(),
+            program: None,
+            node_namespace: None,
+            node_idle: Ttl::DEFAULT,
+            debug_image: None,
+            escape: Some('~'),
+        }
     }
 }
