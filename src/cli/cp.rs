@@ -14,14 +14,15 @@ use clap_complete::ArgValueCandidates;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::print::{self, FAILED, Failure};
-use super::shell::{self, Journal};
+use super::shell::{self, Journal, Refused};
 use super::signals::{Signals, ended_by};
 use super::{Globals, complete};
-use crate::cluster::Clusters;
+use crate::cluster::{Clusters, workload};
 use crate::shell::copy::{self, Copied, Place, Progress, Trouble};
 use crate::store;
 use crate::text::Text;
 use brow_model::fault::{Fault, What};
+use brow_model::proxy::PodKey;
 use brow_model::shell::ShellRecord;
 
 /// The interval at which progress is shown.
@@ -108,21 +109,29 @@ async fn copy(globals: &Globals, args: &Args, text: &Text) -> Result<(), Failure
     if shell::is_node(&query) {
         return Err(Failure::usage(text.fill("cli.cp-node", &[("thing", way.place())])));
     }
+    let (me, _) = super::identity(&globals.paths);
+    let record = |container: String| {
+        let command = [&args.from, &args.to].map(|path| path.to_string_lossy().into_owned()).to_vec();
+        let (by, user) = (me.owner.clone(), user.clone());
+        ShellRecord { by, user, container, command, began: Utc::now(), exit_code: None }
+    };
+    let journal_of = |query: &workload::Query| {
+        let name = way.place().to_owned();
+        let key = PodKey { cluster: query.cluster.clone(), namespace: query.namespace.clone(), name };
+        Journal::new(globals, key, record(args.container.clone().unwrap_or_default()))
+    };
     if loaded.settings.clusters.get(&query.cluster).is_some_and(|at| at.production) && !args.yes {
         let with = [("thing", way.place()), ("cluster", &query.cluster)];
-        shell::ask_production(text, "cli.cp-production", &with, &mut signals).await?;
+        let asked = shell::ask_production(text, "cli.cp-production", &with, &mut signals).await;
+        asked.map_err(|refused| refused.tell(text, "open-copy", || journal_of(&query)))?;
     }
-    let ended = |number| Failure { code: ended_by(number), message: String::new() };
-    let (key, container) = tokio::select! {
+    let found = tokio::select! {
         biased;
-        number = signals.next() => return Err(ended(number)),
-        found = shell::find_container(text, &clusters, query, args.container.as_deref()) => found?,
+        number = signals.next() => Err(Refused::ended(number)),
+        found = shell::find_container(text, &clusters, query.clone(), args.container.as_deref()) => found,
     };
-    let (me, _) = super::identity(&globals.paths);
-    let command = [&args.from, &args.to].map(|path| path.to_string_lossy().into_owned()).to_vec();
-    let record =
-        ShellRecord { by: me.owner, user, container: container.clone(), command, began: Utc::now(), exit_code: None };
-    let mut journal = Journal::new(globals, key.clone(), record);
+    let (key, container) = found.map_err(|refused| refused.tell(text, "open-copy", || journal_of(&query)))?;
+    let mut journal = Journal::new(globals, key.clone(), record(container.clone()));
     journal.write(text, "open-copy", None);
     let at = Place { clusters: &clusters, key: &key, container: &container };
     let progress = Arc::new(Progress::default());

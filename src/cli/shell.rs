@@ -30,7 +30,7 @@ use debug::DebugRequest;
 use hold::Hold;
 use kube_tunnel::exec::{Process, Stdio, Target};
 use node::NodePod;
-pub(super) use place::{Place, ask_production, find, find_container, is_node};
+pub(super) use place::{Place, Refused, ask_production, find, find_container, is_node};
 pub(super) use session::Journal;
 use session::Session;
 
@@ -77,7 +77,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
     let text = super::text_of(&globals);
-    let ended = Box::pin(open(&globals, &args, &text)).await;
+    let ended = Box::pin(begin(&globals, &args, &text)).await;
     let failed = matches!(ended, Err(_) | Ok(FAILED));
     let code = match ended {
         Ok(code) => ExitCode::from(code),
@@ -118,7 +118,7 @@ struct Surroundings<'a> {
     user: &'a str,
 }
 
-async fn open(globals: &Globals, args: &Args, text: &Text) -> Result<u8, Failure> {
+async fn begin(globals: &Globals, args: &Args, text: &Text) -> Result<u8, Failure> {
     let failed = |fault: Fault| Failure::fault(text, &fault);
     let mut signals = Signals::listen()?;
     let loaded = store::load(&globals.paths).map_err(failed)?;
@@ -126,48 +126,66 @@ async fn open(globals: &Globals, args: &Args, text: &Text) -> Result<u8, Failure
     let place = Place { words: &args.place, context: args.context.as_deref(), namespace: args.namespace.as_deref() };
     let (query, user) = find(&place, text, &loaded, &contexts)?;
     let settings = &loaded.settings;
-    if settings.clusters.get(&query.cluster).is_some_and(|at| at.production) && !args.yes {
-        let with = [("thing", args.place.as_str()), ("cluster", &query.cluster)];
-        ask_production(text, "cli.shell-production", &with, &mut signals).await?;
-    }
-    let query = if args.node && !is_node(&query) {
-        tokio::select! {
-            biased;
-            number = signals.next() => return Ok(ended_by(number)),
-            query = place::node_of(text, &clusters, query) => query?,
-        }
-    } else {
-        query
-    };
     let around = Surroundings { globals, args, text, clusters: &clusters, settings, user: &user };
-    if is_node(&query) {
-        if args.debug {
-            return Err(Failure::usage(text.fill("cli.debug-node", &[("thing", &args.place)])));
-        }
-        return Box::pin(around.on_node(&query, &mut signals)).await;
-    }
-    let (key, container) = tokio::select! {
-        biased;
-        number = signals.next() => return Ok(ended_by(number)),
-        found = find_container(text, &clusters, query, args.container.as_deref()) => found?,
-    };
-    if !args.debug {
-        let opened = tokio::select! {
-            biased;
-            number = signals.next() => return Ok(ended_by(number)),
-            opened = around.open_in_pod(key.clone(), container.clone()) => opened?,
-        };
-        let end = around.converse(opened, &mut signals).await?;
-        if !(end.has_no_shell && consent::can_ask()) {
-            return Ok(end.code);
-        }
-        around.offer_debug(&key, &container, &mut signals).await?;
-    }
-    let opened = Box::pin(around.open_debug(key, container, &mut signals)).await?;
-    Ok(around.converse(opened, &mut signals).await?.code)
+    let (cluster, namespace) = (query.cluster.clone(), query.namespace.clone());
+    around.open(query, &mut signals).await.map_err(|refused| {
+        let key = PodKey { cluster, namespace, name: args.place.clone() };
+        let record = || around.record(args.container.clone().unwrap_or_default());
+        refused.tell(text, "open-shell", || Journal::new(globals, key, record()))
+    })
 }
 
 impl Surroundings<'_> {
+    /// Opens a session and carries it to its end; returns the exit code.
+    async fn open(&self, query: workload::Query, signals: &mut Signals) -> Result<u8, Refused> {
+        let Self { args, text, clusters, settings, .. } = self;
+        if settings.clusters.get(&query.cluster).is_some_and(|at| at.production) && !args.yes {
+            let with = [("thing", args.place.as_str()), ("cluster", &query.cluster)];
+            ask_production(text, "cli.shell-production", &with, signals).await?;
+        }
+        let query = if args.node && !is_node(&query) {
+            tokio::select! {
+                biased;
+                number = signals.next() => return Ok(ended_by(number)),
+                query = place::node_of(text, clusters, query) => query?,
+            }
+        } else {
+            query
+        };
+        if is_node(&query) {
+            if args.debug {
+                return Err(Failure::usage(text.fill("cli.debug-node", &[("thing", &args.place)])).into());
+            }
+            return Box::pin(self.on_node(&query, signals)).await;
+        }
+        let (key, container) = tokio::select! {
+            biased;
+            number = signals.next() => return Ok(ended_by(number)),
+            found = find_container(text, clusters, query, args.container.as_deref()) => found?,
+        };
+        if !args.debug {
+            let opened = tokio::select! {
+                biased;
+                number = signals.next() => return Ok(ended_by(number)),
+                opened = self.open_in_pod(key.clone(), container.clone()) => opened?,
+            };
+            let end = self.converse(opened, signals).await;
+            if !(end.has_no_shell && consent::can_ask()) {
+                return Ok(end.code);
+            }
+            self.offer_debug(&key, &container, signals).await?;
+        }
+        let opened = Box::pin(self.open_debug(key, container, signals)).await?;
+        Ok(self.converse(opened, signals).await.code)
+    }
+
+    /// Returns the record of a session that begins now.
+    fn record(&self, container: String) -> ShellRecord {
+        let (me, _) = super::identity(&self.globals.paths);
+        let (user, command) = (self.user.to_owned(), self.args.command.clone());
+        ShellRecord { by: me.owner, user, container, command, began: Utc::now(), exit_code: None }
+    }
+
     /// Returns the command of a session in a container: the one that is given, or a shell.
     fn command(&self, program: Option<&str>) -> Vec<String> {
         let term = std::env::var("TERM").ok();
@@ -176,7 +194,7 @@ impl Surroundings<'_> {
     }
 
     /// Opens a session in a container of a pod.
-    async fn open_in_pod(&self, key: PodKey, container: String) -> Result<Opened, Failure> {
+    async fn open_in_pod(&self, key: PodKey, container: String) -> Result<Opened, Refused> {
         let program = self.args.shell.as_deref().or(self.settings.shell.program.as_deref());
         self.start(key, container, self.command(program), None).await
     }
@@ -187,7 +205,7 @@ impl Surroundings<'_> {
         container: String,
         command: Vec<String>,
         own: Option<Own>,
-    ) -> Result<Opened, Failure> {
+    ) -> Result<Opened, Refused> {
         let tty = is_tty();
         let (target, stdio) = (Target::Exec(command), Stdio { stdin: true, tty });
         match shell::start(self.clusters, &key, &container, &target, stdio).await {
@@ -196,7 +214,7 @@ impl Surroundings<'_> {
                 if let Some(node) = own.and_then(|own| own.node) {
                     node.delete(self.text).await;
                 }
-                Err(Failure::fault(self.text, &fault))
+                Err(fault.into())
             }
         }
     }
@@ -208,7 +226,7 @@ impl Surroundings<'_> {
     }
 
     /// Offers a debug container where a container has no shell.
-    async fn offer_debug(&self, key: &PodKey, container: &str, signals: &mut Signals) -> Result<(), Failure> {
+    async fn offer_debug(&self, key: &PodKey, container: &str, signals: &mut Signals) -> Result<(), Refused> {
         let image = self.debug_image(key);
         let with = [("thing", key.name.as_str()), ("container", container), ("image", &image)];
         print::err(&self.text.fill("cli.debug-offer", &with));
@@ -216,7 +234,7 @@ impl Surroundings<'_> {
     }
 
     /// Opens a session in a debug container beside one of a pod.
-    async fn open_debug(&self, key: PodKey, target: String, signals: &mut Signals) -> Result<Opened, Failure> {
+    async fn open_debug(&self, key: PodKey, target: String, signals: &mut Signals) -> Result<Opened, Refused> {
         let image = self.debug_image(&key);
         let request = DebugRequest {
             clusters: self.clusters,
@@ -230,17 +248,17 @@ impl Surroundings<'_> {
         let own = Own { _hold: debug.hold, node: None };
         tokio::select! {
             biased;
-            number = signals.next() => Err(Failure { code: ended_by(number), message: String::new() }),
+            number = signals.next() => Err(Refused::ended(number)),
             opened = self.start(key, debug.name, self.command(None), Some(own)) => opened,
         }
     }
 
     /// Carries sessions on a node: after one that ends with the chord for it comes another.
-    async fn on_node(&self, query: &workload::Query, signals: &mut Signals) -> Result<u8, Failure> {
+    async fn on_node(&self, query: &workload::Query, signals: &mut Signals) -> Result<u8, Refused> {
         let mut sure = self.args.yes;
         loop {
             let opened = self.open_on_node(query, sure, signals).await?;
-            let end = self.converse(opened, signals).await?;
+            let end = self.converse(opened, signals).await;
             if !end.again {
                 return Ok(end.code);
             }
@@ -255,7 +273,7 @@ impl Surroundings<'_> {
         query: &workload::Query,
         sure: bool,
         signals: &mut Signals,
-    ) -> Result<Opened, Failure> {
+    ) -> Result<Opened, Refused> {
         let Self { globals, args, text, clusters, settings, .. } = self;
         let (me, _) = super::identity(&globals.paths);
         let image = settings.pod_for(&query.cluster, &PodSettings::default()).image;
@@ -277,7 +295,7 @@ impl Surroundings<'_> {
             other_namespace: settings.shell.node_namespace.as_deref(),
         };
         let pod = request.create(signals).await?;
-        let hold = match pod.hold(text, signals).await {
+        let hold = match pod.hold(signals).await {
             Ok(hold) => hold,
             Err(failure) => {
                 pod.delete(text).await;
@@ -291,12 +309,11 @@ impl Surroundings<'_> {
     }
 
     /// Carries a session to its end.
-    async fn converse(&self, opened: Opened, signals: &mut Signals) -> Result<session::End, Failure> {
+    async fn converse(&self, opened: Opened, signals: &mut Signals) -> session::End {
         let Opened { key, container, process, tty, own } = opened;
         let (text, args, settings) = (self.text, self.args, &self.settings.shell);
         let shell = args.shell.as_ref().or(settings.program.as_ref());
         let shell = shell.filter(|_| args.command.is_empty() && own.is_none());
-        let command = shell.map_or_else(|| args.command.clone(), |shell| vec![shell.clone()]);
         let escape = settings.escape.filter(|_| tty);
         let thing = format!("{}/{container}", key.name);
         let place = format!("{thing} ({}/{})", key.cluster, key.namespace);
@@ -327,15 +344,14 @@ impl Surroundings<'_> {
             warning: end.map(warning),
             active: Arc::new(AtomicI64::new(Utc::now().timestamp())),
         };
-        let (me, _) = super::identity(&self.globals.paths);
-        let user = self.user.to_owned();
-        let record = ShellRecord { by: me.owner, user, container, command, began: Utc::now(), exit_code: None };
+        let mut record = self.record(container);
+        record.command.extend(shell.cloned());
         let mut session = Session::begin(self.globals, text, key, record, Arc::clone(&options.active), idle);
         let (end, stopped) = session.watch(Box::pin(shell::run(process, &options)), signals).await;
         if let Some(node) = own.and_then(|own| own.node) {
             node.delete(text).await;
         }
-        Ok(session.finish(text, &thing, end, stopped).await)
+        session.finish(text, &thing, end, stopped).await
     }
 }
 

@@ -8,8 +8,9 @@ use kube::api::{Patch, PatchParams};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::hold::Hold;
+use super::place::Refused;
 use crate::cli::print::{self, Failure};
-use crate::cli::signals::{Signals, ended_by};
+use crate::cli::signals::Signals;
 use crate::cluster::{self, Clusters};
 use crate::proxy::{self, DebugContainer, DebugProfile, DebugState};
 use crate::text::Text;
@@ -48,9 +49,9 @@ impl DebugRequest<'_> {
     ///
     /// # Errors
     /// The reason: missing rights, a server or a namespace that does not have it, an image that cannot be pulled.
-    pub(super) async fn open(&self, signals: &mut Signals) -> Result<DebugSession, Failure> {
+    pub(super) async fn open(&self, signals: &mut Signals) -> Result<DebugSession, Refused> {
         let opening = async {
-            self.check_rights().await.map_err(|fault| Failure::fault(self.text, &fault))?;
+            self.check_rights().await?;
             let name = proxy::debug_name();
             self.add(&name).await?;
             let with = [
@@ -66,12 +67,11 @@ impl DebugRequest<'_> {
                 Ok(()) => Hold::attach(self.clusters, self.key, &name).await,
                 Err(fault) => Err(fault),
             };
-            let hold = hold.map_err(|fault| Failure::fault(self.text, &fault))?;
-            Ok(DebugSession { name, hold })
+            Ok(DebugSession { name, hold: hold? })
         };
         tokio::select! {
             biased;
-            number = signals.next() => Err(Failure { code: ended_by(number), message: String::new() }),
+            number = signals.next() => Err(Refused::ended(number)),
             opened = opening => opened,
         }
     }
@@ -96,15 +96,14 @@ impl DebugRequest<'_> {
         found.map_err(|error| cluster::fault(&self.key.name, &error, Some(asked)).1)
     }
 
-    async fn add(&self, name: &str) -> Result<(), Failure> {
-        let failed = |fault: Fault| Failure::fault(self.text, &fault);
-        let pod = self.get().await.map_err(failed)?;
+    async fn add(&self, name: &str) -> Result<(), Refused> {
+        let pod = self.get().await?;
         let debug = DebugContainer { name, image: self.image, profile: self.profile, target: self.target };
         let patch = Patch::Strategic(proxy::debug_patch(&debug, &pod));
-        let api = self.api().await.map_err(failed)?;
+        let api = self.api().await?;
         let lacks = || {
             let with = [("cluster", self.key.cluster.as_str()), ("thing", &self.key.name)];
-            Failure::usage(self.text.fill("cli.debug-unsupported", &with))
+            Refused::from(Failure::usage(self.text.fill("cli.debug-unsupported", &with)))
         };
         match api.patch_ephemeral_containers(&self.key.name, &PatchParams::default(), &patch).await {
             Ok(pod) if proxy::has_debug(&pod, name) => Ok(()),
@@ -115,7 +114,7 @@ impl DebugRequest<'_> {
             }
             Err(error) => {
                 let asked = cluster::grant("patch", "pods/ephemeralcontainers", Some(&self.key.namespace));
-                Err(failed(cluster::fault(&self.key.name, &error, Some(asked)).1))
+                Err(cluster::fault(&self.key.name, &error, Some(asked)).1.into())
             }
         }
     }

@@ -9,10 +9,10 @@ use kube::api::{ListParams, PostParams};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::hold::Hold;
-use super::place::agreed;
+use super::place::{Refused, agreed};
 use crate::cli::consent;
 use crate::cli::print::{self, Failure};
-use crate::cli::signals::{Signals, ended_by};
+use crate::cli::signals::Signals;
 use crate::cluster::{self, Clusters};
 use crate::proxy::{self, NODE_CONTAINER, NODE_TTL, NewNodePod, NoShell, NodeShell};
 use crate::store::PodLedger;
@@ -71,21 +71,20 @@ impl NodeShellRequest<'_> {
     /// # Errors
     /// The reason: no such node, one without a shell, missing rights, a namespace that does not admit it, a
     /// person who does not want it.
-    pub(super) async fn create(&self, signals: &mut Signals) -> Result<NodePod, Failure> {
-        let failed = |fault: Fault| Failure::fault(self.text, &fault);
+    pub(super) async fn create(&self, signals: &mut Signals) -> Result<NodePod, Refused> {
         if !is_dns_name(self.shell.node) {
-            return Err(Failure::usage(self.text.get("cli.shell-place")));
+            return Err(Failure::usage(self.text.get("cli.shell-place")).into());
         }
         self.check_node().await?;
-        self.check_rights().await.map_err(failed)?;
+        self.check_rights().await?;
         let new_pod = NewNodePod::random();
         let pod = proxy::node_pod(&self.shell, self.me, &new_pod, Utc::now());
-        let client = self.clusters.client(self.cluster).await.map_err(failed)?;
+        let client = self.clusters.client(self.cluster).await?;
         let api: Api<Pod> = Api::namespaced(client, self.shell.namespace);
         // Admission is asked before a person is.
         let trial = PostParams { dry_run: true, ..PostParams::default() };
         if let Err(error) = api.create(&trial, &pod).await {
-            return Err(failed(self.refused(&error, &new_pod).await));
+            return Err(self.refused(&error, &new_pod).await.into());
         }
         self.ask(signals).await?;
         if let Ok(ttl) = NODE_TTL.parse() {
@@ -95,7 +94,7 @@ impl NodeShellRequest<'_> {
         let began = Instant::now();
         let stored = match api.create(&PostParams::default(), &pod).await {
             Ok(stored) => stored,
-            Err(error) => return Err(failed(self.refused(&error, &new_pod).await)),
+            Err(error) => return Err(self.refused(&error, &new_pod).await.into()),
         };
         let uid = stored.metadata.uid.unwrap_or_default();
         let recorded = self.ledger.stored(&new_pod.nonce, &uid);
@@ -106,9 +105,8 @@ impl NodeShellRequest<'_> {
     }
 
     /// Checks that the node is there, and has a shell. Whoever may not read nodes learns it from the pod.
-    async fn check_node(&self) -> Result<(), Failure> {
-        let failed = |fault: Fault| Failure::fault(self.text, &fault);
-        let nodes: Api<Node> = Api::all(self.clusters.client(self.cluster).await.map_err(failed)?);
+    async fn check_node(&self) -> Result<(), Refused> {
+        let nodes: Api<Node> = Api::all(self.clusters.client(self.cluster).await?);
         let node = match nodes.get_opt(self.shell.node).await {
             Ok(Some(node)) => node,
             Ok(None) => {
@@ -117,10 +115,10 @@ impl NodeShellRequest<'_> {
                 let names: Vec<String> = names.unwrap_or_default();
                 let near = near(self.shell.node, names.iter().map(String::as_str)).join(", ");
                 let thing = format!("node/{} ({})", self.shell.node, self.cluster);
-                return Err(failed(Fault::new(What::WorkloadMissing, thing, near)));
+                return Err(Fault::new(What::WorkloadMissing, thing, near).into());
             }
             Err(kube::Error::Api(status)) if status.code == 403 => return Ok(()),
-            Err(error) => return Err(failed(cluster::fault(self.cluster, &error, None).1)),
+            Err(error) => return Err(cluster::fault(self.cluster, &error, None).1.into()),
         };
         let key = match proxy::no_shell(&node) {
             None => return Ok(()),
@@ -128,7 +126,7 @@ impl NodeShellRequest<'_> {
             Some(NoShell::Talos) => "cli.node-talos",
             Some(NoShell::Bottlerocket) => "cli.node-bottlerocket",
         };
-        Err(Failure::usage(self.text.fill(key, &[("thing", self.shell.node)])))
+        Err(Failure::usage(self.text.fill(key, &[("thing", self.shell.node)])).into())
     }
 
     /// Checks all rights at once, the one to delete the pod included, before there is anything to be left behind.
@@ -173,7 +171,7 @@ impl NodeShellRequest<'_> {
     }
 
     /// Says what the pod is given, and asks whether it may be.
-    async fn ask(&self, signals: &mut Signals) -> Result<(), Failure> {
+    async fn ask(&self, signals: &mut Signals) -> Result<(), Refused> {
         if self.yes {
             return Ok(());
         }
@@ -185,7 +183,7 @@ impl NodeShellRequest<'_> {
             ("image", self.shell.image),
         ];
         if !consent::can_ask() {
-            return Err(Failure::usage(self.text.fill("cli.node-say-yes", &with)));
+            return Err(Failure::usage(self.text.fill("cli.node-say-yes", &with)).into());
         }
         print::err(&self.text.fill("cli.node-ask", &with));
         agreed(self.text, signals).await
@@ -205,7 +203,7 @@ impl NodePod {
     ///
     /// # Errors
     /// The reason why it does not run, or cannot be connected to.
-    pub(super) async fn hold(&self, text: &Text, signals: &mut Signals) -> Result<Hold, Failure> {
+    pub(super) async fn hold(&self, signals: &mut Signals) -> Result<Hold, Refused> {
         let holding = async {
             let late = |_| Fault::new(What::TimedOut, &self.key.name, "");
             timeout(START_TIMEOUT, self.runs()).await.map_err(late)??;
@@ -213,8 +211,8 @@ impl NodePod {
         };
         tokio::select! {
             biased;
-            number = signals.next() => Err(Failure { code: ended_by(number), message: String::new() }),
-            held = holding => held.map_err(|fault| Failure::fault(text, &fault)),
+            number = signals.next() => Err(Refused::ended(number)),
+            held = holding => Ok(held?),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The place of a session or a copy: what the command line names, its pod and its container; and what is asked before.
 
+use super::Journal;
 use crate::cli::consent;
 use crate::cli::print::{self, FAILED, Failure};
 use crate::cli::signals::{Signals, ended_by};
@@ -8,9 +9,48 @@ use crate::shell::{self, Choice};
 use crate::text::Text;
 use brow_model::cluster::Context;
 use brow_model::event::Loaded;
+use brow_model::fault::Fault;
 use brow_model::near::near;
 use brow_model::proxy::PodKey;
 use brow_model::workload::{Kind, Workload};
+
+/// The reason why a session or a copy does not begin.
+pub(in crate::cli) enum Refused {
+    /// The cluster refused it, or cannot be reached.
+    Fault(Box<Fault>),
+    /// It was not asked: wrong usage, an answer, a signal.
+    Failure(Failure),
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(Box::new(fault))
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl Refused {
+    /// A signal of that number came.
+    pub(in crate::cli) fn ended(number: u8) -> Self {
+        Self::Failure(Failure { code: ended_by(number), message: String::new() })
+    }
+
+    /// Writes it to the audit log where it was the cluster's, and returns the words for it.
+    pub(in crate::cli) fn tell(self, text: &Text, action: &'static str, journal: impl FnOnce() -> Journal) -> Failure {
+        match self {
+            Self::Failure(failure) => failure,
+            Self::Fault(fault) => {
+                journal().write(text, action, Some(fault.what));
+                Failure::fault(text, &fault)
+            }
+        }
+    }
+}
 
 /// Returns whether it is a node.
 pub(in crate::cli) fn is_node(query: &workload::Query) -> bool {
@@ -18,8 +58,8 @@ pub(in crate::cli) fn is_node(query: &workload::Query) -> bool {
 }
 
 /// Returns the node of a pod.
-pub(super) async fn node_of(text: &Text, clusters: &Clusters, query: workload::Query) -> Result<workload::Query, Failure> {
-    let pod = workload::pick(clusters, &query).await.map_err(|fault| Failure::fault(text, &fault))?;
+pub(super) async fn node_of(text: &Text, clusters: &Clusters, query: workload::Query) -> Result<workload::Query, Refused> {
+    let pod = workload::pick(clusters, &query).await?;
     let name = pod.metadata.name.unwrap_or_default();
     let node = pod.spec.and_then(|spec| spec.node_name);
     let node = node.ok_or_else(|| Failure::unknown(text.fill("cli.shell-no-node", &[("thing", &name)])))?;
@@ -36,9 +76,9 @@ pub(in crate::cli) async fn ask_production(
     question: &str,
     with: &[(&str, &str)],
     signals: &mut Signals,
-) -> Result<(), Failure> {
+) -> Result<(), Refused> {
     if !consent::can_ask() {
-        return Err(Failure::usage(text.fill("cli.production-say-yes", with)));
+        return Err(Failure::usage(text.fill("cli.production-say-yes", with)).into());
     }
     print::err(&text.fill(question, with));
     agreed(text, signals).await
@@ -51,8 +91,8 @@ pub(in crate::cli) async fn find_container(
     clusters: &Clusters,
     query: workload::Query,
     named: Option<&str>,
-) -> Result<(PodKey, String), Failure> {
-    let pod = workload::pick(clusters, &query).await.map_err(|fault| Failure::fault(text, &fault))?;
+) -> Result<(PodKey, String), Refused> {
+    let pod = workload::pick(clusters, &query).await?;
     let name = pod.metadata.name.clone().unwrap_or_default();
     let key = PodKey { cluster: query.cluster, namespace: query.namespace, name };
     let container = match shell::choose(&pod, named) {
@@ -61,7 +101,7 @@ pub(in crate::cli) async fn find_container(
         Choice::Missing(others) => {
             let missing = named.unwrap_or_default();
             let with = [("thing", key.name.as_str()), ("name", missing), ("detail", &others.join(", "))];
-            return Err(Failure::unknown(text.fill("cli.shell-no-container", &with)));
+            return Err(Failure::unknown(text.fill("cli.shell-no-container", &with)).into());
         }
     };
     Ok((key, container))
@@ -125,12 +165,12 @@ pub(in crate::cli) fn find(
 ///
 /// # Errors
 /// It is no, or a signal came.
-pub(super) async fn agreed(text: &Text, signals: &mut Signals) -> Result<(), Failure> {
+pub(super) async fn agreed(text: &Text, signals: &mut Signals) -> Result<(), Refused> {
     tokio::select! {
-        number = signals.next() => Err(Failure { code: ended_by(number), message: String::new() }),
+        number = signals.next() => Err(Refused::ended(number)),
         yes = consent::answer() => match yes {
             Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(Failure { code: FAILED, message: text.get("cli.shell-not-opened").to_owned() }),
+            Ok(false) | Err(_) => Err(Failure { code: FAILED, message: text.get("cli.shell-not-opened").to_owned() }.into()),
         },
     }
 }
