@@ -380,7 +380,7 @@ fn the_practice_clusters_shell_has_the_dashboards_terminal_meanwhile() {
     screen.wait_for("TERM=xterm-256color");
     screen.press("exit 3\r");
     screen.wait_whole("the dashboard again");
-    screen.wait("the end of the session", |text| text.contains("ended") && text.contains("exit status: 3"));
+    screen.wait("the end of the session", |text| text.contains("ended") && text.contains("exit code 3"));
 
     // A session that is killed restores nothing by itself.
     screen.press("s");

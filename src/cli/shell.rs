@@ -6,7 +6,10 @@ mod node;
 mod place;
 mod session;
 
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -70,6 +73,9 @@ pub(super) struct Args {
     /// Wait for Enter after an error, before the terminal is taken back: the dashboard's sessions do
     #[arg(long, hide = true)]
     wait: bool,
+    /// Take the environment that the dashboard offers at that socket: its sessions in panes do
+    #[arg(long, hide = true)]
+    environment: Option<PathBuf>,
     /// Command to run in place of a shell, with its arguments
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -77,6 +83,11 @@ pub(super) struct Args {
 
 pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
     let text = super::text_of(&globals);
+    if let Some(path) = &args.environment {
+        // It returns only where that fails.
+        print::err(&text.fill("cli.shell-environment", &[("detail", &in_environment(path).to_string())]));
+        return ExitCode::from(FAILED);
+    }
     let ended = Box::pin(begin(&globals, &args, &text)).await;
     let failed = matches!(ended, Err(_) | Ok(FAILED));
     let code = match ended {
@@ -88,6 +99,17 @@ pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
         let _read = consent::line().await;
     }
     code
+}
+
+/// Becomes the same program in the environment that is offered; returns why that is not possible.
+fn in_environment(path: &Path) -> std::io::Error {
+    let given = |arg: &OsString| arg == "--environment" || arg == path;
+    let arguments = std::env::args_os().skip(1).filter(|arg| !given(arg));
+    let program = std::env::current_exe().unwrap_or_else(|_| "brow-tui".into());
+    match shell::fetch_environment(path) {
+        Ok(variables) => std::process::Command::new(program).args(arguments).envs(variables).exec(),
+        Err(error) => error,
+    }
 }
 
 /// A session that has been opened.

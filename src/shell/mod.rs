@@ -1,6 +1,7 @@
 //! Sessions in containers: bytes between this terminal, or a pipe, and a process in a pod; and copies of files.
 
 pub mod copy;
+mod environment;
 mod keys;
 mod launch;
 mod open;
@@ -22,6 +23,7 @@ use crate::term::{RawMode, Stdin};
 use keys::{Chord, Keys};
 use kube_tunnel::Error;
 use kube_tunnel::exec::{Ended, Input, Output, Process, Terminal};
+pub use environment::fetch as fetch_environment;
 pub use launch::Launcher;
 pub use open::{Choice, choose, fault, shell_command, start, term_name};
 

@@ -167,8 +167,14 @@ pub enum Message {
     NoShells,
     /// A session in a container is asked to end. Detail: its process.
     ShellEnding,
-    /// A session in a container has ended. Detail: its exit code.
+    /// A session in a container has ended well.
     ShellEnded,
+    /// One has ended. Detail: its exit code.
+    ShellEndedWith,
+    /// One was killed. Detail: the number of the signal.
+    ShellKilled,
+    /// The program that makes panes has made none. Detail: its exit code.
+    ShellNoPane,
     /// A session in a container was opened in another pane.
     ShellInPane,
     /// A session in a container could not be opened. Detail: the reason.
@@ -233,6 +239,9 @@ impl Message {
                 | Self::NoShells
                 | Self::ShellEnding
                 | Self::ShellEnded
+                | Self::ShellEndedWith
+                | Self::ShellKilled
+                | Self::ShellNoPane
                 | Self::ShellInPane
                 | Self::ShellFailed
                 | Self::AlreadyForwarded

@@ -49,13 +49,23 @@ pub enum ShellEvent {
     /// It has ended, and the terminal is ours again.
     Ended {
         thing: String,
-        /// The status of its program.
-        status: String,
+        end: ShellEnd,
     },
     /// It has a pane of its own.
     InPane { thing: String },
+    /// The program that makes panes made none.
+    NoPane { thing: String, end: ShellEnd },
     /// It could not be opened.
     Failed { thing: String, why: String },
+}
+
+/// The end of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShellEnd {
+    /// By itself, with an exit code.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
 }
 
 /// The details of a session in the audit log. What is typed and printed is not among them.

@@ -10,7 +10,7 @@ use crate::state::Model;
 use crate::types::forward::ForwardId;
 use crate::types::index::ObjectRef;
 use crate::types::proxy::PodKey;
-use crate::types::shell::{RemoteShell, ShellEvent, ShellPlace};
+use crate::types::shell::{RemoteShell, ShellEnd, ShellEvent, ShellPlace};
 use crate::types::workload::{Destination, Kind};
 use crate::update::command::{Enabled, enabled};
 use crate::update::dialog::Input;
@@ -80,7 +80,18 @@ impl Model {
 
     pub(crate) fn on_shell(&mut self, event: ShellEvent) {
         match event {
-            ShellEvent::Ended { thing, status } => self.note(Level::Info, Message::ShellEnded, thing, status),
+            ShellEvent::Ended { thing, end: ShellEnd::Code(0) } => {
+                self.note(Level::Info, Message::ShellEnded, thing, "");
+            }
+            ShellEvent::Ended { thing, end: ShellEnd::Code(code) } => {
+                self.note(Level::Info, Message::ShellEndedWith, thing, code.to_string());
+            }
+            ShellEvent::Ended { thing, end: ShellEnd::Signal(number) } => {
+                self.note(Level::Info, Message::ShellKilled, thing, number.to_string());
+            }
+            ShellEvent::NoPane { thing, end: ShellEnd::Code(number) | ShellEnd::Signal(number) } => {
+                self.note(Level::Error, Message::ShellNoPane, thing, number.to_string());
+            }
             ShellEvent::InPane { thing } => self.note(Level::Info, Message::ShellInPane, thing, ""),
             ShellEvent::Failed { thing, why } => self.note(Level::Error, Message::ShellFailed, thing, why),
         }
