@@ -4,8 +4,12 @@
 mod common;
 #[path = "shell/cp.rs"]
 mod cp;
+#[path = "shell/debug.rs"]
+mod debug;
 #[path = "shell/node.rs"]
 mod node;
+#[path = "shell/terminal.rs"]
+mod terminal;
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -27,8 +27,6 @@ use brow_model::shell::ShellRecord;
 
 /// The interval at which progress is shown.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
-/// The most links and special files that are named.
-const MAX_NAMED: usize = 10;
 
 /// Arguments of `cp`.
 #[derive(Debug, Clone, clap::Args)]
@@ -144,13 +142,16 @@ async fn copy(globals: &Globals, args: &Args, text: &Text) -> Result<(), Failure
     let done = follow(text, way, &progress, Box::pin(copying), &mut signals).await;
     let thing = format!("{}/{container}", key.name);
     let (fault, result) = match done {
-        Err(number) => (None, Err(Failure { code: ended_by(number), message: text.get("cli.cp-stopped").to_owned() })),
+        Err(number) => {
+            let message = words::with_place(text, text.get("cli.cp-stopped"), &progress);
+            (None, Err(Failure { code: ended_by(number), message }))
+        }
         Ok(Ok(copied)) => {
             tell(text, args, &copied, progress.moved.load(Ordering::Relaxed));
             (None, Ok(()))
         }
         Ok(Err(trouble)) => {
-            let message = words::of(text, &trouble, &thing, way);
+            let message = words::of(text, &trouble, &thing, way, &progress);
             (Some(kind(&trouble)), Err(Failure { code: FAILED, message }))
         }
     };
@@ -191,10 +192,10 @@ async fn follow(
 
 /// Tells what was copied.
 fn tell(text: &Text, args: &Args, copied: &Copied, bytes: u64) {
-    for name in copied.left_out.iter().take(MAX_NAMED) {
+    for name in &copied.left_out.names {
         print::err(&text.fill("cli.cp-left-out", &[("thing", name)]));
     }
-    if let Some(more) = copied.left_out.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
+    if let Some(more) = copied.left_out.count.checked_sub(copied.left_out.names.len()).filter(|more| *more > 0) {
         print::err(&text.fill("cli.cp-left-out-more", &[("count", &more.to_string())]));
     }
     let sums = match &copied.compared {

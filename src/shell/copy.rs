@@ -14,7 +14,7 @@ use std::fs;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::{Buf as _, Bytes};
 use tempfile::TempDir;
@@ -41,13 +41,19 @@ const QUEUE: usize = 16;
 const PIECE: usize = 64 * 1024;
 /// The most bytes of sums that are read: some 500,000 files.
 const MAX_SUMS: usize = 64 << 20;
+/// The most files, folders and links of a copy: their names and sums are kept in memory.
+const MAX_ENTRIES: usize = 500_000;
+/// The most links and special files that are named.
+const MAX_NAMED: usize = 10;
 /// The length of a sha256 in hex.
 const SUM: usize = 64;
 /// GNU tar's exit code, and words, where files changed while it read them.
 const CHANGED: (i32, &str) = (1, "file changed as we read it");
 
-/// The word of a script that takes no more of an archive.
+/// The words of a script that takes no more of an archive, that begins to merge a folder, and that has compared the sums.
 const STOP: &[u8] = b"stop";
+const PLACING: &[u8] = b"placing";
+const COMPARED: &[u8] = b"compared";
 /// Unpacks in a container. Its arguments: the destination, the name for what goes into a folder, the destination's
 /// parent, a name for the staging folder, and `file` or `folder`.
 const UNPACK: &str = include_str!("copy/unpack.sh");
@@ -65,14 +71,31 @@ pub struct Place<'a> {
 pub struct Progress {
     pub moved: AtomicU64,
     pub total: AtomicU64,
+    /// True once files are put in their place, one by one: a folder is merged.
+    pub is_placing: AtomicBool,
+}
+
+/// The links and special files that were not copied: their number, and the names of the first.
+#[derive(Debug, Default, Clone)]
+pub struct LeftOut {
+    pub names: Vec<String>,
+    pub count: usize,
+}
+
+impl LeftOut {
+    fn add(&mut self, name: String) {
+        self.count += 1;
+        if self.names.len() < MAX_NAMED {
+            self.names.push(name);
+        }
+    }
 }
 
 /// The result of a copy.
 #[derive(Debug)]
 pub struct Copied {
     pub files: usize,
-    /// The links and special files that were not copied.
-    pub left_out: Vec<String>,
+    pub left_out: LeftOut,
     /// The sums were compared; else the reason why not.
     pub compared: Result<(), String>,
 }
@@ -114,7 +137,7 @@ pub async fn out(
     let source = Source::new(from);
     let here = |(path, error)| Trouble::Here(path, error);
     let target = destination(to, source.base.as_deref()).map_err(here)?;
-    let staging = staging(&target, to).map_err(here)?;
+    let staging = staging(&target).map_err(here)?;
     let args = ["cf", "-", "-C", &source.dir, &format!("./{}", source.name)];
     let mut running = Running::start(at, "tar", &args, false).await?;
     let (sender, pieces) = mpsc::channel(QUEUE);
@@ -138,6 +161,7 @@ pub async fn out(
     };
     let compared = if compare { compare_out(at, &source, &unpacked).await? } else { Err(String::new()) };
     let copied = Copied { files: unpacked.files.len(), left_out: unpacked.left_out, compared };
+    progress.is_placing.store(target.is_dir(), Ordering::Relaxed);
     let placing = spawn_blocking(move || place(&staging.path().join(STAGED), &target));
     placing.await.map_err(|error| joined(&error))?.map_err(here)?;
     Ok(copied)
@@ -166,8 +190,11 @@ pub async fn into(at: Place<'_>, from: &Path, to: &str, progress: &Arc<Progress>
         let sending = send(listing, input, Arc::clone(progress), &stop);
         let reading = running.read(async |piece| {
             said.extend_from_slice(&piece);
-            if said.starts_with(STOP) {
+            if says(&said, STOP) {
                 stop.cancel();
+            }
+            if says(&said, PLACING) {
+                progress.is_placing.store(true, Ordering::Relaxed);
             }
             said.len() <= MAX_SUMS
         });
@@ -184,8 +211,13 @@ pub async fn into(at: Place<'_>, from: &Path, to: &str, progress: &Arc<Progress>
         }
     };
     judge(&ran.ok_or_else(|| Trouble::There("too much output".to_owned()))?, true)?;
-    let is_compared = files == 0 || said.starts_with(b"compared");
+    let is_compared = files == 0 || says(&said, COMPARED);
     Ok(Copied { files, left_out, compared: if is_compared { Ok(()) } else { Err("sha256sum".to_owned()) } })
+}
+
+/// Returns whether a line of the output is this word.
+fn says(said: &[u8], word: &[u8]) -> bool {
+    said.split(|byte| *byte == b'\n').any(|line| line == word)
 }
 
 /// Sends an archive until the container wants no more of it, which then says why.
@@ -256,7 +288,11 @@ fn relative(path: &str) -> String {
 fn destination(to: &Path, base: Option<&str>) -> Result<PathBuf, (PathBuf, io::Error)> {
     let failed = |error: io::Error| (to.to_owned(), error);
     match fs::metadata(to) {
-        Ok(there) if there.is_dir() => Ok(base.map_or_else(|| to.to_owned(), |base| to.join(base))),
+        Ok(there) if there.is_dir() => match base {
+            Some(base) => Ok(to.join(base)),
+            // The folder behind a link, and not the link, is what is filled.
+            None => fs::canonicalize(to).map_err(failed),
+        },
         // Through a link, as cp does; a device is not replaced.
         Ok(there) if there.is_file() => fs::canonicalize(to).map_err(failed),
         Ok(_) => Err(failed(io::ErrorKind::AlreadyExists.into())),
@@ -267,10 +303,11 @@ fn destination(to: &Path, base: Option<&str>) -> Result<PathBuf, (PathBuf, io::E
     }
 }
 
-/// Makes a folder on the disk of the target: beside it, or in the folder whose contents are replaced.
-fn staging(target: &Path, to: &Path) -> Result<TempDir, (PathBuf, io::Error)> {
+/// Makes a folder on the disk of the target: in a folder that is there, which may be a mount point, else beside it.
+fn staging(target: &Path) -> Result<TempDir, (PathBuf, io::Error)> {
     let beside = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let parent = if target == to && to.is_dir() { to } else { beside };
+    let is_folder = target.symlink_metadata().is_ok_and(|there| there.is_dir());
+    let parent = if is_folder { target } else { beside };
     tempfile::Builder::new().prefix(STAGING).tempdir_in(parent).map_err(|error| (parent.to_owned(), error))
 }
 

@@ -98,6 +98,29 @@ fn a_shell_on_a_node_leaves_no_pod_behind() {
     assert!(screen.given_back());
     assert_eq!(node_pods(namespace), Vec::<Value>::new());
 
+    // Nothing is typed, and nothing is printed.
+    home.write_config("[shell]\nnode_idle = \"3s\"\n");
+    let mut screen = pods.screen(&home, kubeconfig(), &[&place, "--yes"]);
+    assert_eq!(screen.wait_end().exit_code(), 143, "{}", screen.text());
+    assert!(screen.given_back() && screen.text().contains("nothing was typed or printed for 3s"), "{}", screen.text());
+    assert_eq!(node_pods(namespace), Vec::<Value>::new());
+    home.write_config("");
+
+    // A new one in its place.
+    let mut screen = pods.screen(&home, kubeconfig(), &[&place, "--yes"]);
+    type_line(&mut screen, "echo $((6*7))");
+    screen.wait_for("42");
+    let first = node_pods(namespace).remove(0)["metadata"]["name"].clone();
+    screen.press("~n");
+    until("another pod", || node_pods(namespace).iter().any(|pod| pod["metadata"]["name"] != first));
+    type_line(&mut screen, "echo $((6*8))");
+    screen.wait_for("48");
+    // Killed on a terminal: the pod is over all the same.
+    screen.signal(rustix::process::Signal::KILL);
+    screen.wait_end();
+    let over = |pod: &Value| ["Succeeded", "Failed"].contains(&pod["status"]["phase"].as_str().unwrap());
+    until("Kubernetes has ended the pod", || node_pods(namespace).iter().all(over));
+
     // Killed: the end of its input ends the shell, and the pod is over.
     let mut child = pods.command(&home, &[&place, "--yes"]).spawn().unwrap();
     until("the pod runs", || node_pods(namespace).iter().any(|pod| pod["status"]["phase"] == "Running"));
@@ -108,6 +131,5 @@ fn a_shell_on_a_node_leaves_no_pod_behind() {
     assert_eq!(line, "ready\n");
     child.kill().unwrap();
     child.wait().unwrap();
-    let over = |pod: &Value| ["Succeeded", "Failed"].contains(&pod["status"]["phase"].as_str().unwrap());
     until("Kubernetes has ended the pod", || node_pods(namespace).iter().all(over));
 }

@@ -26,6 +26,9 @@ const BARE: &str = "practice/echo";
 /// The longest line that the shell takes.
 const MAX_LINE: usize = 4096;
 
+/// The exit code of that script where there is no tar (`src/shell/copy/unpack.sh`).
+const NO_TAR: i32 = 70;
+
 const HELP: &str = "echo WORDS, ls, pwd, hostname, cat (what you type), stty size, env, help, exit [CODE]\n";
 
 /// The command of a request, and the pod it is for.
@@ -202,6 +205,11 @@ impl Shell<'_> {
         let command: Vec<&str> = self.exec.command.iter().map(String::as_str).collect();
         match command.as_slice() {
             ["sh" | "bash", "-c", _, _, _] | ["sh" | "bash"] => self.interact().await,
+            // The script of a copy: there is no tar here, and no files.
+            ["sh" | "bash", "-c", _, _, _, ..] => {
+                self.write("stop\n").await;
+                NO_TAR
+            }
             ["sh" | "bash", "-c", script] => self.obey(script).await.unwrap_or(0),
             ["cat"] => {
                 self.copy().await;

@@ -10,7 +10,7 @@ mod reading;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -135,8 +135,8 @@ pub struct Terminal(Sender);
 #[derive(Debug, Clone)]
 struct Sender {
     queue: mpsc::Sender<Bytes>,
-    /// Set when something is sent that the node may have no room for.
-    sent: Arc<AtomicBool>,
+    /// The bytes that were sent and that the process may not have taken.
+    untaken: Arc<AtomicU64>,
 }
 
 impl Sender {
@@ -145,7 +145,7 @@ impl Sender {
             let mut frame = BytesMut::with_capacity(HEAD + piece.len());
             frame.extend_from_slice(&frame::data_head(stream, piece.len(), false));
             frame.extend_from_slice(piece);
-            self.sent.store(true, Ordering::Relaxed);
+            self.untaken.fetch_add(piece.len() as u64, Ordering::Relaxed);
             self.queue.send(frame.freeze()).await.map_err(|_| Gone)?;
         }
         Ok(())
@@ -213,13 +213,13 @@ impl Process {
         let (reader, writer) = io::split(dialed.0);
         let (queue, frames) = mpsc::channel(QUEUE);
         let (output, taken) = mpsc::channel(QUEUE);
-        let sent = Arc::new(AtomicBool::new(false));
+        let untaken = Arc::new(AtomicU64::new(0));
         let mut tasks = JoinSet::new();
         tasks.spawn(write(writer, opening(stdio), frames));
         let check = LivenessCheck::new(Arc::new(Fixed::new(client.clone())), dialed.1);
-        let mut reading = Reading::new(output, queue.clone(), Arc::clone(&sent), check);
+        let mut reading = Reading::new(output, queue.clone(), Arc::clone(&untaken), check);
         tasks.spawn(async move { reading.run(reader, stdio).await });
-        let sender = Sender { queue, sent };
+        let sender = Sender { queue, untaken };
         Ok(Self {
             input: stdio.stdin.then(|| Input(sender.clone())),
             output: taken,
