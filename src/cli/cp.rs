@@ -17,7 +17,7 @@ use super::print::{self, FAILED, Failure};
 use super::shell::{self, Journal, Refused};
 use super::signals::{Signals, ended_by};
 use super::{Globals, complete};
-use crate::cluster::{Clusters, workload};
+use crate::cluster::Clusters;
 use crate::shell::copy::{self, Copied, Place, Progress, Trouble};
 use crate::store;
 use crate::text::Text;
@@ -108,27 +108,23 @@ async fn copy(globals: &Globals, args: &Args, text: &Text) -> Result<(), Failure
         return Err(Failure::usage(text.fill("cli.cp-node", &[("thing", way.place())])));
     }
     let (me, _) = super::identity(&globals.paths);
-    let record = |container: String| {
-        let command = [&args.from, &args.to].map(|path| path.to_string_lossy().into_owned()).to_vec();
-        let (by, user) = (me.owner.clone(), user.clone());
-        ShellRecord { by, user, container, command, began: Utc::now(), exit_code: None }
-    };
-    let journal_of = |query: &workload::Query| {
-        let name = way.place().to_owned();
-        let key = PodKey { cluster: query.cluster.clone(), namespace: query.namespace.clone(), name };
-        Journal::new(globals, key, record(args.container.clone().unwrap_or_default()))
+    let record = |container: String| record(args, (&me.owner, &user), container);
+    let (cluster, namespace) = (query.cluster.clone(), query.namespace.clone());
+    let refused = |refused: Refused| {
+        let key = PodKey { cluster, namespace, name: way.place().to_owned() };
+        let container = args.container.clone().unwrap_or_default();
+        refused.tell(text, "open-copy", || Journal::new(globals, key, record(container)))
     };
     if loaded.settings.clusters.get(&query.cluster).is_some_and(|at| at.production) && !args.yes {
         let with = [("thing", way.place()), ("cluster", &query.cluster)];
-        let asked = shell::ask_production(text, "cli.cp-production", &with, &mut signals).await;
-        asked.map_err(|refused| refused.tell(text, "open-copy", || journal_of(&query)))?;
+        shell::ask_production(text, "cli.cp-production", &with, &mut signals).await?;
     }
     let found = tokio::select! {
         biased;
         number = signals.next() => Err(Refused::ended(number)),
-        found = shell::find_container(text, &clusters, query.clone(), args.container.as_deref()) => found,
+        found = shell::find_container(text, &clusters, query, args.container.as_deref()) => found,
     };
-    let (key, container) = found.map_err(|refused| refused.tell(text, "open-copy", || journal_of(&query)))?;
+    let (key, container) = found.map_err(refused)?;
     let mut journal = Journal::new(globals, key.clone(), record(container.clone()));
     journal.write(text, "open-copy", None);
     let at = Place { clusters: &clusters, key: &key, container: &container };
@@ -141,9 +137,31 @@ async fn copy(globals: &Globals, args: &Args, text: &Text) -> Result<(), Failure
     };
     let done = follow(text, way, &progress, Box::pin(copying), &mut signals).await;
     let thing = format!("{}/{container}", key.name);
-    let (fault, result) = match done {
+    let (fault, result) = end(text, args, &thing, way, &progress, done);
+    journal.record.exit_code = Some(result.as_ref().map_or_else(|failure| i32::from(failure.code), |()| 0));
+    journal.write(text, "close-copy", fault);
+    result
+}
+
+/// Returns what the audit log has of a copy that begins now.
+fn record(args: &Args, (by, user): (&str, &str), container: String) -> ShellRecord {
+    let command = [&args.from, &args.to].map(|path| path.to_string_lossy().into_owned()).to_vec();
+    let (by, user) = (by.to_owned(), user.to_owned());
+    ShellRecord { by, user, container, command, began: Utc::now(), exit_code: None }
+}
+
+/// Tells the end of a copy.
+fn end(
+    text: &Text,
+    args: &Args,
+    thing: &str,
+    way: Way<'_>,
+    progress: &Progress,
+    done: Result<Result<Copied, Trouble>, u8>,
+) -> (Option<What>, Result<(), Failure>) {
+    match done {
         Err(number) => {
-            let message = words::with_place(text, text.get("cli.cp-stopped"), &progress);
+            let message = words::with_place(text, text.get("cli.cp-stopped"), progress);
             (None, Err(Failure { code: ended_by(number), message }))
         }
         Ok(Ok(copied)) => {
@@ -151,13 +169,10 @@ async fn copy(globals: &Globals, args: &Args, text: &Text) -> Result<(), Failure
             (None, Ok(()))
         }
         Ok(Err(trouble)) => {
-            let message = words::of(text, &trouble, &thing, way, &progress);
+            let message = words::of(text, &trouble, thing, way, progress);
             (Some(kind(&trouble)), Err(Failure { code: FAILED, message }))
         }
-    };
-    journal.record.exit_code = Some(result.as_ref().map_or_else(|failure| i32::from(failure.code), |()| 0));
-    journal.write(text, "close-copy", fault);
-    result
+    }
 }
 
 /// Shows the progress of a copy until it ends, or a signal comes.

@@ -39,6 +39,7 @@ use session::Session;
 
 /// Arguments of `shell`.
 #[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Args {
     /// pod/NAME, deploy/NAME or another workload (one of its pods), a saved target of one, or node/NAME
     #[arg(value_name = "WHERE", add = ArgValueCandidates::new(complete::targets))]
@@ -248,7 +249,7 @@ impl Surroundings<'_> {
     }
 
     /// Offers a debug container where a container has no shell.
-    async fn offer_debug(&self, key: &PodKey, container: &str, signals: &mut Signals) -> Result<(), Refused> {
+    async fn offer_debug(&self, key: &PodKey, container: &str, signals: &mut Signals) -> Result<(), Failure> {
         let image = self.debug_image(key);
         let with = [("thing", key.name.as_str()), ("container", container), ("image", &image)];
         print::err(&self.text.fill("cli.debug-offer", &with));
@@ -347,11 +348,11 @@ impl Surroundings<'_> {
         }
         let node = own.as_ref().and_then(|own| own.node.as_ref());
         let mut help = text.fill("cli.shell-help", &[("escape", &escaped)]);
-        let end = node.filter(|_| tty).map(|node| node.end());
+        let end = node.filter(|_| tty).map(NodePod::end);
         if let Some(end) = &end {
             let with = [("ttl", NODE_TTL), ("until", &end.clock), ("escape", &escaped)];
             print::err(&text.fill("cli.node-ends", &with));
-            help += &format!("\n{}", text.fill("cli.node-help", &with));
+            help = [help, text.fill("cli.node-help", &with)].join("\n");
         }
         let lines = |words: &str| format!("\r\n{}\r\n", words.replace('\n', "\r\n"));
         let warning = |end: node::NodeEnd| {

@@ -21,14 +21,14 @@ const HOLD_SCRIPT: &str = "if command -v timeout >/dev/null 2>&1; then timeout 1
 /// The rights of a debug container, as kubectl debug has them (`pkg/cmd/debug/profiles.go`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum DebugProfile {
-    /// May trace processes (SYS_PTRACE)
+    /// May trace processes (`SYS_PTRACE`)
     #[default]
     General,
     /// Nothing besides what the image has
     Baseline,
     /// No root, no capabilities: fits the Pod Security level restricted
     Restricted,
-    /// May change the pod's network (NET_ADMIN, NET_RAW)
+    /// May change the pod's network (`NET_ADMIN`, `NET_RAW`)
     Netadmin,
     /// Privileged
     Sysadmin,
@@ -129,7 +129,8 @@ pub fn debug_state(pod: &Pod, name: &str) -> DebugState {
         Some(ContainerState { running: Some(_), .. }) => DebugState::Running,
         Some(ContainerState { terminated: Some(end), .. }) => {
             let reason = end.reason.as_deref().unwrap_or("ended");
-            let words = format!("{reason} (exit code {}) {}", end.exit_code, end.message.as_deref().unwrap_or_default());
+            let words =
+                format!("{reason} (exit code {}) {}", end.exit_code, end.message.as_deref().unwrap_or_default());
             DebugState::Over(Fault::new(What::PodFailed, name, sanitize::line(words.trim_end())))
         }
         Some(_) | None => DebugState::Waiting,
@@ -141,7 +142,8 @@ mod tests {
     use super::*;
 
     fn pod(spec: &Value, state: &Value) -> Pod {
-        let status = json!({ "name": "debug", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state });
+        let status =
+            json!({ "name": "debug", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state });
         let pod = json!({
             "metadata": { "name": "web-0" }, "spec": spec, "status": { "ephemeralContainerStatuses": [status] },
         });
@@ -183,13 +185,11 @@ mod tests {
             })
         };
         let user = |user: i64| json!({ "runAsUser": user });
-        for (container, of_pod, wanted) in [
-            (json!({}), json!({}), NOBODY),
-            (json!({}), user(7), 7),
-            (user(8), user(7), 8),
-            (user(0), user(7), NOBODY),
-        ] {
-            let spec = json!({ "containers": [{ "name": "app", "securityContext": container }], "securityContext": of_pod });
+        for (container, of_pod, wanted) in
+            [(json!({}), json!({}), NOBODY), (json!({}), user(7), 7), (user(8), user(7), 8), (user(0), user(7), NOBODY)]
+        {
+            let spec =
+                json!({ "containers": [{ "name": "app", "securityContext": container }], "securityContext": of_pod });
             assert_eq!(context(DebugProfile::Restricted, &spec), restricted(wanted), "{spec}");
         }
     }

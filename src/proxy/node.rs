@@ -166,7 +166,10 @@ mod tests {
         }
         let container = &spec["containers"][0];
         // With a terminal it would outlive the connection.
-        assert_eq!((&container["stdin"], &container["stdinOnce"], &container["tty"]), (&json!(true), &json!(true), &json!(null)));
+        assert_eq!(
+            (&container["stdin"], &container["stdinOnce"], &container["tty"]),
+            (&json!(true), &json!(true), &json!(null))
+        );
         assert_eq!(container["securityContext"], json!({ "privileged": true }));
         let command = node_command(&["cat".to_owned(), "/etc/os-release; $(id) $$".to_owned()], "xterm");
         assert_eq!(command[4..], ["xterm", "cat", "/etc/os-release; $(id) $$"]);

@@ -17,8 +17,20 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The variables that are the pane's own: of the terminal, and of the programs between it and us.
 const OF_THE_PANE: [&str; 14] = [
-    "TERM", "COLORTERM", "COLUMNS", "LINES", "WINDOWID", "TMUX", "TMUX_PANE", "STY", "ZELLIJ", "ZELLIJ_PANE_ID",
-    "ZELLIJ_SESSION_NAME", "SHLVL", "PWD", "_",
+    "TERM",
+    "COLORTERM",
+    "COLUMNS",
+    "LINES",
+    "WINDOWID",
+    "TMUX",
+    "TMUX_PANE",
+    "STY",
+    "ZELLIJ",
+    "ZELLIJ_PANE_ID",
+    "ZELLIJ_SESSION_NAME",
+    "SHLVL",
+    "PWD",
+    "_",
 ];
 
 /// Offers an environment, once, to whoever of this user asks at the path that is returned. To be called inside a

@@ -17,7 +17,9 @@ pub enum Chord {
 
 /// Chords are typed: a longer piece of input is pasted text, and nothing in it is obeyed.
 const MAX_TYPED: usize = 8;
-/// The time after a piece of pasted text in which its next piece arrives, which may be short.
+/// The shortest piece of pasted text that others may follow: it was cut where a buffer ended.
+const MIN_CUT: usize = 256;
+/// The time after such a piece in which the next one arrives, which may be short.
 const PASTE_GAP: Duration = Duration::from_millis(100);
 /// The signs around pasted text, where the program has asked for them (xterm, "bracketed paste").
 const PASTE_BEGINS: &[u8] = b"\x1b[200~";
@@ -60,7 +62,7 @@ impl Keys {
         let (mut out, mut chords) = (Vec::with_capacity(input.len() + 1), Vec::new());
         let follows = self.pasted.is_some_and(|pasted| now.duration_since(pasted) < PASTE_GAP);
         let is_short = input.len() <= MAX_TYPED && !follows;
-        if !is_short {
+        if follows || input.len() >= MIN_CUT {
             self.pasted = Some(now);
         }
         for &byte in input {
@@ -161,11 +163,14 @@ mod tests {
 
     #[test]
     fn a_short_piece_of_pasted_text_is_not_obeyed() {
-        let pieces = ["the first piece of a paste\n", "~.\n", "~.", "\n"];
+        let first = "the first piece of a paste\n".repeat(10);
+        let pieces = [first.as_str(), "~.\n", "~.", "\n"];
         let at_once = Duration::from_millis(20);
         assert_eq!(arriving(&pieces, at_once), (pieces.concat(), Vec::new()));
         let (_, chords) = arriving(&pieces, PASTE_GAP);
         assert_eq!(chords[0], Chord::Leave);
+        // A line that a program types for somebody is none.
+        assert_eq!(arriving(&["echo $((6*7))\r", "~."], at_once).1, [Chord::Leave]);
     }
 
     #[test]

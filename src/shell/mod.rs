@@ -20,10 +20,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::term::{RawMode, Stdin};
+pub use environment::fetch as fetch_environment;
 use keys::{Chord, Keys};
 use kube_tunnel::Error;
 use kube_tunnel::exec::{Ended, Input, Output, Process, Terminal};
-pub use environment::fetch as fetch_environment;
 pub use launch::Launcher;
 pub use open::{Choice, choose, fault, shell_command, start, term_name};
 

@@ -102,21 +102,17 @@ pub(super) fn write_until(bytes: &[u8], end: Instant) -> io::Result<()> {
 fn write(mut bytes: &[u8], is_over: &impl Fn() -> bool, end: Option<&PipeReader>) -> io::Result<()> {
     let out = rustix::stdio::stdout();
     while !bytes.is_empty() && !is_over() {
-        let ready = match end {
-            Some(end) => {
-                let mut fds = [PollFd::from_borrowed_fd(out, PollFlags::OUT), PollFd::new(end, PollFlags::IN)];
-                poll(&mut fds, None).map(|_| !fds[0].revents().is_empty())
-            }
-            None => {
-                let mut fds = [PollFd::from_borrowed_fd(out, PollFlags::OUT)];
-                poll(&mut fds, Some(&POLL_TIMEOUT)).map(|count| count > 0)
-            }
+        let ready = if let Some(end) = end {
+            let mut fds = [PollFd::from_borrowed_fd(out, PollFlags::OUT), PollFd::new(end, PollFlags::IN)];
+            poll(&mut fds, None).map(|_| !fds[0].revents().is_empty())
+        } else {
+            let mut fds = [PollFd::from_borrowed_fd(out, PollFlags::OUT)];
+            poll(&mut fds, Some(&POLL_TIMEOUT)).map(|count| count > 0)
         };
-        let written = match ready {
-            Ok(true) => rustix::io::write(out, &bytes[..bytes.len().min(WRITE_SIZE)]),
-            Ok(false) => continue,
-            Err(error) => Err(error),
-        };
+        let written = ready.and_then(|ready| {
+            let piece = &bytes[..bytes.len().min(WRITE_SIZE)];
+            if ready { rustix::io::write(out, piece) } else { Ok(0) }
+        });
         match written {
             Ok(count) => bytes = &bytes[count..],
             Err(Errno::INTR | Errno::AGAIN) => {}

@@ -10,7 +10,8 @@ use crate::{Pods, audit, pod, text};
 
 /// A shell in the practice cluster's container that has none.
 fn bare(home: &Home, args: &[&str]) -> Screen {
-    let start = Start::new(home).size(100, 30).arg("--practice").arg("shell").arg("daemonset/echo").arg("-n").arg("harbor");
+    let start =
+        Start::new(home).size(100, 30).arg("--practice").arg("shell").arg("daemonset/echo").arg("-n").arg("harbor");
     args.iter().copied().fold(start, Start::arg).run()
 }
 
@@ -44,7 +45,8 @@ fn a_debug_container_that_cannot_be_is_told_of_and_the_pod_stays_as_it_is() {
     let (pods, home) = (Pods::new("debug", &[pod("one", &["main"])]), Home::new(""));
     let output = pods.run(&home, &["pod/one", "--debug", "--profile", "baseline", "--", "hostname"], b"");
     let said = text(&output.stderr);
-    let added = kubectl(&["-n", &pods.namespace.0, "get", "pod", "one", "-o", "jsonpath={.spec.ephemeralContainers[*].name}"]);
+    let added =
+        kubectl(&["-n", &pods.namespace.0, "get", "pod", "one", "-o", "jsonpath={.spec.ephemeralContainers[*].name}"]);
     if added.is_empty() {
         // A server below 1.23 has none.
         assert!(output.status.code() == Some(2) && said.contains("ephemeral containers from 1.25"), "{said}");
@@ -61,5 +63,8 @@ fn a_debug_container_that_cannot_be_is_told_of_and_the_pod_stays_as_it_is() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("no right to patch pods/ephemeralcontainers") && said.contains(&pods.namespace.0), "{said}");
     let last = audit(&home).pop().unwrap();
-    assert_eq!((&last["action"], &last["thing"], &last["fault"]), (&json!("open-shell"), &json!("pod/one"), &json!("forbidden")));
+    assert_eq!(
+        (&last["action"], &last["thing"], &last["fault"]),
+        (&json!("open-shell"), &json!("pod/one"), &json!("forbidden"))
+    );
 }

@@ -46,6 +46,11 @@ fn a_node_that_cannot_be_entered_is_told_of_and_nothing_is_made() {
     // The node of a pod.
     create(namespace, &[pod("one", &["main"])]);
     fails(&mut pods.command(&home, &["pod/one", "--node", "--", "true"]), &[&node()[5..], words[1]]);
+    // The namespace that would admit it is named.
+    if admits_privileged(namespace) {
+        kubectl(&["-n", namespace, "create", "quota", "none", "--hard=pods=0"]);
+        fails(&mut pods.command(&home, &[&node(), "--yes", "--", "true"]), &["kube-system does"]);
+    }
     // Somebody who may have proxy pods, and may not attach.
     let person = pods.namespace.kubeconfig(&home);
     let mut command = Command::new(env!("CARGO_BIN_EXE_brow-tui"));
@@ -98,6 +103,32 @@ fn a_shell_on_a_node_leaves_no_pod_behind() {
     assert!(screen.given_back());
     assert_eq!(node_pods(namespace), Vec::<Value>::new());
 
+    // Killed: the end of its input ends the shell, and the pod is over.
+    let mut child = pods.command(&home, &[&place, "--yes"]).spawn().unwrap();
+    until("the pod runs", || node_pods(namespace).iter().any(|pod| pod["status"]["phase"] == "Running"));
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"echo ready\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until("Kubernetes has ended the pod", || node_pods(namespace).iter().all(is_over));
+}
+
+/// Returns whether a pod has ended.
+fn is_over(pod: &Value) -> bool {
+    ["Succeeded", "Failed"].contains(&pod["status"]["phase"].as_str().unwrap())
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn a_shell_on_a_node_ends_when_idle_is_renewed_and_goes_with_its_terminal() {
+    let (pods, home) = (Pods::new("nodeidle", &[]), Home::new(""));
+    let (namespace, place) = (&pods.namespace.0, node());
+    if !admits_privileged(namespace) {
+        return;
+    }
     // Nothing is typed, and nothing is printed.
     home.write_config("[shell]\nnode_idle = \"3s\"\n");
     let mut screen = pods.screen(&home, kubeconfig(), &[&place, "--yes"]);
@@ -118,18 +149,5 @@ fn a_shell_on_a_node_leaves_no_pod_behind() {
     // Killed on a terminal: the pod is over all the same.
     screen.signal(rustix::process::Signal::KILL);
     screen.wait_end();
-    let over = |pod: &Value| ["Succeeded", "Failed"].contains(&pod["status"]["phase"].as_str().unwrap());
-    until("Kubernetes has ended the pod", || node_pods(namespace).iter().all(over));
-
-    // Killed: the end of its input ends the shell, and the pod is over.
-    let mut child = pods.command(&home, &[&place, "--yes"]).spawn().unwrap();
-    until("the pod runs", || node_pods(namespace).iter().any(|pod| pod["status"]["phase"] == "Running"));
-    let mut input = child.stdin.take().unwrap();
-    input.write_all(b"echo ready\n").unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line, "ready\n");
-    child.kill().unwrap();
-    child.wait().unwrap();
-    until("Kubernetes has ended the pod", || node_pods(namespace).iter().all(over));
+    until("Kubernetes has ended the pod", || node_pods(namespace).iter().all(is_over));
 }

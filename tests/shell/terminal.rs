@@ -73,8 +73,9 @@ fn a_pane_has_the_environment_of_the_dashboard() {
 fn a_paste_in_pieces_is_not_obeyed() {
     let (pods, home) = (Pods::new("pieces", &[pod("one", &["main"])]), Home::new(""));
     let mut screen = pods.screen(&home, kubeconfig(), &["pod/one"]);
-    type_line(&mut screen, "cat >/dev/null; echo $((6*7))");
-    screen.press("a first long piece of a paste\n");
+    type_line(&mut screen, "echo re''ady; cat >/dev/null; echo $((6*7))");
+    screen.wait_for("ready");
+    screen.press(&"a first long piece of a paste\n".repeat(10));
     screen.press("~.\n");
     screen.press("\x04");
     screen.wait_for("42");

@@ -23,7 +23,12 @@ pub(super) fn patch(world: &Arc<World>, kind: &Kind, key: &Key, patch: &Value) -
     for container in &new {
         let name = words(&container["name"]);
         if containers(&pod).any(|one| one["name"] == name) {
-            return Err(Refusal::invalid(kind, &key.name, field, "Forbidden: existing ephemeral containers may not be changed"));
+            return Err(Refusal::invalid(
+                kind,
+                &key.name,
+                field,
+                "Forbidden: existing ephemeral containers may not be changed",
+            ));
         }
         if words(&container["image"]).is_empty() {
             return Err(Refusal::invalid(kind, &key.name, &format!("{field}[0].image"), "Required value"));

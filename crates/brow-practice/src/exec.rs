@@ -72,8 +72,8 @@ pub(super) fn answer(
     let is_on = |name: &'static str| all(name).any(|value| value == "true");
     // The error stream besides, and with a terminal that of its size.
     let streams = 1 + ["stdin", "stdout", "stderr", "tty"].into_iter().filter(|name| is_on(name)).count();
-    let attached = || Attached { world: Arc::clone(world), key: key.clone(), container };
-    let exec = Exec { command, tty: is_on("tty"), attached: attaches.then(attached), image, streams, pod };
+    let joins = || Attached { world: Arc::clone(world), key: key.clone(), container };
+    let exec = Exec { command, tty: is_on("tty"), attached: attaches.then(joins), image, streams, pod };
     let upgraded = hyper::upgrade::on(&mut request);
     world.spawn(async move {
         if let Ok(upgraded) = upgraded.await {

@@ -54,12 +54,8 @@ impl DebugRequest<'_> {
             self.check_rights().await?;
             let name = proxy::debug_name();
             self.add(&name).await?;
-            let with = [
-                ("thing", self.key.name.as_str()),
-                ("name", &name),
-                ("container", self.target),
-                ("image", self.image),
-            ];
+            let with =
+                [("thing", self.key.name.as_str()), ("name", &name), ("container", self.target), ("image", self.image)];
             print::err(&self.text.fill("cli.debug-added", &with));
             let late = || Fault::new(What::TimedOut, &name, "");
             let runs = timeout(START_TIMEOUT, self.runs(&name)).await;

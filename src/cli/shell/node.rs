@@ -131,7 +131,13 @@ impl NodeShellRequest<'_> {
 
     /// Checks all rights at once, the one to delete the pod included, before there is anything to be left behind.
     async fn check_rights(&self) -> Result<(), Fault> {
-        let needs = [("create", "pods"), ("get", "pods"), ("create", "pods/attach"), ("create", "pods/exec"), ("delete", "pods")];
+        let needs = [
+            ("create", "pods"),
+            ("get", "pods"),
+            ("create", "pods/attach"),
+            ("create", "pods/exec"),
+            ("delete", "pods"),
+        ];
         let grants = needs.map(|(verb, resource)| cluster::grant(verb, resource, Some(self.shell.namespace)));
         let has = cluster::may(self.clusters, self.cluster, &grants).await?;
         match grants.into_iter().zip(has).find(|(_, has)| !has) {
@@ -171,7 +177,7 @@ impl NodeShellRequest<'_> {
     }
 
     /// Says what the pod is given, and asks whether it may be.
-    async fn ask(&self, signals: &mut Signals) -> Result<(), Refused> {
+    async fn ask(&self, signals: &mut Signals) -> Result<(), Failure> {
         if self.yes {
             return Ok(());
         }
@@ -183,7 +189,7 @@ impl NodeShellRequest<'_> {
             ("image", self.shell.image),
         ];
         if !consent::can_ask() {
-            return Err(Failure::usage(self.text.fill("cli.node-say-yes", &with)).into());
+            return Err(Failure::usage(self.text.fill("cli.node-say-yes", &with)));
         }
         print::err(&self.text.fill("cli.node-ask", &with));
         agreed(self.text, signals).await

@@ -58,7 +58,11 @@ pub(in crate::cli) fn is_node(query: &workload::Query) -> bool {
 }
 
 /// Returns the node of a pod.
-pub(super) async fn node_of(text: &Text, clusters: &Clusters, query: workload::Query) -> Result<workload::Query, Refused> {
+pub(super) async fn node_of(
+    text: &Text,
+    clusters: &Clusters,
+    query: workload::Query,
+) -> Result<workload::Query, Refused> {
     let pod = workload::pick(clusters, &query).await?;
     let name = pod.metadata.name.unwrap_or_default();
     let node = pod.spec.and_then(|spec| spec.node_name);
@@ -76,9 +80,9 @@ pub(in crate::cli) async fn ask_production(
     question: &str,
     with: &[(&str, &str)],
     signals: &mut Signals,
-) -> Result<(), Refused> {
+) -> Result<(), Failure> {
     if !consent::can_ask() {
-        return Err(Failure::usage(text.fill("cli.production-say-yes", with)).into());
+        return Err(Failure::usage(text.fill("cli.production-say-yes", with)));
     }
     print::err(&text.fill(question, with));
     agreed(text, signals).await
@@ -165,12 +169,12 @@ pub(in crate::cli) fn find(
 ///
 /// # Errors
 /// It is no, or a signal came.
-pub(super) async fn agreed(text: &Text, signals: &mut Signals) -> Result<(), Refused> {
+pub(super) async fn agreed(text: &Text, signals: &mut Signals) -> Result<(), Failure> {
     tokio::select! {
-        number = signals.next() => Err(Refused::ended(number)),
+        number = signals.next() => Err(Failure { code: ended_by(number), message: String::new() }),
         yes = consent::answer() => match yes {
             Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(Failure { code: FAILED, message: text.get("cli.shell-not-opened").to_owned() }.into()),
+            Ok(false) | Err(_) => Err(Failure { code: FAILED, message: text.get("cli.shell-not-opened").to_owned() }),
         },
     }
 }

@@ -186,7 +186,13 @@ impl Session {
             }
             Ok(Outcome::Again) => (0, None),
             Ok(Outcome::Idle) => {
-                say("cli.shell-idle", &self.idle.and_then(|idle| Ttl::from_secs(idle.as_secs())).map_or_else(String::new, |idle| idle.to_string()));
+                say(
+                    "cli.shell-idle",
+                    &self
+                        .idle
+                        .and_then(|idle| Ttl::from_secs(idle.as_secs()))
+                        .map_or_else(String::new, |idle| idle.to_string()),
+                );
                 (ended_by(TERMINATED), None)
             }
             Ok(Outcome::Lost(error)) => {

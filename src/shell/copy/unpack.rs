@@ -16,8 +16,8 @@ use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ring::digest::{Context, SHA256};
 use super::{LeftOut, MAX_ENTRIES};
+use ring::digest::{Context, SHA256};
 use tar::{Archive, Entry, EntryType};
 
 /// The name in the staging folder of what is copied.

@@ -47,10 +47,7 @@ pub struct RemoteShell {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShellEvent {
     /// It has ended, and the terminal is ours again.
-    Ended {
-        thing: String,
-        end: ShellEnd,
-    },
+    Ended { thing: String, end: ShellEnd },
     /// It has a pane of its own.
     InPane { thing: String },
     /// The program that makes panes made none.

@@ -9,8 +9,6 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, ReadHalf},
@@ -22,6 +20,7 @@ use super::{ERROR, Ended, Output, STDERR, STDOUT, Stdio};
 use crate::{
     error::Error,
     io::liveness_check::{CheckFuture, LivenessCheck},
+    io::transport::Pipe,
     proto::frame::{self, Decoder, Frame, HEAD},
 };
 
@@ -83,7 +82,7 @@ impl Reading {
         }
     }
 
-    pub(super) async fn run(&mut self, mut reader: ReadHalf<TokioIo<Upgraded>>, stdio: Stdio) {
+    pub(super) async fn run(&mut self, mut reader: ReadHalf<Box<dyn Pipe>>, stdio: Stdio) {
         (self.open, self.tty) = (if stdio.tty { 1 } else { 2 }, stdio.tty);
         let end = match self.read(&mut reader).await {
             Ok(()) => Ok(Output::Ended(ended(&self.verdict))),
@@ -94,7 +93,7 @@ impl Reading {
     }
 
     /// Reads until the process has ended and all of its output is taken.
-    async fn read(&mut self, reader: &mut ReadHalf<TokioIo<Upgraded>>) -> Result<(), Error> {
+    async fn read(&mut self, reader: &mut ReadHalf<Box<dyn Pipe>>) -> Result<(), Error> {
         let mut pings = interval(PING_INTERVAL);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut checking: Option<CheckFuture> = None;
