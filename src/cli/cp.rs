@@ -113,7 +113,8 @@ async fn copy(globals: &Globals, args: &Args, text: &Text) -> Result<(), Failure
     let refused = |refused: Refused| {
         let key = PodKey { cluster, namespace, name: way.place().to_owned() };
         let container = args.container.clone().unwrap_or_default();
-        refused.tell(text, "open-copy", || Journal::new(globals, key, record(container)))
+        let journal = || Journal::new(globals, key, record(container));
+        refused.tell(text, |what| journal().write(text, "open-copy", Some(what)))
     };
     if loaded.settings.clusters.get(&query.cluster).is_some_and(|at| at.production) && !args.yes {
         let with = [("thing", way.place()), ("cluster", &query.cluster)];

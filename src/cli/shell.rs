@@ -153,8 +153,8 @@ async fn begin(globals: &Globals, args: &Args, text: &Text) -> Result<u8, Failur
     let (cluster, namespace) = (query.cluster.clone(), query.namespace.clone());
     around.open(query, &mut signals).await.map_err(|refused| {
         let key = PodKey { cluster, namespace, name: args.place.clone() };
-        let record = || around.record(args.container.clone().unwrap_or_default());
-        refused.tell(text, "open-shell", || Journal::new(globals, key, record()))
+        let record = around.record(args.container.clone().unwrap_or_default());
+        refused.tell(text, |what| Journal::new(globals, key, record).write(text, "open-shell", Some(what)))
     })
 }
 

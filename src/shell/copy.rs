@@ -3,7 +3,9 @@
 //! Both ways the archive is unpacked beside its place, compared with the other side's sha256, and put in its place only
 //! then.
 
+mod limits;
 mod pack;
+mod paths;
 mod place;
 mod run;
 mod unpack;
@@ -27,24 +29,21 @@ use brow_model::fault::Fault;
 use brow_model::proxy::PodKey;
 use kube_tunnel::Error;
 use kube_tunnel::exec::Input;
+pub use limits::LeftOut;
+use limits::STAGING;
 use pack::Listing;
+use paths::{Source, destination, staging};
 use place::place;
 use run::{Ran, Running};
 use unpack::{ALL, STAGED, Unpacked, unpack};
 pub use unpack::{Refusal, Rule};
 
-/// The prefix of the folders in which things are unpacked.
-const STAGING: &str = ".brow-cp-";
 /// Pieces of an archive that may wait.
 const QUEUE: usize = 16;
 /// The size of such a piece.
 const PIECE: usize = 64 * 1024;
 /// The most bytes of sums that are read: some 500,000 files.
 const MAX_SUMS: usize = 64 << 20;
-/// The most files, folders and links of a copy: their names and sums are kept in memory.
-const MAX_ENTRIES: usize = 500_000;
-/// The most links and special files that are named.
-const MAX_NAMED: usize = 10;
 /// The length of a sha256 in hex.
 const SUM: usize = 64;
 /// GNU tar's exit code, and words, where files changed while it read them.
@@ -73,22 +72,6 @@ pub struct Progress {
     pub total: AtomicU64,
     /// True once files are put in their place, one by one: a folder is merged.
     pub is_placing: AtomicBool,
-}
-
-/// The links and special files that were not copied: their number, and the names of the first.
-#[derive(Debug, Default, Clone)]
-pub struct LeftOut {
-    pub names: Vec<String>,
-    pub count: usize,
-}
-
-impl LeftOut {
-    fn add(&mut self, name: String) {
-        self.count += 1;
-        if self.names.len() < MAX_NAMED {
-            self.names.push(name);
-        }
-    }
 }
 
 /// The result of a copy.
@@ -250,65 +233,6 @@ async fn send(
 /// Returns the trouble of a thread that panicked.
 fn joined(error: &JoinError) -> Trouble {
     Trouble::There(error.to_string())
-}
-
-/// A path in a container, as `tar` is told of it.
-#[derive(Debug, PartialEq, Eq)]
-struct Source {
-    /// The folder that it is in.
-    dir: String,
-    /// Its name there, or [`ALL`].
-    name: String,
-    /// The name that its copy has in a folder, if it has one.
-    base: Option<String>,
-    /// The path itself, which no program takes for an option.
-    path: String,
-}
-
-impl Source {
-    fn new(path: &str) -> Self {
-        let path = relative(path);
-        let bare = path.trim_end_matches('/');
-        let (dir, name) =
-            bare.rsplit_once('/').map_or((".", bare), |(dir, name)| (if dir.is_empty() { "/" } else { dir }, name));
-        let inner = Some(name).filter(|name| !["", ".", ".."].contains(name)).map(str::to_owned);
-        if path.ends_with('/') || inner.is_none() {
-            return Self { dir: path.clone(), name: ALL.to_owned(), base: inner, path };
-        }
-        Self { dir: dir.to_owned(), name: name.to_owned(), base: inner, path }
-    }
-}
-
-/// Returns a path that no program takes for an option, nor `find` for an expression.
-fn relative(path: &str) -> String {
-    if path.starts_with(['-', '(', '!', ',']) { format!("./{path}") } else { path.to_owned() }
-}
-
-/// Returns the path that the copy is to have: in a folder that is there, by the name that it has in the container.
-fn destination(to: &Path, base: Option<&str>) -> Result<PathBuf, (PathBuf, io::Error)> {
-    let failed = |error: io::Error| (to.to_owned(), error);
-    match fs::metadata(to) {
-        Ok(there) if there.is_dir() => match base {
-            Some(base) => Ok(to.join(base)),
-            // The folder behind a link, and not the link, is what is filled.
-            None => fs::canonicalize(to).map_err(failed),
-        },
-        // Through a link, as cp does; a device is not replaced.
-        Ok(there) if there.is_file() => fs::canonicalize(to).map_err(failed),
-        Ok(_) => Err(failed(io::ErrorKind::AlreadyExists.into())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !to.as_os_str().as_encoded_bytes().ends_with(b"/") => {
-            Ok(to.to_owned())
-        }
-        Err(error) => Err(failed(error)),
-    }
-}
-
-/// Makes a folder on the disk of the target: in a folder that is there, which may be a mount point, else beside it.
-fn staging(target: &Path) -> Result<TempDir, (PathBuf, io::Error)> {
-    let beside = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let is_folder = target.symlink_metadata().is_ok_and(|there| there.is_dir());
-    let parent = if is_folder { target } else { beside };
-    tempfile::Builder::new().prefix(STAGING).tempdir_in(parent).map_err(|error| (parent.to_owned(), error))
 }
 
 /// Says how a program failed, if it did. Files that changed while they were read are a failure only where they are to

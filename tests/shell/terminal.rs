@@ -1,6 +1,8 @@
 //! The terminal of a session: suspended, hung up, and a pane of its own.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -81,4 +83,47 @@ fn a_paste_in_pieces_is_not_obeyed() {
     screen.wait_for("42");
     screen.press("\r~.");
     assert!(screen.wait_end().success(), "{}", screen.text());
+}
+
+#[test]
+fn the_practice_clusters_shell_has_the_dashboards_terminal_meanwhile() {
+    let home = Home::new("");
+    let mut screen = Start::new(&home).arg("--practice").size(100, 40).run();
+    screen.wait_for("hello-page");
+    crate::common::story::choose(&mut screen, "hello-page");
+    screen.press("\r");
+    screen.wait("a forward", |text| text.contains("● live"));
+    screen.press("s");
+    screen
+        .wait("the shell instead of the dashboard", |text| text.trim_end().ends_with('$') && !text.contains("Targets"));
+    // The size travels beside what is typed.
+    let wait_size = |screen: &mut crate::common::Screen, size: &str| {
+        until(size, || {
+            screen.press("stty size\r");
+            screen.look(Duration::from_millis(100));
+            screen.text().contains(size)
+        });
+    };
+    wait_size(&mut screen, "40 100");
+    screen.resize(90, 30);
+    wait_size(&mut screen, "30 90");
+    screen.press("env\r");
+    screen.wait_for("TERM=xterm-256color");
+    screen.press("exit 3\r");
+    screen.wait_whole("the dashboard again");
+    screen.wait("the end of the session", |text| text.contains("ended") && text.contains("exit code 3"));
+
+    // A session that is killed restores nothing by itself.
+    screen.press("s");
+    screen.wait("the shell", |text| text.trim_end().ends_with('$') && !text.contains("Targets"));
+    let session = Command::new("pgrep").args(["-P", &screen.pid().to_string()]).output().unwrap();
+    let session = rustix::process::Pid::from_raw(crate::text(&session.stdout).trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(session, rustix::process::Signal::KILL).unwrap();
+    screen.wait_whole("the dashboard again");
+    screen.press("s");
+    screen.wait("the shell", |text| text.trim_end().ends_with('$') && !text.contains("Targets"));
+    // With the dashboard its session ends.
+    screen.signal(rustix::process::Signal::TERM);
+    screen.wait_end();
+    assert!(screen.given_back(), "{}", screen.text());
 }

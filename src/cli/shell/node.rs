@@ -199,10 +199,9 @@ impl NodeShellRequest<'_> {
 impl NodePod {
     /// Returns the time of its end.
     pub(super) fn end(&self) -> NodeEnd {
-        let ttl = NODE_TTL.parse::<Ttl>().map_or(Duration::ZERO, Ttl::duration);
-        let left = ttl.saturating_sub(self.began.elapsed());
+        let (left, before) = time_left(self.began.elapsed());
         let clock = (Local::now() + left).format("%H:%M").to_string();
-        NodeEnd { clock, warn_at: Instant::now() + left.saturating_sub(WARNING_TIME) }
+        NodeEnd { clock, warn_at: Instant::now() + before }
     }
 
     /// Waits until the pod runs, and connects to it.
@@ -255,5 +254,24 @@ impl NodePod {
             print::err(&text.fault_once(&fault).in_full());
             print::err(&text.fill("cli.pod-remains-for", &[("thing", &self.key.name), ("time", NODE_TTL)]));
         }
+    }
+}
+
+/// Returns the time that is left of a pod's life, and the time until that is said.
+fn time_left(elapsed: Duration) -> (Duration, Duration) {
+    let left = NODE_TTL.parse::<Ttl>().map_or(Duration::ZERO, Ttl::duration).saturating_sub(elapsed);
+    (left, left.saturating_sub(WARNING_TIME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_said_five_minutes_before() {
+        let minutes = Duration::from_mins;
+        assert_eq!(time_left(minutes(1)), (minutes(29), minutes(24)));
+        assert_eq!(time_left(minutes(27)), (minutes(3), minutes(0)));
+        assert_eq!(time_left(minutes(31)), (minutes(0), minutes(0)));
     }
 }

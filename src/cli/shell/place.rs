@@ -1,6 +1,5 @@
 //! The place of a session or a copy: what the command line names, its pod and its container; and what is asked before.
 
-use super::Journal;
 use crate::cli::consent;
 use crate::cli::print::{self, FAILED, Failure};
 use crate::cli::signals::{Signals, ended_by};
@@ -9,7 +8,7 @@ use crate::shell::{self, Choice};
 use crate::text::Text;
 use brow_model::cluster::Context;
 use brow_model::event::Loaded;
-use brow_model::fault::Fault;
+use brow_model::fault::{Fault, What};
 use brow_model::near::near;
 use brow_model::proxy::PodKey;
 use brow_model::workload::{Kind, Workload};
@@ -40,12 +39,12 @@ impl Refused {
         Self::Failure(Failure { code: ended_by(number), message: String::new() })
     }
 
-    /// Writes it to the audit log where it was the cluster's, and returns the words for it.
-    pub(in crate::cli) fn tell(self, text: &Text, action: &'static str, journal: impl FnOnce() -> Journal) -> Failure {
+    /// Logs it where it was the cluster's, and returns the words for it.
+    pub(in crate::cli) fn tell(self, text: &Text, log: impl FnOnce(What)) -> Failure {
         match self {
             Self::Failure(failure) => failure,
             Self::Fault(fault) => {
-                journal().write(text, action, Some(fault.what));
+                log(fault.what);
                 Failure::fault(text, &fault)
             }
         }

@@ -144,18 +144,12 @@ impl Session {
                 }
                 _ = ticks.tick() => {
                     self.publish();
-                    if self.is_idle(Utc::now()) {
+                    if is_idle(self.active.load(Ordering::Relaxed), self.idle, Utc::now()) {
                         return (Ok(Outcome::Idle), false);
                     }
                 }
             }
         }
-    }
-
-    fn is_idle(&self, now: DateTime<Utc>) -> bool {
-        let active = DateTime::from_timestamp(self.active.load(Ordering::Relaxed), 0).unwrap_or(now);
-        let silent = (now - active).to_std().unwrap_or_default();
-        self.idle.is_some_and(|idle| silent >= idle)
     }
 
     /// Says how it ended, where that is not plain.
@@ -214,5 +208,28 @@ impl Session {
             let _left = timeout(LEAVE_TIMEOUT, running).await;
         }
         End { code, has_no_shell, again }
+    }
+}
+
+/// Returns whether nothing came or went for too long since a Unix time.
+fn is_idle(active: i64, idle: Option<Duration>, now: DateTime<Utc>) -> bool {
+    let active = DateTime::from_timestamp(active, 0).unwrap_or(now);
+    let silent = (now - active).to_std().unwrap_or_default();
+    idle.is_some_and(|idle| silent >= idle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_idle_after_its_time_if_it_has_one() {
+        let now = |secs| DateTime::from_timestamp(1_000 + secs, 0).unwrap();
+        let idle = Some(Duration::from_mins(30));
+        assert!(!is_idle(1_000, idle, now(1_799)));
+        assert!(is_idle(1_000, idle, now(1_800)));
+        // A clock that was set back, and a session without such a time.
+        assert!(!is_idle(1_000, idle, now(-60)));
+        assert!(!is_idle(1_000, None, now(99_999)));
     }
 }

@@ -11,8 +11,8 @@ use ring::digest::{Context, SHA256};
 use rustix::fs::OFlags;
 use tar::{Builder, EntryType, Header};
 
+use super::limits::{LeftOut, MAX_ENTRIES};
 use super::unpack::{STAGED, hex};
-use super::{LeftOut, MAX_ENTRIES};
 
 /// The archive's last entry: the sums of its files, as `sha256sum -c` takes them. An archive without it was cut.
 pub(super) const SUMS: &str = "sums";

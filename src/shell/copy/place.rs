@@ -4,6 +4,9 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::limits::STAGING;
+use super::unpack::STAGED;
+
 /// Moves a file or folder to its place, over a file of that name. A folder that is there gets what is in the new one;
 /// links in it are not followed.
 ///
@@ -43,8 +46,8 @@ fn across(from: &Path, to: &Path) -> io::Result<()> {
         return fs::set_permissions(to, about.permissions());
     }
     let beside = to.parent().unwrap_or(Path::new("."));
-    let staging = tempfile::Builder::new().prefix(super::STAGING).tempdir_in(beside)?;
-    let whole = staging.path().join(super::STAGED);
+    let staging = tempfile::Builder::new().prefix(STAGING).tempdir_in(beside)?;
+    let whole = staging.path().join(STAGED);
     if about.is_symlink() {
         std::os::unix::fs::symlink(fs::read_link(from)?, &whole)?;
     } else {

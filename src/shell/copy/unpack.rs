@@ -16,7 +16,7 @@ use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{LeftOut, MAX_ENTRIES};
+use super::limits::{LeftOut, MAX_ENTRIES};
 use ring::digest::{Context, SHA256};
 use tar::{Archive, Entry, EntryType};
 
