@@ -130,7 +130,7 @@ struct Own {
     node: Option<NodePod>,
 }
 
-/// What all sessions need.
+/// The surroundings of every session.
 struct Surroundings<'a> {
     globals: &'a Globals,
     args: &'a Args,

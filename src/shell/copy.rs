@@ -49,7 +49,7 @@ const SUM: usize = 64;
 /// GNU tar's exit code, and words, where files changed while it read them.
 const CHANGED: (i32, &str) = (1, "file changed as we read it");
 
-/// The words of a script that takes no more of an archive, that begins to merge a folder, and that has compared the sums.
+/// The words of a script that takes no more of an archive, begins to merge a folder, has compared the sums.
 const STOP: &[u8] = b"stop";
 const PLACING: &[u8] = b"placing";
 const COMPARED: &[u8] = b"compared";

@@ -1,5 +1,5 @@
-//! The environment of a session in a pane of its own: the program that makes the pane has another one. It travels over a
-//! socket, since arguments can be seen by everybody on this machine.
+//! The environment of a session in a pane of its own: the program that makes the pane has another one. It travels over
+//! a socket, since arguments can be seen by everybody on this machine.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _};

@@ -81,7 +81,7 @@ fn a_paste_in_pieces_is_not_obeyed() {
     screen.press("~.\n");
     screen.press("\x04");
     screen.wait_for("42");
-    screen.press("\r~.");
+    type_line(&mut screen, "exit");
     assert!(screen.wait_end().success(), "{}", screen.text());
 }
 

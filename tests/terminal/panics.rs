@@ -1,5 +1,6 @@
 //! Panics: the terminal is given back first, then they are told.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use brow_model::Model;
@@ -52,6 +53,7 @@ fn a_panic_in_a_session_switches_back_what_its_program_switched() {
         let raw = RawMode::enter().unwrap();
         let switched = "\x1b[?1049h\x1b[?1000h";
         print!("{switched}");
+        std::io::stdout().flush().unwrap();
         raw.note(switched.as_bytes());
         panic!("something broke");
     }

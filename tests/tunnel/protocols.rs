@@ -88,7 +88,7 @@ async fn a_shell_passes_a_gateway_that_knows_no_spdy() {
     let stage = Stage::new().await;
     let bridge = Bridge::new(stage.client().await, Lets::V4).await;
     let Route { namespace, pod, .. } = stage.route(ECHO);
-    let container = Container { namespace, pod, name: None };
+    let container = Container { namespace, pod, name: Some("echo".to_owned()) };
     let (target, stdio) = (Target::Exec(vec!["sh".to_owned()]), Stdio { stdin: true, tty: true });
     let mut process = Process::start(&bridge.client(), &container, &target, stdio).await.unwrap();
     assert_eq!(bridge.asked(), [Protocol::Spdy, Protocol::V4]);

@@ -40,7 +40,7 @@ const MAX_VERDICT: usize = 64 * 1024;
 pub(super) struct Reading {
     output: mpsc::Sender<Result<Output, Error>>,
     queue: mpsc::Sender<Bytes>,
-    /// The bytes that were sent and that the process may not have taken. A node that has no room for them reads nothing,
+    /// The bytes that were sent and that the process may not have taken. A node without room for them reads nothing,
     /// and is silent.
     untaken: Arc<AtomicU64>,
     /// The process has a terminal.
