@@ -9,7 +9,7 @@ const USUALLY_ON: [u16; 2] = [7, 25];
 const MAX_MODES: usize = 64;
 const MAX_SEQUENCE: usize = 64;
 
-/// What a program has switched.
+/// The modes that a program has switched.
 #[derive(Debug, Default)]
 pub(super) struct Modes {
     /// The private modes that are not as usual.

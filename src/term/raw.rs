@@ -31,7 +31,7 @@ const PLAIN: &[u8] = b"\x1b[0m\x1b[?25h\r\n";
 /// The longest wait for a terminal that takes nothing.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the program has switched, for as long as its session has the terminal. The panic hook has to know it, too.
+/// The modes that the program has switched, while its session has the terminal. The panic hook needs them, too.
 static MODES: Mutex<Modes> = Mutex::new(Modes::new());
 
 /// Raw mode, for as long as this lives.

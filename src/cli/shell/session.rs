@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_session_is_idle_after_its_time_if_it_has_one() {
-        let now = |secs| DateTime::from_timestamp(1_000 + secs, 0).unwrap();
+        let now = |secs: i64| DateTime::from_timestamp(1_000 + secs, 0).unwrap();
         let idle = Some(Duration::from_mins(30));
         assert!(!is_idle(1_000, idle, now(1_799)));
         assert!(is_idle(1_000, idle, now(1_800)));
