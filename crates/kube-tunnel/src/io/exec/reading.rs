@@ -219,7 +219,7 @@ mod tests {
         let ((output, _taken), (queue, _frames)) = (mpsc::channel(1), mpsc::channel(8));
         let mut reading = Reading::new(output, queue, Arc::clone(&untaken), LivenessCheck::mute());
         reading.tty = true;
-        let mut doubts = async |reading: &mut Reading, bytes: u64| {
+        let doubts = async |reading: &mut Reading, bytes: u64| {
             untaken.store(bytes, Ordering::Relaxed);
             let mut checking = None;
             (reading.on_tick(&mut checking).is_err(), checking.is_some())
