@@ -19,7 +19,7 @@
 //! | [`term`] | the terminal, taken and given back | nothing of ours |
 //! | [`shell`] | sessions in containers, on this terminal | `cluster`, `term`, `kube_tunnel` |
 //! | [`log`] | the log file, without secrets | `text` |
-//! | [`effects`] | effects become tasks | `events`, `cluster`, `proxy`, `kube_tunnel`, `forward`, `store`, `instance`, `why` |
+//! | [`effects`] | effects become tasks | `events`, `cluster`, `proxy`, `kube_tunnel`, `forward`, `store`, `instance`, `why`, `docker` |
 //! | [`docker`] | the engine of this machine: local clusters' nodes, gateways to their ports | `forward` |
 //! | [`check`] | checks what the work needs | `cluster`, `proxy`, `kube_tunnel`, `store`, `keymap`, `view`, `term` |
 //! | [`why`] | takes the steps to something that cannot be reached | `cluster`, `proxy`, `store`, `kube_tunnel` |

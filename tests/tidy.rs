@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("term", &[]),
     ("shell", &["cluster", "term", "kube_tunnel"]),
     ("log", &["text"]),
-    ("effects", &["events", "cluster", "proxy", "kube_tunnel", "forward", "store", "instance", "why"]),
+    ("effects", &["events", "cluster", "proxy", "kube_tunnel", "forward", "store", "instance", "why", "docker"]),
     ("why", &["cluster", "proxy", "store", "kube_tunnel"]),
     ("docker", &["forward"]),
     // What a config makes of keys and themes is known only by making them.

@@ -147,6 +147,7 @@ fn is_of_an_order(event: &Event) -> bool {
         | Event::Kinds { .. }
         | Event::Object(_)
         | Event::Forward { .. }
+        | Event::Gateway(_)
         | Event::Instance(_)
         | Event::Agent(_)
         | Event::Shell(_)
@@ -159,6 +160,7 @@ fn is_of_an_order(event: &Event) -> bool {
 fn ends(effect: &Effect) -> bool {
     match effect {
         Effect::Terminal(_)
+        | Effect::Gateway(_)
         | Effect::Store(StoreEffect::Reload | StoreEffect::ReadOffers { .. } | StoreEffect::Export(_))
         | Effect::Cluster(
             ClusterEffect::ReadKubeconfig

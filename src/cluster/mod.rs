@@ -16,6 +16,7 @@ mod kubeconfig;
 mod liveness;
 mod login;
 mod node;
+mod nodes;
 mod object;
 mod object_watch;
 mod plugin;
@@ -33,6 +34,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use kube::config::{AuthInfo, Kubeconfig};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use kube_tunnel::Login;
 
@@ -46,6 +48,7 @@ pub use connector::client;
 pub use fault::{fault, grant, of_io};
 pub use index::index;
 pub use node::node_fault;
+pub use nodes::{NodeQuery, follow as follow_nodes};
 pub use object::describe_object;
 pub use object_watch::{Watch, watch_fault};
 pub use plugin::through as plugins_through;
@@ -72,6 +75,8 @@ struct State {
     logins: Mutex<BTreeMap<String, watch::Sender<Login>>>,
     /// The number of times that each context's server has recovered.
     answering: Mutex<BTreeMap<String, watch::Sender<u64>>>,
+    /// The time until which this machine does not try to reach the nodes of a context by itself.
+    unreached: Mutex<BTreeMap<String, Instant>>,
 }
 
 #[derive(Default)]

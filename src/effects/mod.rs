@@ -25,7 +25,9 @@ mod carrier;
 mod clusters;
 mod dialer;
 mod forwards;
+mod gateways;
 mod kubeconfig;
+mod node_route;
 mod pod_lease;
 mod pods;
 
@@ -45,6 +47,7 @@ pub struct Effects {
     clusters: Clusters,
     tunnels: Arc<ClusterTunnels>,
     store: Store,
+    paths: Arc<Paths>,
     me: Identity,
     ledger: PodLedger,
     events: EventSender,
@@ -61,6 +64,8 @@ pub struct Effects {
     connections: BTreeMap<String, Connection>,
     forwards: BTreeMap<ForwardId, OpenForward>,
     log: Option<AbortHandle>,
+    /// The task that reads the bytes of a gateway.
+    meter: Option<AbortHandle>,
     /// This instance among the others, and the directory of their sockets.
     instance: Option<(Instance, PathBuf)>,
     /// The tasks that look for services and workloads.
@@ -80,11 +85,13 @@ impl Effects {
         // The store outlives everything else: closing and deleting are audited too.
         let files = CancellationToken::new();
         let ledger = PodLedger::new(paths.state_dir.clone());
+        let kept = Arc::new(paths.clone());
         let (store, writing) = store::start(paths, me.installation.clone(), &events, files.clone());
         Self {
             tunnels: Arc::new(ClusterTunnels::new(clusters.clone(), me.installation.clone())),
             clusters,
             store,
+            paths: kept,
             me,
             ledger,
             events,
@@ -96,6 +103,7 @@ impl Effects {
             connections: BTreeMap::new(),
             forwards: BTreeMap::new(),
             log: None,
+            meter: None,
             instance: None,
             browsing: Vec::new(),
             indexing: BTreeMap::new(),
@@ -111,6 +119,7 @@ impl Effects {
             Effect::Cluster(effect) => self.on_cluster(effect),
             Effect::Pod(effect) => self.on_pod(effect),
             Effect::Forward(effect) => self.on_forward(effect),
+            Effect::Gateway(effect) => self.on_gateway(effect),
             Effect::Store(effect) => self.store.send(effect),
             Effect::Terminal(effect) => return Some(effect),
         }

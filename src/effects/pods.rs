@@ -35,7 +35,7 @@ impl Effects {
         }
     }
 
-    fn stop_log(&mut self) {
+    pub(super) fn stop_log(&mut self) {
         if let Some(log) = self.log.take() {
             log.abort();
         }

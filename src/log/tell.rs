@@ -71,6 +71,7 @@ fn tell(event: &Event) {
         Event::Pod(event) => tell_pod(event),
         Event::Forward { id, epoch, event } => tell_forward(id.0, epoch.0, event),
         Event::Instance(event) => tell_instance(event),
+        Event::Gateway(event) => debug!("the engine: {event:?}"),
         Event::Store(event) => tell_store(event),
         Event::Agent(event) => debug!("an agent: {event:?}"),
         Event::Shell(event) => debug!("a session in a container: {event:?}"),

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use super::kinds::{KINDS, Kind};
 use super::pods::{self, FULL_NAMESPACE};
+use super::servers::NODE_IP;
 use super::store::Key;
 use super::world::{NODE, World, hex, now, uid, words};
 
@@ -41,24 +42,10 @@ pub(super) fn seed(world: &Arc<World>) {
         NODE,
         json!({
             "metadata": { "labels": labels },
-            "status": { "conditions": ready, "nodeInfo": info, "addresses": [{ "type": "InternalIP", "address": "10.0.0.2" }] },
+            "status": { "conditions": ready, "nodeInfo": info, "addresses": [{ "type": "InternalIP", "address": NODE_IP }] },
         }),
     );
-    for (namespace, name, port, inner, ip) in [
-        ("shop", "web", 80, 8080, "10.96.0.80"),
-        ("shop", "redis", 6379, 6379, "10.96.0.63"),
-        ("harbor", "echo", 7, 7, "10.96.0.7"),
-    ] {
-        let ports = json!([{ "name": "main", "port": port, "targetPort": inner, "protocol": "TCP" }]);
-        add(
-            "services",
-            namespace,
-            name,
-            json!({
-                "spec": { "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip], "selector": { "app": name }, "ports": ports },
-            }),
-        );
-    }
+    seed_services(&add);
     for (plural, namespace, name, image, port, replicas) in [
         ("deployments", "shop", "web", "practice/page:1", 8080, 2),
         ("statefulsets", "shop", "redis", "practice/redis:7", 6379, 1),
@@ -84,6 +71,29 @@ pub(super) fn seed(world: &Arc<World>) {
     // The first of its name.
     let _kept = pods::admit(world, ballast, true);
     reconcile(world, true);
+}
+
+/// The services; the page is at a port of the node, too.
+fn seed_services(add: &impl Fn(&str, &str, &str, Value)) {
+    for (namespace, name, port, inner, ip) in [
+        ("shop", "web", 80, 8080, "10.96.0.80"),
+        ("shop", "redis", 6379, 6379, "10.96.0.63"),
+        ("harbor", "echo", 7, 7, "10.96.0.7"),
+    ] {
+        let mut ports = json!([{ "name": "main", "port": port, "targetPort": inner, "protocol": "TCP" }]);
+        let kind = if name == "web" { "NodePort" } else { "ClusterIP" };
+        if name == "web" {
+            ports[0]["nodePort"] = 30_080.into();
+        }
+        add(
+            "services",
+            namespace,
+            name,
+            json!({
+                "spec": { "type": kind, "clusterIP": ip, "clusterIPs": [ip], "selector": { "app": name }, "ports": ports },
+            }),
+        );
+    }
 }
 
 /// Things to find. Two of them refer to what does not exist: the Service of `/admin`, the Secret of the certificate. A

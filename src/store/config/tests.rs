@@ -36,7 +36,7 @@ fn the_sample_names_every_key() {
         assert_eq!(known.difference(named).collect::<Vec<_>>(), Vec::<&String>::new());
     }
     assert_eq!(reader.into_problems(), []);
-    assert_eq!(config.targets.len(), 3);
+    assert_eq!(config.targets.len(), 4);
     assert_eq!(config.settings.clusters.len(), 1);
     for command in Command::ALL {
         let name = command.name();
@@ -71,11 +71,12 @@ fn the_form_has_a_field_for_every_key_of_a_target() {
 #[test]
 fn every_setting_arrives() {
     let config = read("c.toml".as_ref(), &in_force()).unwrap();
-    let [target, web, proxy] = &config.targets[..] else { panic!("{:?}", config.targets) };
+    let [target, web, node, proxy] = &config.targets[..] else { panic!("{:?}", config.targets) };
     assert_eq!((target.name.as_str(), target.cluster.as_str()), ("mysql-dev", "dev"));
     assert_eq!(target.address.to_string(), "10.0.0.1:3306");
     let workload = web.address.workload().unwrap();
     assert_eq!((workload.to_string().as_str(), workload.patience().as_secs()), ("service/web:http", 60));
+    assert_eq!((node.address.to_string().as_str(), node.forward.persist), ("node/30999", false));
     assert!(proxy.address.is_proxy());
     assert_eq!(proxy.forward.allow.to_string(), "*.svc, *.svc.cluster.local:443, 10.0.0.0/8:3306");
     assert_eq!((target.local_port, target.ttl.map(Ttl::secs)), (3306, Some(3600)));

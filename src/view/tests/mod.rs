@@ -7,6 +7,7 @@ mod dialogs;
 mod find;
 mod fixture;
 mod found;
+mod gateways;
 mod kinds;
 mod panes;
 mod sizes;

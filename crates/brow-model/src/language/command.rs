@@ -16,7 +16,7 @@ macro_rules! command_table {
             Targets "targets"
             hints [
                 Connect Copy Strings Renew New Browse Describe Edit Create OnDemand Delete CreateWithTtl Rename
-                Duplicate Export Import Connections Shell Why
+                Duplicate Export Import Connections Shell Why Persist
             ] empty [New Browse Import] {
                 /// Opens what is chosen (forwards, clusters), or closes it where all of it is open.
                 "connect" Connect ["enter"] (Accept) has_row => |m, out| m.connect_or_disconnect(out);
@@ -56,6 +56,8 @@ macro_rules! command_table {
                 "shell" Shell ["s"] has_row => |m, out| m.open_shell(false, out);
                 /// Opens a shell on the node of that pod.
                 "node-shell" NodeShell ["N"] has_row => |m, out| m.open_shell(true, out);
+                /// Creates a gateway container for ports of a local cluster's nodes, which outlives the program.
+                "persist" Persist ["P"] has_row => |m, out| m.persist_chosen(out);
                 /// Exports targets.
                 "export" Export ["E"] has_row => |m, _| m.offer_export();
             }
@@ -87,6 +89,7 @@ macro_rules! command_table {
                 /// Takes the next pod of the workload.
                 "next-pod" NextPod ["p"] has_backends => |m, out| m.for_own_forwards(Model::next_backend, out);
                 Connections ["w"] lists_connections => |m, out| m.show_connections(out);
+                PodLog ["l"] has_row => |m, out| m.follow_gateway_log(out);
                 Shell ["s"] has_row => |m, out| m.open_shell(false, out);
                 NodeShell ["N"] has_row => |m, out| m.open_shell(true, out);
                 Describe ["i"] has_trouble => |m, _| m.show_trouble();

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::language::fault::{Fault, What};
+use crate::language::gateway::GatewayEffect;
 use crate::language::log::Entry;
 use crate::screen::first_run::Tip;
 use crate::types::agent::Consent;
@@ -32,6 +33,8 @@ pub enum Effect {
     /// For proxy pods.
     Pod(PodEffect),
     Forward(ForwardEffect),
+    /// For the container engine.
+    Gateway(GatewayEffect),
     /// For the writer of files.
     Store(StoreEffect),
     /// For the owner of the terminal.

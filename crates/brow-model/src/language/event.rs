@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::language::action::Action;
 use crate::language::effect::Clip;
 use crate::language::fault::Fault;
+use crate::language::gateway::GatewayEvent;
 pub use crate::language::lookup::{BrowseEvent, IndexEvent, KindEvent, ObjectEvent};
 use crate::language::request::Request;
 use crate::types::address::Address;
@@ -96,6 +97,8 @@ pub enum Event {
         /// The change.
         event: ForwardEvent,
     },
+    /// Something about the container engine.
+    Gateway(GatewayEvent),
     /// Something about other instances.
     Instance(InstanceEvent),
     /// Something about a session of an agent.

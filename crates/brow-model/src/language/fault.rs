@@ -231,6 +231,8 @@ kinds! {
     Engine,
     /// The engine runs no such local cluster. Detail: those that it runs.
     NoLocalCluster,
+    /// A cluster has no node with an address.
+    NoNodes,
     /// A local cluster has no such node. Detail: those that it has.
     NodeUnknown,
     /// The container of a node does not run.
@@ -243,6 +245,8 @@ kinds! {
     GatewayDown,
     /// There is no such gateway. Detail: those that there are.
     GatewayMissing,
+    /// A local port that a gateway is to have is taken, or all of the range are. Detail: the holder.
+    GatewayPortTaken,
     /// A gateway was made by another installation. Detail: its owner.
     GatewayForeign,
     /// Nothing listens on a node's port.

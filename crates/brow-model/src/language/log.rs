@@ -181,6 +181,15 @@ pub enum Message {
     StoppedElsewhere,
     /// A forward is another instance's. Detail: its process.
     OfAnother,
+    /// A gateway is being made for a target. Detail: the cluster.
+    GatewayAsked,
+    /// A gateway was created. Detail: what its ports lead to.
+    GatewayCreated,
+    GatewayStarted,
+    /// A gateway is stopped, until somebody starts it.
+    GatewayStopped,
+    /// A target can have no gateway. Detail: its cluster.
+    NotPersistable,
     /// There is no other pod to go through.
     NoOtherPod,
     /// Connections are spread over all pods: there is none to switch to.
@@ -239,6 +248,8 @@ impl Message {
                 | Self::ForwardedElsewhere
                 | Self::StoppedElsewhere
                 | Self::OfAnother
+                | Self::GatewayAsked
+                | Self::NotPersistable
                 | Self::NeedsNoPod
                 | Self::NotRenewable
                 | Self::NoOtherPod

@@ -5,6 +5,7 @@ pub mod command;
 pub mod effect;
 pub mod event;
 pub mod fault;
+pub mod gateway;
 pub mod log;
 pub(crate) mod lookup;
 pub mod request;

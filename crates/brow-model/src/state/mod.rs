@@ -18,6 +18,7 @@ pub use agents::{Agents, ShownQuestion};
 pub use clusters::Clusters;
 pub use config::Config;
 pub use forwards::Forwards;
+pub use gateways::{GatewayRow, Gateways};
 pub use index::Index;
 pub use instances::Instances;
 pub use pods::Pods;
@@ -27,6 +28,7 @@ pub(crate) mod agents;
 mod clusters;
 mod config;
 mod forwards;
+mod gateways;
 mod index;
 mod instances;
 mod pods;
@@ -102,6 +104,8 @@ pub struct Model {
     pub pods: Pods,
     /// Forwards of this instance.
     pub forwards: Forwards,
+    /// Gateways that the container engine has.
+    pub gateways: Box<Gateways>,
     /// Other instances and their forwards.
     pub instances: Instances,
     /// Sessions of coding agents.
@@ -133,6 +137,7 @@ impl Model {
             targets: Targets::default(),
             pods: Pods::new(now),
             forwards: Forwards::default(),
+            gateways: Box::default(),
             instances: Instances::default(),
             agents: Agents::default(),
             config: Config::default(),

@@ -4,6 +4,7 @@ use crate::language::effect::{AuditEntry, Effect, StoreEffect, TargetEdit};
 use crate::language::fault::{Fault, What};
 use crate::state::Model;
 use crate::types::forward::Forward;
+use crate::types::gateway::GatewayChange;
 use crate::types::proxy::PodSelector;
 use crate::types::target::Target;
 
@@ -42,6 +43,18 @@ impl Model {
     /// Writes what became of a connection.
     pub(crate) fn audit_cluster(&self, action: &'static str, name: &str, fault: Option<What>, out: &mut Vec<Effect>) {
         self.write(action, name.to_owned(), (Some(name), None), (None, fault), out);
+    }
+
+    /// Writes what became of a change of a gateway.
+    pub(crate) fn audit_gateway(
+        &self,
+        change: GatewayChange,
+        name: &str,
+        cluster: &str,
+        fault: Option<What>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.write(change.action(), name.to_owned(), (Some(cluster), None), (None, fault), out);
     }
 
     /// Writes what became of edits: all made, or with the fault of a save. A file that contradicts an edit refuses

@@ -57,6 +57,7 @@ impl Model {
                 if again {
                     self.note(Level::Info, Message::KubeconfigRead, count.to_string(), "");
                 }
+                self.watch_gateways(out);
                 self.connect_configured(out);
                 self.connect_orphaned(out);
                 self.autostart(out);

@@ -23,6 +23,7 @@ pub(crate) mod export;
 mod find;
 mod form;
 mod forward;
+mod gateway;
 mod health;
 mod import;
 mod index;
@@ -89,12 +90,14 @@ impl Model {
             Event::Object(event) => self.on_object(event, &mut out),
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
+            Event::Gateway(event) => self.on_gateway(event, &mut out),
             Event::Instance(event) => self.on_instance(event, &mut out),
             Event::Agent(event) => self.on_agent(event, &mut out),
             Event::Shell(event) => self.on_shell(event),
             Event::Store(event) => self.on_store(event, &mut out),
             Event::Terminate => self.quit_unasked(&mut out),
         }
+        self.meter_gateway(&mut out);
         self.update_welcome(&mut out);
         self.remember_open(&mut out);
         self.note_shown_question();
@@ -155,6 +158,7 @@ impl Model {
         let moves = |forward: &Forward| !forward.is_resting() || forward.traffic.bytes.max(Series::SPAN) > 0;
         !self.pods.all().is_empty()
             || self.forwards.all().values().any(moves)
+            || !self.gateways.rows().is_empty()
             || self.screen.notice.is_some()
             || self.shown_connections().is_some()
             || self.screen.shown_question.is_some()

@@ -70,7 +70,7 @@ impl Model {
     /// Returns the pod that a forward goes through, here or in another instance.
     fn pod_of_forward(&self, id: ForwardId) -> Option<ShellPlace> {
         if let Some(forward) = self.forwards.all().get(&id) {
-            return forward.via().map(|via| ShellPlace::pod(&via.pod));
+            return forward.via().filter(|via| via.node.is_none()).map(|via| ShellPlace::pod(&via.pod));
         }
         let other = &self.instances.forwards().get(&id)?.forward;
         let key =
