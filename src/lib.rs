@@ -19,7 +19,8 @@
 //! | [`term`] | the terminal, taken and given back | nothing of ours |
 //! | [`shell`] | sessions in containers, on this terminal | `cluster`, `term`, `kube_tunnel` |
 //! | [`log`] | the log file, without secrets | `text` |
-//! | [`effects`] | effects become tasks | `events`, `cluster`, `proxy`, `kube_tunnel`, `forward`, `store`, `instance`, `why` |
+//! | [`effects`] | effects become tasks | `events`, `cluster`, `proxy`, `kube_tunnel`, `forward`, `store`, `instance`, `why`, `metrics` |
+//! | [`metrics`] | finds a Prometheus, and asks it or metrics-server | `cluster`, `kube_tunnel` |
 //! | [`docker`] | the engine of this machine: local clusters' nodes, gateways to their ports | `forward` |
 //! | [`check`] | checks what the work needs | `cluster`, `proxy`, `kube_tunnel`, `store`, `keymap`, `view`, `term` |
 //! | [`why`] | takes the steps to something that cannot be reached | `cluster`, `proxy`, `store`, `kube_tunnel` |
@@ -37,6 +38,7 @@ pub mod forward;
 pub mod instance;
 pub mod keymap;
 pub mod log;
+pub mod metrics;
 pub mod proxy;
 pub mod shell;
 pub mod store;

@@ -27,7 +27,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("term", &[]),
     ("shell", &["cluster", "term", "kube_tunnel"]),
     ("log", &["text"]),
-    ("effects", &["events", "cluster", "proxy", "kube_tunnel", "forward", "store", "instance", "why"]),
+    ("effects", &["events", "cluster", "proxy", "kube_tunnel", "forward", "store", "instance", "why", "metrics"]),
+    ("metrics", &["cluster", "kube_tunnel"]),
     ("why", &["cluster", "proxy", "store", "kube_tunnel"]),
     ("docker", &["forward"]),
     // What a config makes of keys and themes is known only by making them.

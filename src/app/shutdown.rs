@@ -14,6 +14,7 @@ use brow_model::Model;
 use brow_model::effect::{ClusterEffect, Effect, ForwardEffect, PodEffect, StoreEffect};
 use brow_model::event::{Event, PodEvent, StoreEvent};
 use brow_model::log::Message;
+use brow_model::measuring::MetricsEffect;
 use brow_model::proxy::RemainingPod;
 
 /// The longest wait for answers to requests under way.
@@ -145,6 +146,7 @@ fn is_of_an_order(event: &Event) -> bool {
         | Event::Browse { .. }
         | Event::Index { .. }
         | Event::Kinds { .. }
+        | Event::Metrics(_)
         | Event::Object(_)
         | Event::Forward { .. }
         | Event::Instance(_)
@@ -159,6 +161,7 @@ fn is_of_an_order(event: &Event) -> bool {
 fn ends(effect: &Effect) -> bool {
     match effect {
         Effect::Terminal(_)
+        | Effect::Metrics(MetricsEffect::Find { .. } | MetricsEffect::Measure { .. })
         | Effect::Store(StoreEffect::Reload | StoreEffect::ReadOffers { .. } | StoreEffect::Export(_))
         | Effect::Cluster(
             ClusterEffect::ReadKubeconfig

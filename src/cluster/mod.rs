@@ -42,7 +42,7 @@ use brow_model::fault::{Fault, What, without_logins};
 use brow_model::workload::is_dns_label;
 
 pub use browse::{browse, read_ports};
-pub use connector::client;
+pub use connector::{client, url_decoded};
 pub use fault::{fault, grant, of_io};
 pub use index::index;
 pub use node::node_fault;

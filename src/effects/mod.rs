@@ -26,6 +26,7 @@ mod clusters;
 mod dialer;
 mod forwards;
 mod kubeconfig;
+mod metrics;
 mod pod_lease;
 mod pods;
 
@@ -67,6 +68,8 @@ pub struct Effects {
     browsing: Vec<AbortHandle>,
     /// The tasks that index clusters.
     indexing: BTreeMap<String, AbortHandle>,
+    /// The tasks that look for a Prometheus.
+    finding: BTreeMap<String, AbortHandle>,
     /// Stops the steps that are being taken.
     steps: CancellationToken,
     /// The task that lists kinds, or watches the objects of one.
@@ -99,6 +102,7 @@ impl Effects {
             instance: None,
             browsing: Vec::new(),
             indexing: BTreeMap::new(),
+            finding: BTreeMap::new(),
             steps: CancellationToken::new(),
             kind: None,
         }
@@ -111,6 +115,7 @@ impl Effects {
             Effect::Cluster(effect) => self.on_cluster(effect),
             Effect::Pod(effect) => self.on_pod(effect),
             Effect::Forward(effect) => self.on_forward(effect),
+            Effect::Metrics(effect) => self.on_metrics(effect),
             Effect::Store(effect) => self.store.send(effect),
             Effect::Terminal(effect) => return Some(effect),
         }

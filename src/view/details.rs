@@ -1,5 +1,6 @@
 //! The strip's details: all that is known of the selected row, with the whole of its fault.
 
+pub(super) mod metrics;
 mod traffic;
 
 use std::borrow::Cow;
@@ -42,12 +43,12 @@ struct Facts<'a> {
 pub(super) fn lines(scene: Scene<'_>, room: u16, tall: u16) -> Vec<Line<'_>> {
     let model = scene.model;
     let facts = match model.screen.focus.pane {
-        Pane::Clusters => model
-            .screen
-            .clusters
-            .selected()
-            .and_then(|name| model.cluster(name))
-            .map(|cluster| of_cluster(scene, cluster)),
+        Pane::Clusters => model.screen.clusters.selected().and_then(|name| model.cluster(name)).map(|cluster| {
+            let (trend, metrics) = metrics::of_cluster(scene, cluster, room);
+            let mut facts = of_cluster(scene, cluster);
+            facts.pairs.extend(metrics);
+            Facts { trend, ..facts }
+        }),
         Pane::Targets => {
             model.screen.targets.selected().and_then(|name| model.target(name)).map(|target| of_target(scene, target))
         }

@@ -108,7 +108,7 @@ async fn body(request: Request<Incoming>) -> Result<Value, Refusal> {
 }
 
 /// The pairs of a query; escapes undone.
-fn query(query: &str) -> HashMap<String, String> {
+pub(super) fn query(query: &str) -> HashMap<String, String> {
     pairs(query).into_iter().collect()
 }
 

@@ -16,6 +16,7 @@ mod list;
 mod log;
 mod pods;
 mod program;
+mod prometheus;
 mod proxy;
 mod redis;
 mod relay;

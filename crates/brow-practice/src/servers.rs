@@ -15,6 +15,7 @@ use tokio::io::{self, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::time::sleep;
 
 use super::datagrams;
+use super::prometheus;
 use super::redis;
 use super::relay;
 use super::store::Key;
@@ -33,6 +34,8 @@ pub(super) enum Server {
     Page,
     /// Gives back what it is sent.
     Echo,
+    /// Answers queries about an hour.
+    Prometheus,
     /// Speaks RESP.
     Redis,
     Relay,
@@ -63,9 +66,10 @@ const NETWORK: [Host; 2] = [
 pub(super) const SILENT: &str = "10.0.0.99";
 
 /// The images, each with its port and server.
-const IMAGES: [(&str, u16, Server); 3] = [
+const IMAGES: [(&str, u16, Server); 4] = [
     ("practice/page", 8080, Server::Page),
     ("practice/echo", 7, Server::Echo),
+    ("practice/prometheus", 9090, Server::Prometheus),
     ("practice/redis", 6379, Server::Redis),
 ];
 
@@ -99,6 +103,7 @@ pub(super) fn connect(world: &Arc<World>, server: Server, run: Option<RunningPod
         let _ended = match server {
             Server::Page => page(far, run.map(|run| run.log)).await,
             Server::Echo => echo(far).await,
+            Server::Prometheus => prometheus::serve(far).await,
             Server::Redis => redis::serve(far, &at.memory).await,
             Server::Relay => match run {
                 Some(run) => relay::serve(far, &at, &run, &hash).await,

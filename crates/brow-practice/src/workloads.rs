@@ -28,7 +28,7 @@ pub(super) fn seed(world: &Arc<World>) {
         (object["kind"], object["apiVersion"]) = (kind.kind.into(), kind.api_version().into());
         keep(world, kind, namespace, name, object);
     };
-    for name in ["default", FULL_NAMESPACE, "harbor", "kube-system", "shop"] {
+    for name in ["default", FULL_NAMESPACE, "harbor", "kube-system", "monitoring", "shop"] {
         let meta = json!({ "labels": { "kubernetes.io/metadata.name": name } });
         add("namespaces", "", name, json!({ "metadata": meta, "status": { "phase": "Active" } }));
     }
@@ -77,6 +77,7 @@ pub(super) fn seed(world: &Arc<World>) {
         add(plural, namespace, name, json!({ "metadata": meta, "spec": spec, "status": {} }));
     }
     seed_more(&add);
+    seed_prometheus(&add);
     let ballast = json!({
         "kind": "Pod", "apiVersion": "v1", "metadata": { "name": "ballast", "namespace": FULL_NAMESPACE },
         "spec": { "containers": [{ "name": "ballast", "image": "practice/echo:1" }] },
@@ -111,6 +112,22 @@ fn seed_more(add: &impl Fn(&str, &str, &str, Value)) {
         json!({ "entryPoints": ["websecure"], "routes": [route], "tls": { "secretName": "storefront-certificate" } });
     add("ingressroutes", "shop", "storefront", json!({ "metadata": labels, "spec": spec }));
     add("middlewares", "shop", "compress", json!({ "spec": { "compress": {} } }));
+}
+
+/// A Prometheus, as its chart installs it.
+fn seed_prometheus(add: &impl Fn(&str, &str, &str, Value)) {
+    let (space, name) = ("monitoring", "prometheus-server");
+    let labels = json!({ "app.kubernetes.io/name": "prometheus", "app.kubernetes.io/component": "server" });
+    let ports = json!([{ "name": "http", "port": 80, "targetPort": 9090, "protocol": "TCP" }]);
+    let ip = "10.96.0.90";
+    let spec = json!({ "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip], "selector": labels, "ports": ports });
+    add("services", space, name, json!({ "metadata": { "labels": labels }, "spec": spec }));
+    let port = json!({ "containerPort": 9090, "protocol": "TCP" });
+    let container = json!({ "name": "prometheus-server", "image": "practice/prometheus:3", "ports": [port] });
+    let template = json!({ "metadata": { "labels": labels }, "spec": { "containers": [container] } });
+    let spec = json!({ "replicas": 1, "selector": { "matchLabels": labels }, "template": template });
+    let meta = json!({ "labels": labels, "generation": 1 });
+    add("deployments", space, name, json!({ "metadata": meta, "spec": spec, "status": {} }));
 }
 
 fn keep(world: &World, kind: &Kind, namespace: &str, name: &str, mut object: Value) {

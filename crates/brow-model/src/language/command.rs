@@ -91,7 +91,7 @@ macro_rules! command_table {
                 NodeShell ["N"] has_row => |m, out| m.open_shell(true, out);
                 Describe ["i"] has_trouble => |m, _| m.show_trouble();
             }
-            Clusters "clusters" hints [ConnectCluster Describe Browse Proxy Copy Restart New] empty [Reload] {
+            Clusters "clusters" hints [ConnectCluster Describe Browse Proxy Forward Copy Restart New] empty [Reload] {
                 /// Connects, or disconnects where all are connected.
                 "connect-cluster" ConnectCluster ["enter"] (Accept Connect) has_row => |m, out| {
                     m.connect_or_disconnect(out);
@@ -100,6 +100,9 @@ macro_rules! command_table {
                 "disconnect-cluster" DisconnectCluster ["x"] (Stop) has_link => |m, out| m.disconnect_chosen(out);
                 /// Opens a SOCKS and HTTP proxy into the cluster, without saving it.
                 "proxy" Proxy ["p"] has_row => |m, out| m.open_proxies(out);
+                /// Looks again for the cluster's Prometheus.
+                "find-prometheus" FindPrometheus ["m"] has_link => |m, out| m.find_prometheus_again(out);
+                Forward ["f"] has_prometheus => |m, out| m.forward_prometheus(out);
                 Restart ["R"] has_link => |m, out| m.connect_chosen(out);
                 Describe ["i"] has_trouble => |m, _| m.show_trouble();
                 Copy ["y"] has_row => |m, out| m.copy_names(out);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::language::fault::{Fault, What};
 use crate::language::log::Entry;
+use crate::language::metrics::MetricsEffect;
 use crate::screen::first_run::Tip;
 use crate::types::agent::Consent;
 use crate::types::connection::ConnectionId;
@@ -16,6 +17,7 @@ use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::forward_settings::LocalUsers;
 use crate::types::health::ProbePlan;
 use crate::types::index::{ObjectRef, ServedKind};
+use crate::types::metrics::Prometheus;
 use crate::types::ownership::Claim;
 use crate::types::proxy::{PodKey, PodRequest};
 use crate::types::restore::OpenForward;
@@ -32,6 +34,8 @@ pub enum Effect {
     /// For proxy pods.
     Pod(PodEffect),
     Forward(ForwardEffect),
+    /// For the measuring of clusters.
+    Metrics(MetricsEffect),
     /// For the writer of files.
     Store(StoreEffect),
     /// For the owner of the terminal.
@@ -260,6 +264,12 @@ pub enum StoreEffect {
         namespace: String,
         /// The reason if it does not work.
         failure: Option<String>,
+    },
+    /// Remember the Prometheus of a cluster, or that there is none any more.
+    Prometheus {
+        /// The context.
+        cluster: String,
+        found: Option<Box<Prometheus>>,
     },
     /// Remember the theme that a person chose by key.
     RememberTheme(&'static str),

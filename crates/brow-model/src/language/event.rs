@@ -9,6 +9,7 @@ use crate::language::action::Action;
 use crate::language::effect::Clip;
 use crate::language::fault::Fault;
 pub use crate::language::lookup::{BrowseEvent, IndexEvent, KindEvent, ObjectEvent};
+pub use crate::language::metrics::MetricsEvent;
 use crate::language::request::Request;
 use crate::types::address::Address;
 use crate::types::agent::{AgentOrder, Consent, SessionId};
@@ -19,6 +20,7 @@ use crate::types::epoch::Epoch;
 use crate::types::forward::ForwardId;
 use crate::types::health::Health;
 use crate::types::instance::Report;
+use crate::types::metrics::Prometheus;
 use crate::types::offer::{LeftOut, Offer};
 use crate::types::proxy::{PodKey, PodRequestId, ProxyPod};
 use crate::types::restore::OpenForward;
@@ -84,6 +86,8 @@ pub enum Event {
         /// The change.
         event: KindEvent,
     },
+    /// An answer to something asked about measurements.
+    Metrics(MetricsEvent),
     /// An answer to something asked about an object.
     Object(ObjectEvent),
     /// An answer to something asked about a pod.
@@ -344,6 +348,8 @@ pub struct Loaded {
     /// The result of the pod proxy when it was tried last, by cluster and namespace: `None` if it worked, else the
     /// reason.
     pub pod_proxies: BTreeMap<(String, String), Option<String>>,
+    /// The Prometheuses that were found, by context.
+    pub prometheus: BTreeMap<String, Prometheus>,
     /// The tips that were learned, by name.
     pub learned: BTreeSet<String>,
     /// The path of the config, for messages.

@@ -193,6 +193,8 @@ kinds! {
     TargetUnreachable,
     /// The target does not answer a probe as it should. Detail: what it says.
     ProbeFailed,
+    /// A Prometheus does not answer, or refuses a query. Detail: its words.
+    Prometheus,
     /// The target cut the connection.
     TargetReset,
     /// The tunnel to the pod broke or could not be opened.

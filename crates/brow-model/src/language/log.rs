@@ -134,6 +134,18 @@ pub enum Message {
     NotForwardable,
     /// The config was read again, because it changed on disk or a person asked for it.
     ConfigRead,
+    /// A Prometheus was found. Detail: its service, and the URL of a direct way.
+    PrometheusFound,
+    /// No Prometheus was found. Detail: what was tried.
+    NoPrometheus,
+    /// A Prometheus is being looked for.
+    PrometheusSought,
+    /// The config lets no Prometheus be looked for.
+    PrometheusOff,
+    /// The config says where the Prometheus is. Detail: its URL.
+    PrometheusFixed,
+    /// No Prometheus of a cluster is known.
+    PrometheusUnknown,
     /// Another theme: its name.
     ThemeChosen,
     /// The kubeconfig was read again. Thing: how many contexts it has.
@@ -242,6 +254,10 @@ impl Message {
                 | Self::NeedsNoPod
                 | Self::NotRenewable
                 | Self::NoOtherPod
+                | Self::PrometheusSought
+                | Self::PrometheusOff
+                | Self::PrometheusFixed
+                | Self::PrometheusUnknown
                 | Self::Spreads
         )
     }

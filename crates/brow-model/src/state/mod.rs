@@ -20,6 +20,7 @@ pub use config::Config;
 pub use forwards::Forwards;
 pub use index::Index;
 pub use instances::Instances;
+pub use metrics::{Detection, Measured, Metrics};
 pub use pods::Pods;
 pub use targets::Targets;
 
@@ -29,6 +30,7 @@ mod config;
 mod forwards;
 mod index;
 mod instances;
+mod metrics;
 mod pods;
 mod targets;
 
@@ -110,6 +112,8 @@ pub struct Model {
     pub config: Config,
     /// The index of connected clusters, which the search looks into.
     pub index: Index,
+    /// Measurements of clusters and of what is in them.
+    pub metrics: Metrics,
     /// The state of the screen: lists, dialogs, focus, log.
     pub screen: Screen,
 }
@@ -137,6 +141,7 @@ impl Model {
             agents: Agents::default(),
             config: Config::default(),
             index: Index::default(),
+            metrics: Metrics::default(),
             screen: Screen { page: 10, max_scroll: usize::MAX, unarranged: true, ..Screen::default() },
         }
     }

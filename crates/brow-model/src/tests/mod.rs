@@ -31,6 +31,7 @@ mod kinds;
 mod lifecycle;
 mod lists;
 mod lost_pods;
+mod metrics;
 mod once;
 mod ownership;
 mod pods;

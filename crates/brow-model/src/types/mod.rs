@@ -19,6 +19,7 @@ pub mod instance;
 pub mod inventory;
 pub mod kinds;
 pub mod lifecycle;
+pub mod metrics;
 pub mod offer;
 pub mod ownership;
 pub mod port_plan;

@@ -253,6 +253,7 @@ impl Model {
         }
         self.browse_cluster(name, out);
         self.index_cluster(name, out);
+        self.find_prometheus_once(name, out);
     }
 
     /// Namespaces in which pods may not be listed.

@@ -32,6 +32,7 @@ mod kinds;
 mod lifecycle;
 mod log;
 mod menu;
+mod metrics;
 mod offer;
 pub(crate) mod open;
 mod orphans;
@@ -86,6 +87,7 @@ impl Model {
             Event::Browse { cluster, epoch, event } => self.on_browse(&cluster, epoch, event),
             Event::Index { cluster, epoch, event } => self.on_index(&cluster, epoch, event),
             Event::Kinds { epoch, event } => self.on_kinds(epoch, event),
+            Event::Metrics(event) => self.on_metrics(event, &mut out),
             Event::Object(event) => self.on_object(event, &mut out),
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
@@ -138,6 +140,7 @@ impl Model {
         self.check_health(out);
         self.check_agents(out);
         self.check_index(out);
+        self.measure_shown(out);
         self.refresh_connections(out);
         self.warn_of_ends(out);
         if self.screen.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
