@@ -71,8 +71,8 @@ mod tests {
 
     #[test]
     fn values_are_read_and_what_is_none_is_left_out() {
-        let values_of = |values: Value| {
-            let result = json!([{ "metric": {}, "values": values }, { "metric": {}, "values": [[1, "9"]] }]);
+        let values_of = |pairs: Value| {
+            let result = json!([{ "metric": {}, "values": pairs }, { "metric": {}, "values": [[1, "9"]] }]);
             values(&bytes(&json!({ "status": "success", "data": { "resultType": "matrix", "result": result } })))
         };
         let mixed = json!([[1.5, "2.25"], [2, "x"], ["3", "1"], [4], null, [5, 6], [6, "1e3"], {}]);

@@ -99,28 +99,24 @@ async fn services(client: &Client, cluster: &str, namespaces: &BTreeSet<String>)
     let asked: Vec<ListParams> = labels.chain(names).map(|params| params.limit(MAX_OBJECTS)).collect();
     let listed = join_all(asked.iter().map(|params| all.list(params))).await;
     let mut found = Services::new();
-    let mut refused = keep(&mut found, cluster, None, listed);
+    let mut refused = keep(&mut found, cluster, listed);
     if refused.as_ref().is_some_and(|fault| fault.what == What::Forbidden) && found.is_empty() {
         let known = namespaces.iter().map(String::as_str).chain(NAMESPACES);
         let params = ListParams::default().limit(MAX_OBJECTS);
-        for namespace in known.collect::<BTreeSet<_>>() {
+        let known = known.collect::<BTreeSet<_>>().into_iter().map(|namespace| {
             let one: Api<Service> = Api::namespaced(client.clone(), namespace);
-            let listed = one.list(&params).await;
-            // Of several refusals the first is the one for all namespaces.
-            let _narrower = keep(&mut found, cluster, Some(namespace), vec![listed]);
-        }
+            let params = params.clone();
+            async move { one.list(&params).await }
+        });
+        // A person who asks for a right asks for that on all namespaces.
+        let _narrower = keep(&mut found, cluster, join_all(known).await);
         refused = refused.filter(|_| found.is_empty());
     }
     (found, refused)
 }
 
 /// Keeps what was listed. Returns the first refusal.
-fn keep(
-    found: &mut Services,
-    cluster: &str,
-    namespace: Option<&str>,
-    listed: Vec<Result<ObjectList<Service>, kube::Error>>,
-) -> Option<Fault> {
+fn keep(found: &mut Services, cluster: &str, listed: Vec<Result<ObjectList<Service>, kube::Error>>) -> Option<Fault> {
     let mut refused = None;
     for list in listed {
         match list {
@@ -132,7 +128,7 @@ fn keep(
                 }
             }
             Err(error) => {
-                let right = grant("list", "services", namespace);
+                let right = grant("list", "services", None);
                 refused.get_or_insert_with(|| cluster::fault(cluster, &error, Some(right)).1);
             }
         }

@@ -100,7 +100,9 @@ fn the_chinese_table_is_chinese() {
         "dialog.describe",
         "form.ttl",
         "log.forward-opened",
+        "view.measure-cpu",
         "view.pod",
+        "view.prometheus",
         "view.ttl",
     ];
     let (en, zh) = (words(Language::En), words(Language::ZhCn));

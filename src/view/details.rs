@@ -49,9 +49,12 @@ pub(super) fn lines(scene: Scene<'_>, room: u16, tall: u16) -> Vec<Line<'_>> {
             facts.pairs.extend(metrics);
             Facts { trend, ..facts }
         }),
-        Pane::Targets => {
-            model.screen.targets.selected().and_then(|name| model.target(name)).map(|target| of_target(scene, target))
-        }
+        Pane::Targets => model.screen.targets.selected().and_then(|name| model.target(name)).map(|target| {
+            let (trend, metrics) = metrics::of_target(scene, target, room);
+            let mut facts = of_target(scene, target);
+            facts.pairs.extend(metrics);
+            Facts { trend, ..facts }
+        }),
         Pane::Pods => {
             model.screen.pods.selected().and_then(|key| model.pods.all().get(key)).map(|pod| of_pod(scene, pod))
         }

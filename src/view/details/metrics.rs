@@ -7,6 +7,7 @@ use crate::view::cell::VERTICAL_EIGHTHS;
 use crate::view::typeset::width;
 use brow_model::cluster::Cluster;
 use brow_model::metrics::{Measure, Reading, Samples, Subject};
+use brow_model::target::Target;
 
 /// The least and the most columns of an hour.
 const CELLS: (usize, usize) = (6, 30);
@@ -68,6 +69,14 @@ pub(super) fn of_cluster<'a>(scene: Scene<'a>, cluster: &Cluster, room: u16) -> 
     }
     facts.extend(queries(scene, readings));
     (trend(scene, readings, room), facts)
+}
+
+/// Returns what is known of the pods behind a target: the line, and the facts.
+pub(super) fn of_target<'a>(scene: Scene<'a>, target: &Target, room: u16) -> (Line<'a>, Vec<(&'a str, Span<'a>)>) {
+    let subject = scene.model.subject_of(target);
+    let measured = subject.and_then(|subject| scene.model.metrics.of(&target.cluster, &subject));
+    let readings = measured.map_or(&[][..], |measured| &measured.readings);
+    (trend(scene, readings, room), queries(scene, readings))
 }
 
 fn key(measure: Measure) -> &'static str {

@@ -200,3 +200,29 @@ fn it_is_a_target() {
     press(&mut model, Command::Forward);
     assert_eq!(model.targets.all().iter().filter(|target| target.name.starts_with("prometheus")).count(), 1);
 }
+
+#[test]
+fn the_pods_of_a_workload_are_measured_with_its_target() {
+    let (mut model, epoch) = seeking();
+    tell(&mut model, epoch, Ok(found()));
+    let targets = [("web", "deploy/web:80"), ("front", "svc/front:80"), ("db", "10.0.0.9:3306")];
+    model.targets.all_mut().clear();
+    for (name, address) in targets {
+        model.targets.all_mut().push(Target { address: address.parse().unwrap(), ..target(name, "dev") });
+    }
+    model.screen.focus.pane = Pane::Targets;
+    model.screen.unarranged = true;
+    model.arrange();
+    let select = |model: &mut Model, name: &str| {
+        let row = model.screen.targets.rows().iter().position(|row| row == name).unwrap();
+        model.screen.targets.select(row);
+    };
+    select(&mut model, "web");
+    let (_, source, subject) = asked(&at(&mut model, 1)).expect("the workload is measured");
+    assert_eq!(source, Source::Prometheus(found()));
+    assert_eq!(subject, Subject::of_workload("team", &"deploy/web:80".parse().unwrap()).unwrap());
+    for other in ["front", "db"] {
+        select(&mut model, other);
+        assert_eq!(asked(&at(&mut model, 2)), None, "{other}: no pod of it is known");
+    }
+}

@@ -174,8 +174,22 @@ impl Model {
         }
         match focus.pane {
             Pane::Clusters => Some((self.screen.clusters.selected()?.clone(), Subject::Cluster)),
-            Pane::Targets | Pane::Pods | Pane::Forwards => None,
+            Pane::Targets => {
+                let target = self.screen.targets.selected().and_then(|name| self.target(name))?;
+                Some((target.cluster.clone(), self.subject_of(target)?))
+            }
+            Pane::Pods | Pane::Forwards => None,
         }
+    }
+
+    /// Returns the pods behind a workload target: by the workload's name, else as far as its forward knows them.
+    pub fn subject_of(&self, target: &Target) -> Option<Subject> {
+        let namespace = self.namespace_of(target);
+        let workload = target.address.workload()?;
+        Subject::of_workload(&namespace, workload).or_else(|| {
+            let backends = self.forwards_of(&target.name).flat_map(|forward| &forward.backends);
+            Subject::pods(&namespace, backends.map(|backend| backend.via.pod.name.as_str()))
+        })
     }
 
     /// A Prometheus of a cluster of the kubeconfig is known.

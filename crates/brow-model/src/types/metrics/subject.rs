@@ -1,5 +1,7 @@
 //! What is measured: a cluster, or pods by the name of what they belong to.
 
+use std::collections::BTreeSet;
+
 use crate::types::index::ObjectRef;
 use crate::types::workload::{Kind, Workload, is_dns_label, is_dns_name};
 
@@ -17,6 +19,8 @@ pub struct Pods {
     namespace: String,
     name: String,
     tail: Tail,
+    /// Further pods, where the first is one.
+    others: Vec<String>,
 }
 
 /// What a controller adds to its name to name a pod.
@@ -38,6 +42,9 @@ enum Tail {
 
 /// The length of the random part of a pod's name (`k8s.io/apiserver/pkg/storage/names`).
 const RANDOM: usize = 5;
+
+/// The most pods that are named one by one.
+const MAX_PODS: usize = 20;
 
 impl Subject {
     /// Returns the pods of an object, if its kind has any by name.
@@ -64,6 +71,15 @@ impl Subject {
     pub fn pod(namespace: &str, name: &str) -> Option<Self> {
         Pods::new(namespace, name, Tail::None).map(Self::Pods)
     }
+
+    /// Returns some pods, of many the first.
+    pub fn pods<'a>(namespace: &str, names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let names: BTreeSet<&str> = names.into_iter().filter(|name| is_dns_name(name)).collect();
+        let mut names = names.into_iter();
+        let first = Pods::new(namespace, names.next()?, Tail::None)?;
+        let others = names.take(MAX_PODS - 1).map(str::to_owned).collect();
+        Some(Self::Pods(Pods { others, ..first }))
+    }
 }
 
 fn tail_of(resource: &str) -> Option<Tail> {
@@ -87,6 +103,7 @@ impl Pods {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             tail,
+            others: Vec::new(),
         })
     }
 
@@ -96,7 +113,7 @@ impl Pods {
 
     /// Returns the name of the one pod, if it is one.
     pub fn single(&self) -> Option<&str> {
-        (self.tail == Tail::None).then_some(&self.name)
+        (self.tail == Tail::None && self.others.is_empty()).then_some(&self.name)
     }
 
     /// Returns a regular expression for the whole names of the pods (RE2, which Prometheus anchors).
@@ -110,11 +127,16 @@ impl Pods {
             Tail::CronJob => "-[0-9]+-([0-9]+-)?[a-z0-9]{5}",
         };
         // A dot is the only character of a name that is more than itself.
-        format!("{}{tail}", self.name.replace('.', "[.]"))
+        let plain = |name: &String| name.replace('.', "[.]");
+        let others: String = self.others.iter().map(|name| format!("|{}", plain(name))).collect();
+        format!("{}{tail}{others}", plain(&self.name))
     }
 
     /// Returns true if a pod of the namespace is one of them, as [`Pods::regex`] says.
     pub fn has(&self, pod: &str) -> bool {
+        if self.others.iter().any(|other| other == pod) {
+            return true;
+        }
         let Some(rest) = pod.strip_prefix(&self.name) else { return false };
         if self.tail == Tail::None {
             return rest.is_empty();
@@ -176,6 +198,13 @@ mod tests {
                 assert!(!pods.has(name), "{workload}: {name}");
             }
         }
+        let Some(Subject::Pods(some)) = Subject::pods("shop", ["web-b", "web.a", "web-b", "x\"}"]) else { panic!() };
+        assert_eq!((some.regex().as_str(), some.single()), ("web-b|web[.]a", None));
+        assert!(some.has("web.a") && some.has("web-b") && !some.has("web-a") && !some.has("web-b-1"));
+        assert_eq!(Subject::pods("shop", ["web-b"]), Subject::pod("shop", "web-b"));
+        let many: Vec<String> = (0..100).map(|number| format!("web-{number}")).collect();
+        let Some(Subject::Pods(many)) = Subject::pods("shop", many.iter().map(String::as_str)) else { panic!() };
+        assert_eq!(many.regex().split('|').count(), MAX_PODS);
         let cron = Pods::new("shop", "nightly", Tail::CronJob).unwrap();
         assert!(cron.has("nightly-28394820-x7k2p") && cron.has("nightly-28394820-0-x7k2p"));
         assert!(!cron.has("nightly-x7k2p") && !cron.has("nightly-28394820"));
