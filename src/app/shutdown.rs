@@ -145,6 +145,7 @@ fn is_of_an_order(event: &Event) -> bool {
         | Event::Browse { .. }
         | Event::Index { .. }
         | Event::Kinds { .. }
+        | Event::Page { .. }
         | Event::Object(_)
         | Event::Forward { .. }
         | Event::Instance(_)
@@ -167,7 +168,7 @@ fn ends(effect: &Effect) -> bool {
             | ClusterEffect::AskRights { .. }
             | ClusterEffect::Browse { .. }
             | ClusterEffect::Index { .. }
-            | ClusterEffect::DescribeObject(_)
+            | ClusterEffect::Page(_)
             | ClusterEffect::ReadPorts(_)
             | ClusterEffect::TakeSteps { .. }
             | ClusterEffect::ReadPort { .. }

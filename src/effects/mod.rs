@@ -26,6 +26,7 @@ mod clusters;
 mod dialer;
 mod forwards;
 mod kubeconfig;
+mod page;
 mod pod_lease;
 mod pods;
 
@@ -71,6 +72,8 @@ pub struct Effects {
     steps: CancellationToken,
     /// The task that lists kinds, or watches the objects of one.
     kind: Option<AbortHandle>,
+    /// What runs for the page in view.
+    page: page::PageTasks,
 }
 
 impl Effects {
@@ -101,6 +104,7 @@ impl Effects {
             indexing: BTreeMap::new(),
             steps: CancellationToken::new(),
             kind: None,
+            page: page::PageTasks::default(),
         }
     }
 

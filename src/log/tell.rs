@@ -85,6 +85,7 @@ fn tell(event: &Event) {
         | Event::Browse { .. }
         | Event::Index { .. }
         | Event::Kinds { .. }
+        | Event::Page { .. }
         | Event::Object(_) => {}
     }
 }

@@ -8,6 +8,7 @@ mod find;
 mod fixture;
 mod found;
 mod kinds;
+mod object;
 mod panes;
 mod sizes;
 mod why;

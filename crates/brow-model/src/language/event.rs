@@ -9,6 +9,7 @@ use crate::language::action::Action;
 use crate::language::effect::Clip;
 use crate::language::fault::Fault;
 pub use crate::language::lookup::{BrowseEvent, IndexEvent, KindEvent, ObjectEvent};
+pub use crate::language::page::{PageEvent, Related};
 use crate::language::request::Request;
 use crate::types::address::Address;
 use crate::types::agent::{AgentOrder, Consent, SessionId};
@@ -83,6 +84,12 @@ pub enum Event {
         epoch: Epoch,
         /// The change.
         event: KindEvent,
+    },
+    /// Something about the object of a page.
+    Page {
+        /// The epoch of the page.
+        epoch: Epoch,
+        event: PageEvent,
     },
     /// An answer to something asked about an object.
     Object(ObjectEvent),

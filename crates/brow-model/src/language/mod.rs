@@ -7,4 +7,5 @@ pub mod event;
 pub mod fault;
 pub mod log;
 pub(crate) mod lookup;
+pub(crate) mod page;
 pub mod request;

@@ -33,6 +33,7 @@ mod lists;
 mod lost_pods;
 mod once;
 mod ownership;
+mod page;
 mod pods;
 mod proxies;
 mod quitting;

@@ -21,6 +21,7 @@ pub mod kinds;
 pub mod lifecycle;
 pub mod offer;
 pub mod ownership;
+pub mod page;
 pub mod port_plan;
 pub mod proxy;
 pub mod restore;
