@@ -147,6 +147,7 @@ fn is_of_an_order(event: &Event) -> bool {
         | Event::Index { .. }
         | Event::Kinds { .. }
         | Event::Metrics(_)
+        | Event::Page { .. }
         | Event::Object(_)
         | Event::Forward { .. }
         | Event::Instance(_)
@@ -170,7 +171,7 @@ fn ends(effect: &Effect) -> bool {
             | ClusterEffect::AskRights { .. }
             | ClusterEffect::Browse { .. }
             | ClusterEffect::Index { .. }
-            | ClusterEffect::DescribeObject(_)
+            | ClusterEffect::Page(_)
             | ClusterEffect::ReadPorts(_)
             | ClusterEffect::TakeSteps { .. }
             | ClusterEffect::ReadPort { .. }

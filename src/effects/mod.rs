@@ -27,6 +27,7 @@ mod dialer;
 mod forwards;
 mod kubeconfig;
 mod metrics;
+mod page;
 mod pod_lease;
 mod pods;
 
@@ -74,6 +75,8 @@ pub struct Effects {
     steps: CancellationToken,
     /// The task that lists kinds, or watches the objects of one.
     kind: Option<AbortHandle>,
+    /// What runs for the page in view.
+    page: page::PageTasks,
 }
 
 impl Effects {
@@ -105,6 +108,7 @@ impl Effects {
             finding: BTreeMap::new(),
             steps: CancellationToken::new(),
             kind: None,
+            page: page::PageTasks::default(),
         }
     }
 

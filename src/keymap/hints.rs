@@ -22,7 +22,7 @@ const WELCOME: [(Command, &str); 5] = [
 ];
 
 /// The hints of one mode, while they are collected.
-struct Hints<'a> {
+pub(super) struct Hints<'a> {
     keymap: &'a Keymap,
     text: &'a Text,
     mode: Mode,
@@ -31,7 +31,7 @@ struct Hints<'a> {
 
 impl Hints<'_> {
     /// Adds hints for commands, in the words of `hint.<name>`.
-    fn say(&mut self, commands: &[Command]) -> &mut Self {
+    pub(super) fn say(&mut self, commands: &[Command]) -> &mut Self {
         for command in commands {
             let words = format!("hint.{}", command.name());
             self.say_as(&[*command], &words);
@@ -40,12 +40,12 @@ impl Hints<'_> {
     }
 
     /// Adds hints for commands if a condition holds.
-    fn say_if(&mut self, here: bool, commands: &[Command]) -> &mut Self {
+    pub(super) fn say_if(&mut self, here: bool, commands: &[Command]) -> &mut Self {
         if here { self.say(commands) } else { self }
     }
 
     /// Adds one hint for commands that belong together: the first key of each, and a text for all.
-    fn say_as(&mut self, commands: &[Command], words: &str) -> &mut Self {
+    pub(super) fn say_as(&mut self, commands: &[Command], words: &str) -> &mut Self {
         let keys: String = commands
             .iter()
             .filter_map(|command| self.keymap.table.keys(self.mode, *command).into_iter().next())
@@ -94,7 +94,8 @@ impl Keymap {
             Mode::Find => of_find(model, &mut hints),
             Mode::Tags | Mode::Search | Mode::Scroll | Mode::Connections => of_text(model, dialog, &mut hints),
             Mode::Kinds => of_kinds(model, &mut hints),
-            Mode::Filter => {
+            Mode::Page => super::page_hints::of_page(model, &mut hints),
+            Mode::Filter | Mode::PageFilter => {
                 hints
                     .say_as(&[Command::Accept], "hint.keep-filter")
                     .say_as(&[Command::Cancel], "hint.clear-filter")

@@ -86,6 +86,7 @@ fn tell(event: &Event) {
         | Event::Index { .. }
         | Event::Kinds { .. }
         | Event::Metrics(_)
+        | Event::Page { .. }
         | Event::Object(_) => {}
     }
 }

@@ -11,7 +11,7 @@ mod watch;
 
 pub use describe::describe;
 pub use lifecycle::{create, delete, runs, uid_of, until_ready};
-pub use log::follow_log;
+pub use log::{LogSource, follow_log};
 pub use node::{NODE_CONTAINER, NODE_TTL, NewNodePod, NoShell, NodeShell, no_shell, node_pod};
 pub use project::project;
 pub use spec::{DEFAULT_IMAGE, NewPod, spec};

@@ -113,6 +113,7 @@ fn answer(message: &Message) -> &'static str {
         Message::NoTags => "log.no-tags",
         Message::NothingToUndo => "log.nothing-to-undo",
         Message::NothingMissing => "log.nothing-missing",
+        Message::ObjectMissing => "log.object-missing",
         Message::NoPorts => "log.no-ports",
         Message::NotForwardable => "log.not-forwardable",
         Message::NotRenewable => "log.not-renewable",

@@ -13,14 +13,14 @@ mod update;
 
 pub use language::{action, command, effect, event, fault, log, metrics as measuring, request};
 pub use screen::{
-    batch, browser, dialog, filter, find, first_run, focus, form, kinds as kind_browser, list, menu, palette,
-    text_field,
+    batch, browser, dialog, filter, find, first_run, focus, form, kinds as kind_browser, list, menu,
+    page as object_page, palette, text_field,
 };
 pub use state::{Detection, Measured, Mode, Model, ShownQuestion};
 pub use types::{
     address, agent, allow, attention, backend, cluster, connection, connection_strings, epoch, field, forward,
     forward_settings, health, index, installation, instance, inventory, kinds, lifecycle, metrics, offer, ownership,
-    port_plan, proxy, restore, route, service, settings, shell, target, traffic, ttl, why, workload,
+    page, port_plan, proxy, restore, route, service, settings, shell, target, traffic, ttl, why, workload,
 };
 
 #[cfg(test)]

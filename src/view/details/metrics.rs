@@ -44,6 +44,32 @@ pub(in crate::view) fn trend<'a>(scene: Scene<'a>, readings: &[Reading], room: u
     line
 }
 
+/// Returns measurements one below the other, each with its query.
+pub(in crate::view) fn lines<'a>(scene: Scene<'a>, readings: &'a [Reading], room: u16) -> Vec<Line<'a>> {
+    let theme = scene.theme();
+    let label = |reading: &Reading| scene.get(key(reading.measure));
+    let widest = readings.iter().map(|reading| width(label(reading))).max().unwrap_or_default();
+    let mut lines = Vec::new();
+    for reading in readings {
+        let gap = " ".repeat(usize::from(widest.saturating_sub(width(label(reading))) + 2));
+        let mut line = vec![Span::styled(format!("{}{gap}", label(reading)), theme.dim)];
+        let value = value(scene, reading);
+        let Some((samples, query)) = &reading.hour else {
+            line.push(Span::styled(value, theme.text));
+            lines.push(line);
+            continue;
+        };
+        let used = usize::from(widest + 3 + width(&value));
+        let cells = usize::from(room).saturating_sub(used).min(Samples::COUNT);
+        line.push(Span::styled(format!("{} ", spark(samples, reading.limit, cells)), theme.info));
+        line.push(Span::styled(value, theme.text));
+        lines.push(line);
+        let indent = " ".repeat(usize::from(widest) + 2);
+        lines.push(vec![Span::styled(format!("{indent}{query}"), theme.faint)]);
+    }
+    lines
+}
+
 /// Returns the queries that measurements come from.
 pub(in crate::view) fn queries<'a>(scene: Scene<'a>, readings: &'a [Reading]) -> Vec<(&'a str, Span<'a>)> {
     let queries = readings.iter().filter_map(|reading| reading.hour.as_ref().map(|(_, query)| query.as_str()));

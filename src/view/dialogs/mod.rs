@@ -12,6 +12,7 @@ mod form;
 mod help;
 mod kinds;
 mod menu;
+mod object;
 mod palette;
 mod pod_log;
 mod shells;
@@ -45,10 +46,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
             let title = scene.text().fill("dialog.describe", &[("pod", &key.name)]);
             describe::draw(frame, scene, state, area, (&title, text.as_ref(), *scroll));
         }
-        Dialog::Object { object, text, scroll } => {
-            let title = format!("{} {}", object.kind.kind, object.name);
-            describe::draw(frame, scene, state, area, (&title, text.as_ref(), *scroll));
-        }
+        Dialog::Object(page) => object::draw(frame, scene, state, area, page),
         Dialog::Why(steps) => why::draw(frame, scene, state, area, steps),
         Dialog::PodLog { key, lines, ended, back, .. } => {
             pod_log::draw(frame, scene, state, area, (key, lines, ended.as_ref(), *back));

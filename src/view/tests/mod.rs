@@ -9,6 +9,7 @@ mod fixture;
 mod found;
 mod kinds;
 mod metrics;
+mod object;
 mod panes;
 mod sizes;
 mod why;

@@ -221,6 +221,37 @@ macro_rules! command_table {
                 Describe ["ctrl-e"];
                 Cancel ["esc"];
             }
+            Page "page" hints [] empty [] {
+                Accept ["enter"];
+                Next ["tab"];
+                Previous ["shift-tab"];
+                /// Shows the summary of the object.
+                "show-summary" ShowSummary ["1"];
+                /// Shows the events about it.
+                "show-events" ShowEvents ["2"];
+                /// Shows the objects that it is related to.
+                "show-relations" ShowRelations ["3"];
+                /// Shows it as YAML.
+                "show-yaml" ShowYaml ["4"];
+                PodLog ["5"];
+                /// Follows the relations one step further.
+                "deepen" Deepen ["+"];
+                Reload ["r", "ctrl-r"];
+                /// Shows the hidden values of a Secret, or hides them again.
+                "reveal" Reveal ["v"];
+                /// Shows the log of the next container, or of the next pod.
+                "next-container" NextContainer ["c"];
+                /// Shows the log of the run before, or that of now.
+                "previous-run" PreviousRun ["p"];
+                Filter ["/"];
+                Forward ["f"];
+                Shell ["s"];
+                Copy ["y"];
+                Strings ["Y"];
+                Why ["U"];
+                Describe ["i"];
+                Cancel ["esc", "backspace"];
+            }
             Connections "connections" hints [] empty [] {
                 /// Resets the selected connection, or ends the selected session.
                 "end-connection" EndConnection ["x", "delete"];

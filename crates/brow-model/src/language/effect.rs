@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::language::fault::{Fault, What};
 use crate::language::log::Entry;
 use crate::language::metrics::MetricsEffect;
+pub use crate::language::page::PageEffect;
 use crate::screen::first_run::Tip;
 use crate::types::agent::Consent;
 use crate::types::connection::ConnectionId;
@@ -102,8 +103,8 @@ pub enum ClusterEffect {
         /// The context.
         cluster: String,
     },
-    /// Fetch the description of an object.
-    DescribeObject(ObjectRef),
+    /// About an object's page.
+    Page(PageEffect),
     /// Fetch the ports of an object.
     ReadPorts(ObjectRef),
     /// Take the steps to something, instead of those that are being taken.

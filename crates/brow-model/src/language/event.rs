@@ -10,6 +10,7 @@ use crate::language::effect::Clip;
 use crate::language::fault::Fault;
 pub use crate::language::lookup::{BrowseEvent, IndexEvent, KindEvent, ObjectEvent};
 pub use crate::language::metrics::MetricsEvent;
+pub use crate::language::page::{PageEvent, Related};
 use crate::language::request::Request;
 use crate::types::address::Address;
 use crate::types::agent::{AgentOrder, Consent, SessionId};
@@ -88,6 +89,12 @@ pub enum Event {
     },
     /// An answer to something asked about measurements.
     Metrics(MetricsEvent),
+    /// Something about the object of a page.
+    Page {
+        /// The epoch of the page.
+        epoch: Epoch,
+        event: PageEvent,
+    },
     /// An answer to something asked about an object.
     Object(ObjectEvent),
     /// An answer to something asked about a pod.

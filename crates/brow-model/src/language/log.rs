@@ -128,6 +128,8 @@ pub enum Message {
     Exported,
     /// Nothing is hidden from a browser.
     NothingMissing,
+    /// An object that is referred to does not exist. Detail: its kind.
+    ObjectMissing,
     /// An object has no port that could be forwarded.
     NoPorts,
     /// A result of the search cannot be forwarded.
@@ -238,6 +240,7 @@ impl Message {
                 | Self::NothingOffered
                 | Self::Exported
                 | Self::NothingMissing
+                | Self::ObjectMissing
                 | Self::NotConnected
                 | Self::NothingToLeave
                 | Self::NotForwarded

@@ -8,4 +8,5 @@ pub mod fault;
 pub mod log;
 pub(crate) mod lookup;
 pub mod metrics;
+pub(crate) mod page;
 pub mod request;

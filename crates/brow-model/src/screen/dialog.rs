@@ -8,13 +8,13 @@ use crate::screen::find::Finder;
 use crate::screen::form::TargetForm;
 use crate::screen::kinds::KindBrowser;
 use crate::screen::menu::Menu;
+use crate::screen::page::ObjectPage;
 use crate::screen::palette::Palette;
 use crate::screen::text_field::Field;
 use crate::types::agent::ApprovalRequest;
 use crate::types::connection::Connection;
 use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
-use crate::types::index::ObjectRef;
 use crate::types::offer::{LeftOut, Offer, OnConflict};
 use crate::types::proxy::PodKey;
 use crate::types::restore::OpenForward;
@@ -60,14 +60,8 @@ pub enum Dialog {
         /// Lines scrolled down.
         scroll: usize,
     },
-    /// An object's description.
-    Object {
-        object: ObjectRef,
-        /// The text, once it is here.
-        text: Option<Result<Vec<String>, Fault>>,
-        /// Lines scrolled down.
-        scroll: usize,
-    },
+    /// An object's page.
+    Object(Box<ObjectPage>),
     /// The steps to something that cannot be reached.
     Why(Box<StepList>),
     PodLog {
@@ -266,7 +260,6 @@ impl Dialog {
         match self {
             Self::Fault(fault)
             | Self::Describe { text: Some(Err(fault)), .. }
-            | Self::Object { text: Some(Err(fault)), .. }
             | Self::PodLog { ended: Some(Some(fault)), .. } => Some(fault),
             Self::Why(steps) => first_fault(steps.checks.as_deref()?),
             Self::TargetForm(_)
@@ -275,7 +268,7 @@ impl Dialog {
             | Self::Confirm { .. }
             | Self::Help { .. }
             | Self::Describe { .. }
-            | Self::Object { .. }
+            | Self::Object(_)
             | Self::PodLog { .. }
             | Self::Connections(_)
             | Self::Shells { .. }

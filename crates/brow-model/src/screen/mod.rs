@@ -11,5 +11,6 @@ pub mod form;
 pub mod kinds;
 pub mod list;
 pub mod menu;
+pub mod page;
 pub mod palette;
 pub mod text_field;

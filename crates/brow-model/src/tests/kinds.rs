@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tui_input::InputRequest;
 
+use crate::language::effect::PageEffect;
 use crate::language::event::KindEvent;
 use crate::screen::dialog::Dialog;
 use crate::screen::kinds::KindBrowser;
@@ -164,5 +165,7 @@ fn a_route_is_forwarded_by_its_service_and_others_by_themselves() {
     assert!(!any!(press(&mut model, Command::Forward), Effect::Cluster(_)), "a node has no ports");
     assert!(!model.screen.dialogs.is_empty());
     let effects = press(&mut model, Command::Accept);
-    assert!(any!(effects, Effect::Cluster(ClusterEffect::DescribeObject(object)) if object.name == "one"));
+    assert!(
+        any!(effects, Effect::Cluster(ClusterEffect::Page(PageEffect::Show { object, .. })) if object.name == "one")
+    );
 }

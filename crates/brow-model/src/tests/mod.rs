@@ -34,6 +34,7 @@ mod lost_pods;
 mod metrics;
 mod once;
 mod ownership;
+mod page;
 mod pods;
 mod proxies;
 mod quitting;

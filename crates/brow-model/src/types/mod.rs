@@ -22,6 +22,7 @@ pub mod lifecycle;
 pub mod metrics;
 pub mod offer;
 pub mod ownership;
+pub mod page;
 pub mod port_plan;
 pub mod proxy;
 pub mod restore;

@@ -82,13 +82,7 @@ impl Model {
                 let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input);
                 scroll.map(|scroll| Dialog::Describe { key, text, scroll })
             }
-            Dialog::Object { object, text, scroll } => {
-                if input == Input::Do(Command::Why) {
-                    self.why_object(&object, out);
-                }
-                let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input);
-                scroll.map(|scroll| Dialog::Object { object, text, scroll })
-            }
+            Dialog::Object(page) => self.in_page(page, input, out),
             Dialog::Why(steps) => self.in_why(steps, &input, out),
             Dialog::NotCopied { text, scroll } => {
                 let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input);

@@ -112,8 +112,7 @@ impl Model {
                 self.show_kind(browser, kind, None, out);
             }
         } else if let Some(object) = object(browser) {
-            out.push(Effect::Cluster(ClusterEffect::DescribeObject(object.clone())));
-            self.screen.dialogs.push(Dialog::Object { object, text: None, scroll: 0 });
+            self.open_page(object, out);
         }
     }
 

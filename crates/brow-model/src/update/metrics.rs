@@ -4,11 +4,13 @@ use crate::language::effect::{Effect, StoreEffect};
 use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
 use crate::language::metrics::{MetricsEffect, MetricsEvent, NotFound};
+use crate::screen::dialog::Dialog;
 use crate::screen::focus::{Pane, Strip};
 use crate::state::{Detection, Model};
 use crate::types::cluster::Link;
 use crate::types::epoch::Epoch;
 use crate::types::metrics::{Prometheus, PrometheusChoice, Reading, ServiceRef, Source, Subject, Way};
+use crate::types::page::PagePart;
 use crate::types::target::Target;
 use crate::types::workload::{Destination, Kind, Port, Workload};
 use crate::update::command::{Enabled, enabled};
@@ -165,8 +167,12 @@ impl Model {
         }
     }
 
-    /// Returns the subject of the details, if they are on the screen.
+    /// Returns the subject of the summary of an object's page, or of the details, if that is on the screen.
     pub fn shown_subject(&self) -> Option<(String, Subject)> {
+        if let Some(Dialog::Object(page)) = self.screen.dialogs.last() {
+            let object = Some(&page.object).filter(|_| page.part == PagePart::Summary && !page.gone);
+            return object.and_then(|object| Some((object.cluster.clone(), Subject::of(object)?)));
+        }
         let focus = &self.screen.focus;
         let covered = focus.zoomed || focus.in_log || focus.strip != Strip::Details || !self.screen.dialogs.is_empty();
         if self.unattended() || covered || self.screen.welcome.is_some() {

@@ -37,6 +37,8 @@ mod offer;
 pub(crate) mod open;
 mod orphans;
 mod ownership;
+mod page;
+mod page_log;
 mod palette;
 mod panes;
 mod pods;
@@ -88,6 +90,7 @@ impl Model {
             Event::Index { cluster, epoch, event } => self.on_index(&cluster, epoch, event),
             Event::Kinds { epoch, event } => self.on_kinds(epoch, event),
             Event::Metrics(event) => self.on_metrics(event, &mut out),
+            Event::Page { epoch, event } => self.on_page(epoch, event, &mut out),
             Event::Object(event) => self.on_object(event, &mut out),
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),

@@ -139,7 +139,7 @@ impl ShellPlace {
     }
 
     /// Returns the place of an object that is a node, or of a kind that is known to have pods.
-    fn object(object: &ObjectRef) -> Option<Self> {
+    pub(crate) fn object(object: &ObjectRef) -> Option<Self> {
         let kind = object.kind.resource();
         let is_node = kind == "nodes";
         let known = kind.parse::<Kind>().is_ok_and(|kind| !matches!(kind, Kind::Custom(_)));

@@ -1,0 +1,248 @@
+//! Relations by table.
+
+use serde_json::json;
+
+use super::*;
+
+/// The relations of an object in short: `uses Secret/login (env PASSWORD)?`.
+fn told(object: &Value, way: Way) -> Vec<String> {
+    let of = |edge: Edge| match edge {
+        Edge::To(to) => {
+            let via = if to.via.is_empty() { String::new() } else { format!(" ({})", to.via) };
+            let sign = if to.optional { "?" } else { "" };
+            let place = if to.namespace == "shop" { String::new() } else { format!("{}/", to.namespace) };
+            format!("{} {} {place}{}{via}{sign}", to.relation.name(), to.kind, to.name)
+        }
+        Edge::Those(those) => {
+            format!("{} {}s {}{}", those.relation.name(), those.kind, those.labels, those.fields).trim_end().to_owned()
+        }
+    };
+    edges(object, way).into_iter().map(of).collect()
+}
+
+fn object(version: &str, kind: &str, rest: Value) -> Value {
+    let mut object = json!({
+        "apiVersion": version, "kind": kind, "metadata": { "namespace": "shop", "name": "web", "uid": "u" },
+    });
+    if let (Some(into), Value::Object(rest)) = (object.as_object_mut(), rest) {
+        into.extend(rest);
+    }
+    object
+}
+
+#[test]
+fn what_an_object_names_and_owns_is_found() {
+    let container = json!({
+        "name": "web",
+        "env": [{ "name": "PASSWORD", "valueFrom": { "secretKeyRef": { "name": "login", "key": "p" } } }],
+        "envFrom": [{ "configMapRef": { "name": "flags", "optional": true } }],
+    });
+    let pod = json!({
+        "nodeName": "one", "serviceAccountName": "web", "containers": [container],
+        "imagePullSecrets": [{ "name": "registry" }],
+        "volumes": [
+            { "name": "disk", "persistentVolumeClaim": { "claimName": "disk-0" } },
+            { "name": "certs", "secret": { "secretName": "certs" } },
+            { "name": "all", "projected": { "sources": [
+                { "configMap": { "name": "kube-root-ca.crt" } }, { "secret": { "name": "login", "optional": true } },
+            ] } },
+        ],
+    });
+    let pod_refs = [
+        "runs-on Node one",
+        "uses ServiceAccount web",
+        "uses PersistentVolumeClaim disk-0 (volume disk)",
+        "uses Secret certs (volume certs)",
+        "uses ConfigMap kube-root-ca.crt (volume all)",
+        // One reference to it does not go without.
+        "uses Secret login (volume all)",
+        "uses ConfigMap flags (envFrom)?",
+        "uses Secret registry (imagePullSecrets)?",
+    ];
+    let backend = |name: &str| json!({ "service": { "name": name, "port": { "number": 80 } } });
+    let paths = json!([{ "path": "/", "backend": backend("web") }, { "path": "/admin", "backend": backend("admin") }]);
+    let match_labels = json!({ "matchLabels": { "app": "web" } });
+    for (object, relations) in [
+        (object("v1", "Pod", json!({ "spec": pod })), &pod_refs[..]),
+        (
+            object("apps/v1", "Deployment", json!({ "spec": { "selector": match_labels } })),
+            &["owned ReplicaSets app=web"],
+        ),
+        (
+            object("apps/v1", "StatefulSet", json!({ "spec": { "selector": match_labels, "serviceName": "web-all" } })),
+            &["owned Pods app=web", "uses Service web-all"],
+        ),
+        (object("batch/v1", "CronJob", json!({ "spec": {} })), &["owned Jobs"]),
+        (
+            object("v1", "Service", json!({ "spec": { "selector": { "app": "web" } } })),
+            &["endpoints EndpointSlices kubernetes.io/service-name=web"],
+        ),
+        (
+            object(
+                "discovery.k8s.io/v1",
+                "EndpointSlice",
+                json!({ "endpoints": [
+                { "targetRef": { "kind": "Pod", "name": "web-1", "namespace": "shop" } }, { "addresses": ["10.0.0.1"] },
+            ] }),
+            ),
+            &["endpoints Pod web-1"],
+        ),
+        (
+            object(
+                "v1",
+                "Endpoints",
+                json!({ "subsets": [{
+                "addresses": [{ "targetRef": { "kind": "Pod", "name": "web-1" } }],
+                "notReadyAddresses": [{ "targetRef": { "kind": "Pod", "name": "web-2" } }],
+            }] }),
+            ),
+            &["endpoints Pod web-1", "endpoints Pod web-2"],
+        ),
+        (
+            object(
+                "networking.k8s.io/v1",
+                "Ingress",
+                json!({ "spec": {
+                "ingressClassName": "nginx", "rules": [{ "host": "shop.example", "http": { "paths": paths } }],
+                "tls": [{ "secretName": "cert" }], "defaultBackend": backend("web"),
+            } }),
+            ),
+            &[
+                "routes-to Service web (default)",
+                "routes-to Service admin (shop.example/admin)",
+                "uses Secret cert (tls)",
+                "uses IngressClass nginx",
+            ],
+        ),
+        (
+            object(
+                "traefik.io/v1alpha1",
+                "IngressRoute",
+                json!({ "spec": {
+                "routes": [{
+                    "match": "Host(`a`)", "middlewares": [{ "name": "zip" }, { "name": "auth@file" }],
+                    "services": [{ "name": "web", "namespace": "other", "port": 80 }, { "name": "api@internal" },
+                                 { "name": "mix", "kind": "TraefikService" }],
+                }],
+                "tls": { "secretName": "cert", "options": { "name": "strict" } },
+            } }),
+            ),
+            &[
+                "owned s",
+                "routes-to Service other/web (Host(`a`))",
+                "routes-to TraefikService mix (Host(`a`))",
+                "uses Middleware zip",
+                "uses Secret cert (tls)",
+                "uses TLSOption strict (tls)",
+            ],
+        ),
+        (
+            object(
+                "gateway.networking.k8s.io/v1",
+                "HTTPRoute",
+                json!({ "spec": {
+                "parentRefs": [{ "name": "edge", "namespace": "infra" }],
+                "rules": [{ "backendRefs": [{ "name": "web", "port": 80 }] }],
+            } }),
+            ),
+            &["owned s", "routes-to Service web (backendRefs)", "uses Gateway infra/edge (parentRefs)"],
+        ),
+        (
+            object(
+                "autoscaling/v2",
+                "HorizontalPodAutoscaler",
+                json!({ "spec": {
+                "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
+            } }),
+            ),
+            &["scales Deployment web"],
+        ),
+        (
+            object("policy/v1", "PodDisruptionBudget", json!({ "spec": { "selector": match_labels } })),
+            &["selects Pods app=web"],
+        ),
+        (object("networking.k8s.io/v1", "NetworkPolicy", json!({ "spec": { "podSelector": {} } })), &["selects Pods"]),
+        (
+            object(
+                "v1",
+                "PersistentVolumeClaim",
+                json!({ "spec": { "volumeName": "pv", "storageClassName": "fast" } }),
+            ),
+            &["bound PersistentVolume pv", "uses StorageClass fast"],
+        ),
+        (
+            object(
+                "example.com/v1",
+                "Database",
+                json!({ "spec": {
+                "auth": { "secretRef": { "name": "login" } }, "template": { "spec": { "containers": [container] } },
+            } }),
+            ),
+            &["owned s", "uses Secret login (env PASSWORD)", "uses ConfigMap flags (envFrom)?"],
+        ),
+        (object("v1", "ConfigMap", json!({ "data": { "secretRef": "x" } })), &[]),
+        (object("v1", "Node", json!({})), &["runs Pods spec.nodeName=web"]),
+    ] {
+        let below: Vec<String> = told(&object, Way::Both);
+        let above = told(&object, Way::Up);
+        let own: Vec<String> = below.into_iter().filter(|one| !above.contains(one)).collect();
+        assert_eq!(own, relations, "{object}");
+    }
+    let node = object("v1", "Node", json!({}));
+    assert_eq!(told(&node, Way::Down), [""; 0], "only the page of a node lists what runs on it");
+}
+
+#[test]
+fn what_stands_above_an_object_is_looked_for() {
+    let owner = json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-7d", "uid": "r" }]);
+    let mut pod = object("v1", "Pod", json!({}));
+    (pod["metadata"]["labels"], pod["metadata"]["ownerReferences"]) = (json!({ "app": "web" }), owner);
+    let template = json!({ "template": { "metadata": { "labels": { "app": "web" } } } });
+    let selecting = ["selected-by Services", "protected-by PodDisruptionBudgets", "restricted-by NetworkPolicys"];
+    let with = |first: &[&'static str], rest: &[&'static str]| [first, &selecting[..], rest].concat();
+    for (object, relations) in [
+        (pod, with(&["owner ReplicaSet web-7d"], &[])),
+        (
+            object("apps/v1", "Deployment", json!({ "spec": template })),
+            with(&[], &["scaled-by HorizontalPodAutoscalers"]),
+        ),
+        (object("v1", "ConfigMap", json!({})), vec!["used-by Pods", "used-by CronJobs"]),
+        (object("batch/v1", "Job", json!({ "spec": template })), Vec::new()),
+    ] {
+        assert_eq!(told(&object, Way::Up), relations, "{object}");
+    }
+    let service = told(&object("v1", "Service", json!({})), Way::Up);
+    assert!(service.contains(&"routed-by IngressRoutes".to_owned()), "{service:?}");
+    let secret = told(&object("v1", "Secret", json!({})), Way::Up);
+    assert!(secret.contains(&"used-by Ingresss".to_owned()) && secret.contains(&"used-by Pods".to_owned()));
+}
+
+#[test]
+fn joins_tell_the_related_from_the_others() {
+    let labels = json!({ "app": "web" });
+    let service = |selector: Value| object("v1", "Service", json!({ "spec": { "selector": selector } }));
+    let owned = |uid: &str| json!({ "metadata": { "ownerReferences": [{ "uid": "a" }, { "uid": uid }] } });
+    let hpa = |name: &str| {
+        let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": name });
+        object("autoscaling/v2", "HorizontalPodAutoscaler", json!({ "spec": { "scaleTargetRef": target } }))
+    };
+    let refers = || Join::RefersTo { kind: "Deployment".to_owned(), name: "web".to_owned() };
+    let policy = |selector: Value| {
+        object("networking.k8s.io/v1", "NetworkPolicy", json!({ "spec": { "podSelector": selector } }))
+    };
+    for (join, object, holds) in [
+        (Join::All, json!({}), true),
+        (Join::OwnedBy("u".to_owned()), owned("u"), true),
+        (Join::OwnedBy("u".to_owned()), owned("b"), false),
+        (Join::Selects(labels.clone()), service(json!({ "app": "web" })), true),
+        (Join::Selects(labels.clone()), service(json!({ "app": "db" })), false),
+        // A Service without a selector selects nothing, a policy with an empty one everything.
+        (Join::Selects(labels.clone()), service(json!({})), false),
+        (Join::Selects(labels.clone()), policy(json!({})), true),
+        (Join::Selects(labels), policy(json!({ "matchLabels": { "app": "db" } })), false),
+        (refers(), hpa("web"), true),
+        (refers(), hpa("db"), false),
+    ] {
+        assert_eq!(join.holds(&object), holds, "{join:?} {object}");
+    }
+}
