@@ -5,6 +5,7 @@ mod page;
 use super::*;
 use brow_model::field::is_quantity;
 use brow_model::forward_settings::AgentAccess;
+use brow_model::metrics::PrometheusChoice;
 use brow_model::settings::PullPolicy;
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
@@ -146,4 +147,22 @@ fn wrong_configs_are_told_with_file_line_column_and_key() {
     }
     assert!(count >= 25, "only {count} files");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_prometheus_is_read_and_its_login_is_told_nobody() {
+    let read = |text: &str| read("c.toml".as_ref(), text);
+    let text = "prometheus = \"off\"\n[cluster.dev]\nprometheus = \"http://ann:hunter2@prom:9090/base/\"\n";
+    let config = read(text).unwrap();
+    assert_eq!(config.settings.prometheus_of("prod"), &PrometheusChoice::Off);
+    let PrometheusChoice::At(at) = config.settings.prometheus_of("dev") else { panic!() };
+    assert_eq!((at.to_string().as_str(), at.login()), ("http://prom:9090/base", Some("ann:hunter2")));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    for wrong in ["http://ann:hunter2@prom:99999", "http://ann:hunter2@a b", "ftp://ann:hunter2@prom"] {
+        let fault = read(&format!("prometheus = \"{wrong}\"\n")).unwrap_err();
+        assert!(fault.detail.contains("write auto, off, or a URL"), "{}", fault.detail);
+        assert!(!format!("{fault:?}").contains("hunter2"), "{fault:?}");
+    }
+    let words = read("prometheus = \"yes\"\n").unwrap_err().detail;
+    assert!(words.contains("is \"yes\""), "{words}");
 }
