@@ -6,8 +6,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kube::Api;
-use kube::api::DynamicObject;
 use kube::core::{ApiResource, DynamicResourceScope, GroupVersionKind};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -58,17 +58,16 @@ pub(super) fn resource(kind: &ServedKind) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(&kind.group, &kind.version, &kind.kind), &kind.plural)
 }
 
-/// Returns the resource of pods.
-pub(super) fn pods() -> ApiResource {
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Pod"), "pods")
-}
-
-/// Returns an object as JSON.
+/// Returns an object as JSON, with its kind, which the items of a list lack.
 ///
 /// # Errors
 /// The object has what JSON has not.
-pub(super) fn value(at: &ObjectRef, found: &DynamicObject) -> Result<Value, Fault> {
-    serde_json::to_value(found).map_err(|error| Fault::new(What::Server, at.name.as_str(), error.to_string()))
+pub(super) fn value(kind: &ServedKind, found: &impl Serialize) -> Result<Value, Fault> {
+    let broken = |error: serde_json::Error| Fault::new(What::Server, kind.resource(), error.to_string());
+    let mut value = serde_json::to_value(found).map_err(broken)?;
+    let version = if kind.group.is_empty() { kind.version.clone() } else { format!("{}/{}", kind.group, kind.version) };
+    (value["kind"], value["apiVersion"]) = (kind.kind.as_str().into(), version.into());
+    Ok(value)
 }
 
 /// Returns an object as lines of YAML, without managed fields and with the values of a Secret hidden.

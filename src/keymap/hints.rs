@@ -144,10 +144,12 @@ impl Keymap {
         palette.order.iter().map(hint).collect()
     }
 
-    /// The first key of each command in the targets pane or, if it has none there, by its name: what is said names it.
+    /// The first key of each command in the targets pane, else on an object's page or, if it has none there either, its
+    /// name: what is said names it.
     pub fn key_names(&self) -> HashMap<String, String> {
         let first = |command: &Command| {
-            let key = self.table.keys(Mode::Targets, *command).into_iter().next();
+            let modes = [Mode::Targets, Mode::Page];
+            let key = modes.into_iter().find_map(|mode| self.table.keys(mode, *command).into_iter().next());
             (command.name().to_owned(), key.unwrap_or_else(|| command.name().to_owned()))
         };
         Command::ALL.iter().map(first).collect()

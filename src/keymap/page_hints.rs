@@ -27,14 +27,13 @@ pub(super) fn of_page(model: &Model, hints: &mut Hints<'_>) {
         }
     }
     hints
-        .say_as(&[Command::ShowSummary, Command::PodLog], "hint.parts")
+        .say_as(&[Command::Next], "hint.next-part")
         .say_as(&[Command::Reload], "hint.refresh")
+        .say(&[Command::Forward, Command::Shell, Command::Why])
         .say_as(&[Command::Copy], "hint.copy-name")
-        .say_as(&[Command::Strings], "hint.copy-kubectl")
-        .say(&[Command::Forward, Command::Why, Command::Shell])
-        .say_if(page.fault().is_some(), &[])
-        .say_as(&[Command::Cancel], "hint.back");
+        .say_as(&[Command::Strings], "hint.copy-kubectl");
     if page.fault().is_some() {
         hints.say_as(&[Command::Describe], "hint.what-is-missing");
     }
+    hints.say_as(&[Command::Cancel], "hint.back");
 }

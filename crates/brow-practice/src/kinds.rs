@@ -29,7 +29,7 @@ const fn kind(
 }
 
 /// Every resource; each group has one version.
-pub(super) const KINDS: [Kind; 16] = [
+pub(super) const KINDS: [Kind; 17] = [
     kind("", "configmaps", "ConfigMap", &["cm"], true),
     kind("", "events", "Event", &["ev"], true),
     kind("", "namespaces", "Namespace", &["ns"], false),
@@ -42,6 +42,7 @@ pub(super) const KINDS: [Kind; 16] = [
     kind("apps", "replicasets", "ReplicaSet", &["rs"], true),
     kind("apps", "statefulsets", "StatefulSet", &["sts"], true),
     kind("batch", "jobs", "Job", &[], true),
+    kind("discovery.k8s.io", "endpointslices", "EndpointSlice", &[], true),
     kind("networking.k8s.io", "ingresses", "Ingress", &["ing"], true),
     kind("networking.k8s.io", "networkpolicies", "NetworkPolicy", &["netpol"], true),
     kind("traefik.io", "ingressroutes", "IngressRoute", &[], true),
@@ -55,8 +56,15 @@ const REVIEWS: [(&str, &str, &str); 3] = [
     ("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview"),
 ];
 
-const GROUPS: [&str; 6] =
-    ["apps", "batch", "authorization.k8s.io", "authentication.k8s.io", "networking.k8s.io", "traefik.io"];
+const GROUPS: [&str; 7] = [
+    "apps",
+    "batch",
+    "discovery.k8s.io",
+    "authorization.k8s.io",
+    "authentication.k8s.io",
+    "networking.k8s.io",
+    "traefik.io",
+];
 
 pub(super) fn version(group: &str) -> &'static str {
     if group == "traefik.io" { "v1alpha1" } else { "v1" }

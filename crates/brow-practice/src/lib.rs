@@ -23,6 +23,7 @@ mod relay;
 mod response;
 mod select;
 mod servers;
+mod slices;
 mod spdy;
 mod store;
 mod table;

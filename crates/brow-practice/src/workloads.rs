@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use super::kinds::{KINDS, Kind};
 use super::pods::{self, FULL_NAMESPACE};
+use super::slices;
 use super::store::Key;
 use super::world::{NODE, World, hex, now, uid, words};
 
@@ -176,6 +177,7 @@ fn reconcile(world: &Arc<World>, at_once: bool) {
         });
         world.store.update(&key("deployments", &deployment), |object| object["status"] = status);
     }
+    slices::reconcile(world);
 }
 
 fn key(plural: &'static str, object: &Value) -> Key {

@@ -55,7 +55,7 @@ pub(super) struct ListQuery {
 
 /// The answers for the pages of one cluster.
 pub struct PageCache {
-    clusters: Clusters,
+    pub(super) clusters: Clusters,
     pub(super) cluster: String,
     kinds: OnceCell<Vec<Arc<ServedKind>>>,
     objects: Answers<ObjectRef, Known>,
@@ -69,6 +69,10 @@ struct Answers<K, V>(Mutex<HashMap<K, Arc<OnceCell<V>>>>);
 impl<K: Hash + Eq, V> Answers<K, V> {
     fn cell(&self, key: K) -> Arc<OnceCell<V>> {
         Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default())
+    }
+
+    fn retain(&self, stays: impl Fn(&K) -> bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| stays(key));
     }
 
     fn put(&self, key: K, value: V) {
@@ -99,6 +103,14 @@ impl PageCache {
         self.objects.put(at, known);
     }
 
+    /// Forgets what is known of pods and of what changes with them.
+    pub(super) fn forget_pods(&self) {
+        const CHANGING: [&str; 5] = ["pods", "replicasets", "endpointslices", "endpoints", "jobs"];
+        let stays = |kind: &ServedKind| !CHANGING.contains(&kind.plural.as_str());
+        self.objects.retain(|at| stays(&at.kind));
+        self.lists.retain(|query| stays(&query.kind));
+    }
+
     /// Returns every kind that the cluster serves.
     pub(super) async fn kinds(&self) -> Result<&[Arc<ServedKind>], Fault> {
         let asking = async || {
@@ -115,7 +127,7 @@ impl PageCache {
             // It is never closed.
             let _permit = self.permits.acquire().await.ok();
             match object::get::<DynamicObject>(&self.clusters, at).await {
-                Ok(found) => Ok(Known::Found(Arc::new(whole(&at.kind, &found)))),
+                Ok(found) => Ok(Known::Found(Arc::new(object::value(&at.kind, &found)?))),
                 Err(fault) => match fault.what {
                     What::PodDeleted => Ok(Known::Missing),
                     What::Forbidden => Ok(Known::Refused(fault)),
@@ -148,18 +160,17 @@ impl PageCache {
         let asking = async {
             if *metadata {
                 let list = api.list_metadata(&params).await?;
-                let objects = list.items.iter().map(|object| Arc::new(whole(kind, object)));
-                Ok((objects.collect(), list.metadata.continue_))
+                Ok((values(kind, &list.items), list.metadata.continue_))
             } else {
                 let list = api.list(&params).await?;
-                let objects = list.items.iter().map(|object| Arc::new(whole(kind, object)));
-                Ok::<(Vec<_>, _), kube::Error>((objects.collect(), list.metadata.continue_))
+                Ok::<_, kube::Error>((values(kind, &list.items), list.metadata.continue_))
             }
         };
         let words = || format!("no answer within {} s", REQUEST_TIMEOUT.as_secs());
         let answer = timeout(REQUEST_TIMEOUT, asking).await;
         match answer.map_err(|_| Fault::new(What::TimedOut, &self.cluster, words()))? {
             Ok((objects, rest)) => {
+                let objects = objects?;
                 let more = rest.is_some_and(|token| !token.is_empty());
                 let fault = more.then(|| Fault::new(What::TooMany, kind.resource(), MAX_LISTED.to_string()));
                 Ok(Listed { objects, fault })
@@ -173,13 +184,6 @@ impl PageCache {
     }
 }
 
-/// Returns an object with its kind, which the items of a list lack.
-fn whole(kind: &ServedKind, object: &impl serde::Serialize) -> Value {
-    let mut value = serde_json::to_value(object).unwrap_or_default();
-    if value.is_object() {
-        let version =
-            if kind.group.is_empty() { kind.version.clone() } else { format!("{}/{}", kind.group, kind.version) };
-        (value["kind"], value["apiVersion"]) = (kind.kind.as_str().into(), version.into());
-    }
-    value
+fn values(kind: &ServedKind, items: &[impl serde::Serialize]) -> Result<Vec<Arc<Value>>, Fault> {
+    items.iter().map(|item| object::value(kind, item).map(Arc::new)).collect()
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{Clusters, fault, grant, object};
 use brow_model::fault::Fault;
-use brow_model::index::ObjectRef;
+use brow_model::index::{ObjectRef, ServedKind};
 use brow_model::page::{LogPod, SecretLines};
 use brow_model::proxy::PodKey;
 use brow_model::sanitize;
@@ -39,7 +39,7 @@ const STEPS_TO_PODS: usize = 3;
 /// The server's refusal.
 pub async fn reveal(clusters: &Clusters, at: &ObjectRef) -> Result<SecretLines, Fault> {
     let found: DynamicObject = object::get(clusters, at).await?;
-    let value = object::value(at, &found)?;
+    let value = object::value(&at.kind, &found)?;
     Ok(SecretLines(object::plain_lines(value)))
 }
 
@@ -49,7 +49,7 @@ pub async fn reveal(clusters: &Clusters, at: &ObjectRef) -> Result<SecretLines, 
 /// The server's refusal.
 pub async fn find_pods(clusters: &Clusters, cache: Arc<PageCache>, at: &ObjectRef) -> Result<Vec<LogPod>, Fault> {
     let found: DynamicObject = object::get(clusters, at).await?;
-    let mut value = object::value(at, &found)?;
+    let mut value = object::value(&at.kind, &found)?;
     let pods = if kind_of(&value) == ("", "Pod") {
         vec![Arc::new(value)]
     } else {
@@ -71,13 +71,20 @@ pub async fn find_pods(clusters: &Clusters, cache: Arc<PageCache>, at: &ObjectRe
     Ok(pods)
 }
 
+/// Returns the kind of pods.
+pub(super) fn pods() -> ServedKind {
+    let [group, version, kind, plural] = ["", "v1", "Pod", "pods"].map(str::to_owned);
+    ServedKind { group, version, kind, plural, shorts: Vec::new(), namespaced: true }
+}
+
 async fn list_pods(clusters: &Clusters, at: &ObjectRef, selector: &str) -> Result<Vec<Arc<Value>>, Fault> {
     let client = clusters.client(&at.cluster).await?;
-    let api: Api<DynamicObject> = Api::namespaced_with(client, &at.namespace, &object::pods());
+    let kind = pods();
+    let api: Api<DynamicObject> = Api::namespaced_with(client, &at.namespace, &object::resource(&kind));
     let params = ListParams::default().labels(selector).limit(MAX_PODS);
     let right = grant("list", "pods", Some(&at.namespace));
     let listed = api.list(&params).await.map_err(|error| fault(&at.cluster, &error, Some(right)).1)?;
-    listed.items.iter().map(|pod| object::value(at, pod).map(Arc::new)).collect()
+    listed.items.iter().map(|pod| object::value(&kind, pod).map(Arc::new)).collect()
 }
 
 fn log_pod(at: &ObjectRef, pod: &Value) -> LogPod {

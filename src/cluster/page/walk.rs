@@ -2,13 +2,16 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::Value;
+use tokio::time::sleep;
 
 use super::cache::{Known, ListQuery, PageCache};
 use super::refs::{Edge, Reference, Search, Way, edges, text};
 use super::summary;
+use super::watch::pods_change;
 use crate::events::EventSender;
 use brow_model::event::{PageEvent, Related};
 use brow_model::fault::{Fault, What};
@@ -18,22 +21,39 @@ use brow_model::page::{Relation, RelationRow, RelationState};
 /// The objects of one search that are shown.
 const MAX_FOUND: usize = 100;
 
+/// The pause between a change and the next search.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(2);
+
 /// The objects of a tree.
 const MAX_NODES: usize = 2_000;
 
 /// The kinds whose objects change without meaning anything, and are not looked through for what an object owns.
 const NOISE: [&str; 4] = ["events", "leases", "endpoints", "componentstatuses"];
 
-/// Finds what an object is related to, so many steps away, and tells it as it is found.
+/// Finds what an object is related to, so many steps away, and tells it as it is found; then again whenever pods in
+/// its namespace change, until it is dropped.
 pub async fn relate(cache: Arc<PageCache>, object: ObjectRef, depth: usize, events: EventSender<PageEvent>) {
-    let mut walk = Walk { cache, nodes: Vec::new(), seen: HashSet::new(), faults: Mutex::default() };
-    let (mut level, mut step) = (walk.begin(object).await, 0);
-    while step < depth && !level.is_empty() {
-        events.send(PageEvent::Related(Box::new(walk.tell(false)))).await;
-        level = walk.step(&level).await;
-        step += 1;
+    let mut first = true;
+    loop {
+        let mut walk = Walk::new(Arc::clone(&cache));
+        let (mut level, mut step) = (walk.begin(object.clone()).await, 0);
+        while step < depth && !level.is_empty() {
+            if first {
+                events.send(PageEvent::Related(Box::new(walk.tell(false)))).await;
+            }
+            level = walk.step(&level).await;
+            step += 1;
+        }
+        first = false;
+        events.send(PageEvent::Related(Box::new(walk.tell(true)))).await;
+        if object.namespace.is_empty() {
+            return;
+        }
+        pods_change(&cache.clusters, &cache.cluster, &object.namespace).await;
+        // Changes come in bursts.
+        sleep(REPEAT_INTERVAL).await;
+        cache.forget_pods();
     }
-    events.send(PageEvent::Related(Box::new(walk.tell(true)))).await;
 }
 
 /// Returns the pods that an object stands for, by way of its relations.
@@ -42,7 +62,7 @@ pub(super) async fn pods_below(
     object: ObjectRef,
     depth: usize,
 ) -> (Vec<Arc<Value>>, Vec<Fault>) {
-    let mut walk = Walk { cache, nodes: Vec::new(), seen: HashSet::new(), faults: Mutex::default() };
+    let mut walk = Walk::new(cache);
     let mut level = walk.begin(object).await;
     for _ in 0..depth {
         level.retain(|at| walk.nodes[*at].way != Way::Up);
@@ -81,6 +101,10 @@ struct Found {
 }
 
 impl Walk {
+    fn new(cache: Arc<PageCache>) -> Self {
+        Self { cache, nodes: Vec::new(), seen: HashSet::new(), faults: Mutex::default() }
+    }
+
     /// Begins with the object of the page.
     async fn begin(&mut self, object: ObjectRef) -> Vec<usize> {
         let (state, value) = self.look(&object, None, false).await;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
+use futures::future::pending;
 use k8s_openapi::api::core::v1::Event;
 use kube::Api;
-use kube::api::DynamicObject;
+use kube::api::{DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher;
 use serde_json::Value;
 
@@ -108,7 +109,7 @@ impl Page {
     }
 
     async fn found(&self, found: &DynamicObject) {
-        let value = match object::value(&self.at, found) {
+        let value = match object::value(&self.at.kind, found) {
             Ok(value) => value,
             Err(fault) => return self.fail(fault).await,
         };
@@ -215,5 +216,22 @@ fn row(event: &Event) -> EventRow {
         message: line(event.message.as_ref()),
         source: line(component.filter(|name| !name.is_empty()).or(event.reporting_component.as_ref())),
         count: u64::try_from(count).unwrap_or(1),
+    }
+}
+
+/// Waits until a pod of a namespace comes, changes or goes. Where that cannot be watched, for ever.
+pub(super) async fn pods_change(clusters: &Clusters, cluster: &str, namespace: &str) {
+    let Ok(login) = clusters.login(cluster).await else { return pending().await };
+    let resource = object::resource(&super::pods());
+    let api: Api<PartialObjectMeta> = Api::namespaced_with(login.client.clone(), namespace, &resource);
+    let mut watch = Watch::new(clusters, cluster, &login, api, watcher::Config::default());
+    let mut listed = false;
+    loop {
+        match watch.next().await {
+            Ok(watcher::Event::InitDone) => listed = true,
+            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
+            Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_)) if listed => return,
+            Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_)) | Err(_) => {}
+        }
     }
 }

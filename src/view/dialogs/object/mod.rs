@@ -65,18 +65,16 @@ fn title(scene: Scene<'_>, page: &ObjectPage) -> String {
 fn parts<'a>(scene: Scene<'a>, page: &ObjectPage) -> Line<'a> {
     let theme = scene.theme();
     let mut line = Line::new();
-    for (number, part) in (1..).zip(PagePart::ALL) {
-        let (key, name) = if part == page.part {
-            let style = theme.accent.add_modifier(Modifier::BOLD | Modifier::UNDERLINED);
-            (style, style)
+    for part in PagePart::ALL {
+        let style = if part == page.part {
+            theme.accent.add_modifier(Modifier::BOLD | Modifier::UNDERLINED)
         } else {
-            (theme.accent, theme.dim)
+            theme.dim
         };
         if !line.is_empty() {
             line.push(Span::raw("   "));
         }
-        line.push(Span::styled(format!("{number} "), key));
-        line.push(Span::styled(scene.get(&format!("page.{}", part.name())), name));
+        line.push(Span::styled(scene.text().fill(&format!("page.{}", part.name()), &[]), style));
     }
     line
 }
