@@ -1,4 +1,4 @@
-//! A cluster's Prometheus: found in a real cluster and asked through the tunnel, and told from what only looks like one.
+//! A cluster's Prometheus: found and asked through the tunnel, and told from what only looks like one.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;

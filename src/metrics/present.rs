@@ -47,16 +47,13 @@ async fn of_pods(client: &Client, cluster: &str, pods: &Pods) -> Result<Used, Fa
     let namespace = pods.namespace();
     let place = format!("{API}/namespaces/{namespace}/pods");
     let refused = |error: &Error| failed(cluster, error, "pods.metrics.k8s.io", Some(namespace));
-    let found = match pods.single() {
-        Some(name) => vec![get(client, &format!("{place}/{name}")).await.map_err(|error| refused(&error))?],
-        None => {
-            let mut list = get(client, &place).await.map_err(|error| refused(&error))?;
-            let items = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
-            items
-                .into_iter()
-                .filter(|pod| pod["metadata"]["name"].as_str().is_some_and(|name| pods.has(name)))
-                .collect()
-        }
+    let found = if let Some(name) = pods.single() {
+        vec![get(client, &format!("{place}/{name}")).await.map_err(|error| refused(&error))?]
+    } else {
+        let mut list = get(client, &place).await.map_err(|error| refused(&error))?;
+        let items = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        let is_ours = |pod: &Value| pod["metadata"]["name"].as_str().is_some_and(|name| pods.has(name));
+        items.into_iter().filter(is_ours).collect()
     };
     Ok(sum(found.iter().flat_map(|pod| pod["containers"].as_array().into_iter().flatten()).map(|one| &one["usage"])))
 }

@@ -187,12 +187,11 @@ async fn route(clusters: &Clusters, cluster: &str, service: &ServiceRef) -> Resu
 /// Refuses what a cluster's object must not send us to: this machine, and what only its own network segment reaches,
 /// such as a cloud's metadata.
 async fn check_is_elsewhere(at: &Endpoint) -> Result<(), String> {
-    let found: Vec<IpAddr> = match at.ip() {
-        Some(ip) => vec![ip],
-        None => {
-            let resolved = lookup_host((at.host.as_str(), at.port)).await;
-            resolved.map_err(|_| "its name does not resolve here")?.map(|address| address.ip()).collect()
-        }
+    let found: Vec<IpAddr> = if let Some(ip) = at.ip() {
+        vec![ip]
+    } else {
+        let resolved = lookup_host((at.host.as_str(), at.port)).await;
+        resolved.map_err(|_| "its name does not resolve here")?.map(|address| address.ip()).collect()
     };
     let fine = !found.is_empty() && found.into_iter().all(is_elsewhere);
     if fine { Ok(()) } else { Err("its address is not one to go to".to_owned()) }

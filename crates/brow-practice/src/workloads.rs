@@ -78,7 +78,6 @@ pub(super) fn seed(world: &Arc<World>) {
         add(plural, namespace, name, json!({ "metadata": meta, "spec": spec, "status": {} }));
     }
     seed_more(&add);
-    seed_prometheus(&add);
     let ballast = json!({
         "kind": "Pod", "apiVersion": "v1", "metadata": { "name": "ballast", "namespace": FULL_NAMESPACE },
         "spec": { "containers": [{ "name": "ballast", "image": "practice/echo:1" }] },
@@ -91,6 +90,7 @@ pub(super) fn seed(world: &Arc<World>) {
 /// Things to find. Two of them refer to what does not exist: the Service of `/admin`, the Secret of the certificate. A
 /// policy keeps proxy pods from redis.
 fn seed_more(add: &impl Fn(&str, &str, &str, Value)) {
+    seed_prometheus(add);
     let labels = json!({ "labels": { "app": "web" } });
     add("configmaps", "shop", "web-settings", json!({ "metadata": labels, "data": { "greeting": "Welcome aboard" } }));
     let password = STANDARD.encode(super::world::hex(16));

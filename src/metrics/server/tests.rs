@@ -14,8 +14,8 @@ use brow_model::metrics::{Measure, Subject};
 async fn serve(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let requests = Arc::clone(&heard);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let requests = Arc::clone(&asked);
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut head = Vec::new();
@@ -27,7 +27,7 @@ async fn serve(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> (SocketAddr
             let _gone = stream.write_all(&answer).await;
         }
     });
-    (address, heard)
+    (address, asked)
 }
 
 fn answer(status: &str, body: &str) -> Vec<u8> {

@@ -97,12 +97,12 @@ impl Metrics {
     }
 
     /// Keeps what was found for later connections, or forgets what is gone. Returns true if that is news.
-    pub(crate) fn keep(&mut self, cluster: &str, found: Option<Prometheus>) -> bool {
-        let before = match &found {
+    pub(crate) fn keep(&mut self, cluster: &str, found: Option<&Prometheus>) -> bool {
+        let before = match found {
             Some(found) => self.remembered.insert(cluster.to_owned(), found.clone()),
             None => self.remembered.remove(cluster),
         };
-        before != found
+        before.as_ref() != found
     }
 
     /// Returns true if nobody has looked for a source yet, or by another setting.

@@ -149,7 +149,8 @@ fn only_what_is_on_the_screen_is_measured_and_not_too_often() {
     measured(&mut model, epoch, Ok(vec![reading()]));
     assert_eq!(model.metrics.of("dev", &Subject::Cluster).unwrap().readings, [reading()]);
     assert_eq!(asked(&at(&mut model, 29)), None);
-    let hidden: [(&str, fn(&mut Model)); 5] = [
+    type Hide = fn(&mut Model);
+    let hidden: [(&str, Hide); 5] = [
         ("another pane", |model| model.screen.focus.pane = Pane::Targets),
         ("the log", |model| model.screen.focus.strip = Strip::Log),
         ("zoomed", |model| model.screen.focus.zoomed = true),

@@ -11,9 +11,17 @@ use crate::types::cluster::Link;
 use crate::types::epoch::Epoch;
 use crate::types::metrics::{Prometheus, PrometheusChoice, Reading, ServiceRef, Source, Subject, Way};
 use crate::types::page::PagePart;
+use crate::types::settings::Settings;
 use crate::types::target::Target;
 use crate::types::workload::{Destination, Kind, Port, Workload};
 use crate::update::command::{Enabled, enabled};
+
+impl Settings {
+    /// Returns the place of a cluster's Prometheus.
+    pub fn prometheus_of(&self, cluster: &str) -> &PrometheusChoice {
+        self.clusters.get(cluster).and_then(|at| at.prometheus.as_ref()).unwrap_or(&self.prometheus)
+    }
+}
 
 impl Model {
     /// Looks for a cluster's Prometheus, unless that was done, it is remembered, or the config says where it is.
@@ -100,7 +108,7 @@ impl Model {
             }
         };
         self.metrics.set(cluster, choice, Detection::Known { source, fresh: true }, refused);
-        if self.metrics.keep(cluster, kept.clone()) {
+        if self.metrics.keep(cluster, kept.as_ref()) {
             let cluster = cluster.to_owned();
             out.push(Effect::Store(StoreEffect::Prometheus { cluster, found: kept.map(Box::new) }));
         }

@@ -7,7 +7,6 @@ mod subject;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::types::settings::Settings;
 use crate::types::workload::{is_dns_label, is_dns_name};
 pub use endpoint::{Endpoint, EndpointError};
 pub use query::{Query, escaped, limits, queries};
@@ -33,13 +32,6 @@ impl FromStr for PrometheusChoice {
             "off" => Ok(Self::Off),
             url => url.parse().map(Self::At),
         }
-    }
-}
-
-impl Settings {
-    /// Returns the place of a cluster's Prometheus.
-    pub fn prometheus_of(&self, cluster: &str) -> &PrometheusChoice {
-        self.clusters.get(cluster).and_then(|at| at.prometheus.as_ref()).unwrap_or(&self.prometheus)
     }
 }
 

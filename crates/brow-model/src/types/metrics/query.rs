@@ -1,6 +1,8 @@
 //! Queries in `PromQL`. Of several ways to ask for the same, the first that has an answer counts: not every Prometheus
 //! scrapes the same things.
 
+use std::fmt::Write as _;
+
 use super::{Measure, Pods, Subject};
 
 /// A quantity, and the queries for it, the best first.
@@ -89,7 +91,7 @@ pub fn escaped(text: &str) -> String {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
             '\n' => out.push_str("\\n"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if c.is_control() => _ = write!(out, "\\u{:04x}", u32::from(c)),
             c => out.push(c),
         }
     }

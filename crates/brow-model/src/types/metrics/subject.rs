@@ -128,8 +128,8 @@ impl Pods {
         };
         // A dot is the only character of a name that is more than itself.
         let plain = |name: &String| name.replace('.', "[.]");
-        let others: String = self.others.iter().map(|name| format!("|{}", plain(name))).collect();
-        format!("{}{tail}{others}", plain(&self.name))
+        let first = format!("{}{tail}", plain(&self.name));
+        std::iter::once(first).chain(self.others.iter().map(plain)).collect::<Vec<_>>().join("|")
     }
 
     /// Returns true if a pod of the namespace is one of them, as [`Pods::regex`] says.
