@@ -158,7 +158,7 @@ impl Headless {
 
     /// Lets go of everything: what still writes would bring back files that are removed after it.
     pub(super) async fn end(self, code: ExitCode) -> ExitCode {
-        Box::pin(app::shut_down(self.model, self.effects, self.events, &self.text, print::err)).await;
+        Box::pin(app::shut_down(self.model, *self.effects, self.events, &self.text, print::err)).await;
         code
     }
 
