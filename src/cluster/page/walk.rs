@@ -330,3 +330,6 @@ fn guess(reference: &Reference) -> ServedKind {
         namespaced: !reference.namespace.is_empty(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -227,6 +227,10 @@ fn joins_tell_the_related_from_the_others() {
         object("autoscaling/v2", "HorizontalPodAutoscaler", json!({ "spec": { "scaleTargetRef": target } }))
     };
     let refers = || Join::RefersTo { kind: "Deployment".to_owned(), name: "web".to_owned() };
+    let route = |namespace: &str| {
+        let services = json!([{ "name": "web", "namespace": namespace }]);
+        object("traefik.io/v1alpha1", "IngressRoute", json!({ "spec": { "routes": [{ "services": services }] } }))
+    };
     let policy = |selector: Value| {
         object("networking.k8s.io/v1", "NetworkPolicy", json!({ "spec": { "podSelector": selector } }))
     };
@@ -242,6 +246,8 @@ fn joins_tell_the_related_from_the_others() {
         (Join::Selects(labels), policy(json!({ "matchLabels": { "app": "db" } })), false),
         (refers(), hpa("web"), true),
         (refers(), hpa("db"), false),
+        (Join::RefersTo { kind: "Service".to_owned(), name: "web".to_owned() }, route("shop"), true),
+        (Join::RefersTo { kind: "Service".to_owned(), name: "web".to_owned() }, route("other"), false),
     ] {
         assert_eq!(join.holds(&object), holds, "{join:?} {object}");
     }
