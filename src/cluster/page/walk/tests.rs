@@ -19,7 +19,7 @@ fn at(kind: &Arc<ServedKind>, name: &str) -> ObjectRef {
 }
 
 /// An object with an owner: kind, name and uid.
-fn object(kind: &ServedKind, name: &str, uid: &str, owner: (&ServedKind, &str, &str), spec: Value) -> Value {
+fn object(kind: &ServedKind, name: &str, uid: &str, owner: (&ServedKind, &str, &str), spec: &Value) -> Value {
     let version =
         |kind: &ServedKind| if kind.group.is_empty() { "v1".to_owned() } else { format!("{}/v1", kind.group) };
     let (of, owner, owner_uid) = owner;
@@ -63,9 +63,9 @@ async fn each_object_stands_once_and_what_is_missing_is_told() {
         let cache = PageCache::filled(Clusters::empty(None), CLUSTER, kinds.clone());
         // They own each other in a circle.
         let all = [
-            (&pod, "web-1", object(&pod, "web-1", "p", (&set, "web-7d", "r"), spec.clone())),
-            (&set, "web-7d", object(&set, "web-7d", "r", (&deployment, "web", "d"), json!({}))),
-            (&deployment, "web", object(&deployment, "web", "d", (&set, "web-7d", "r"), json!({}))),
+            (&pod, "web-1", object(&pod, "web-1", "p", (&set, "web-7d", "r"), &spec)),
+            (&set, "web-7d", object(&set, "web-7d", "r", (&deployment, "web", "d"), &json!({}))),
+            (&deployment, "web", object(&deployment, "web", "d", (&set, "web-7d", "r"), &json!({}))),
         ];
         for (kind, name, value) in all {
             cache.put(at(kind, name), Known::Found(Arc::new(value)));
@@ -84,7 +84,7 @@ async fn each_object_stands_once_and_what_is_missing_is_told() {
     }
     // An object of the owner's name that was made anew is not the owner.
     let cache = filled();
-    let other = object(&set, "web-7d", "another", (&deployment, "web", "d"), json!({}));
+    let other = object(&set, "web-7d", "another", (&deployment, "web", "d"), &json!({}));
     cache.put(at(&set, "web-7d"), Known::Found(Arc::new(other)));
     let found = tree(cache, at(&pod, "web-1"), 3).await;
     assert_eq!(found[1], "1 owner ReplicaSet/web-7d missing");
@@ -96,12 +96,12 @@ async fn what_several_pods_need_is_shown_once() {
     let cache = PageCache::filled(Clusters::empty(None), CLUSTER, [&pod, &set, &secret].map(Arc::clone).to_vec());
     let spec = json!({ "volumes": [{ "name": "a", "secret": { "secretName": "login" } }] });
     let owner =
-        object(&set, "web", "r", (&set, "gone", "g"), json!({ "selector": { "matchLabels": { "app": "web" } } }));
+        object(&set, "web", "r", (&set, "gone", "g"), &json!({ "selector": { "matchLabels": { "app": "web" } } }));
     cache.put(at(&set, "web"), Known::Found(Arc::new(owner)));
     cache.put(at(&set, "gone"), Known::Missing);
     cache.put(at(&secret, "login"), Known::Missing);
-    let pods = ["web-1", "web-2"].map(|name| Arc::new(object(&pod, name, name, (&set, "web", "r"), spec.clone())));
-    let other = Arc::new(object(&pod, "other", "o", (&set, "other", "x"), spec.clone()));
+    let pods = ["web-1", "web-2"].map(|name| Arc::new(object(&pod, name, name, (&set, "web", "r"), &spec)));
+    let other = Arc::new(object(&pod, "other", "o", (&set, "other", "x"), &spec));
     cache.put_list("shop", &pod, "app=web", [&pods[..], &[other]].concat());
     let wanted = [
         "0 root ReplicaSet/web",
@@ -120,7 +120,7 @@ async fn what_cannot_be_asked_for_is_unknown_and_told_once() {
     let spec = json!({ "volumes": [
         { "name": "a", "secret": { "secretName": "login" } }, { "name": "b", "secret": { "secretName": "cert" } },
     ] });
-    let value = object(&pod, "web", "p", (&pod, "gone", "g"), spec);
+    let value = object(&pod, "web", "p", (&pod, "gone", "g"), &spec);
     cache.put(at(&pod, "web"), Known::Found(Arc::new(value)));
     cache.put(at(&pod, "gone"), Known::Missing);
     let mut walk = Walk::new(Arc::new(cache));

@@ -143,7 +143,10 @@ fn styled(scene: Scene<'_>, tone: Tone) -> Style {
 /// A text in lines as wide as there is room, each behind a lead that only the first one shows.
 fn hanging<'a>(lead: Vec<Span<'a>>, text: &str, style: Style, room: u16) -> Vec<Line<'a>> {
     let own = super::super::typeset::line_width(&lead);
-    let parts = wrap(text, room.saturating_sub(own).max(10));
+    let mut parts = wrap(text, room.saturating_sub(own).max(10));
+    if parts.is_empty() {
+        parts.push(String::new());
+    }
     let mut lead = Some(lead);
     let indent = " ".repeat(own.into());
     let line = |part: String| {
