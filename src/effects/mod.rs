@@ -76,7 +76,7 @@ pub struct Effects {
     /// The task that lists kinds, or watches the objects of one.
     kind: Option<AbortHandle>,
     /// What runs for the page in view.
-    page: page::PageTasks,
+    page: Box<page::PageTasks>,
 }
 
 impl Effects {
@@ -108,7 +108,7 @@ impl Effects {
             finding: BTreeMap::new(),
             steps: CancellationToken::new(),
             kind: None,
-            page: page::PageTasks::default(),
+            page: Box::default(),
         }
     }
 

@@ -84,7 +84,8 @@ pub(super) fn seed(world: &Arc<World>) {
     });
     // The first of its name.
     let _kept = pods::admit(world, ballast, true);
-    reconcile(world, true);
+    // The second time statuses tell of what the first one brought about.
+    (0..2).for_each(|_| reconcile(world, true));
 }
 
 /// Things to find. Two of them refer to what does not exist: the Service of `/admin`, the Secret of the certificate. A

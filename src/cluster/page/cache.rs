@@ -187,3 +187,23 @@ impl PageCache {
 fn values(kind: &ServedKind, items: &[impl serde::Serialize]) -> Result<Vec<Arc<Value>>, Fault> {
     items.iter().map(|item| object::value(kind, item).map(Arc::new)).collect()
 }
+
+#[cfg(test)]
+impl PageCache {
+    /// A cache for a cluster that serves these kinds.
+    pub(super) fn filled(clusters: Clusters, cluster: &str, kinds: Vec<Arc<ServedKind>>) -> Self {
+        Self { kinds: OnceCell::new_with(Some(kinds)), ..Self::new(clusters, cluster.to_owned()) }
+    }
+
+    /// Keeps a list of objects.
+    pub(super) fn put_list(&self, namespace: &str, kind: &Arc<ServedKind>, labels: &str, objects: Vec<Arc<Value>>) {
+        let query = ListQuery {
+            kind: Arc::clone(kind),
+            namespace: namespace.to_owned(),
+            labels: labels.to_owned(),
+            fields: String::new(),
+            metadata: false,
+        };
+        self.lists.put(query, Listed { objects, fault: None });
+    }
+}

@@ -30,7 +30,7 @@ use refs::{items, kind_of, text};
 /// The pods whose logs are offered.
 const MAX_PODS: u32 = 200;
 
-/// The steps from an object without a selector to its pods: a CronJob's are two away, those of a Plan's jobs too.
+/// The steps from an object without a selector to its pods: those of a cron job are two away.
 const STEPS_TO_PODS: usize = 3;
 
 /// Fetches an object as YAML, with the values of a Secret as they are.

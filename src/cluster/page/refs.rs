@@ -105,7 +105,10 @@ impl Join {
             }
             Self::Selects(labels) => selector(object).is_some_and(|selector| selects(selector, labels)),
             Self::RefersTo { kind, name } => {
-                named::references(object).iter().any(|at| at.kind == *kind && at.name == *name)
+                // It is searched for in the namespace of what it names.
+                let own = text(&object["metadata"]["namespace"]);
+                let named = named::references(object);
+                named.iter().any(|at| at.kind == *kind && at.name == *name && at.namespace == own)
             }
         }
     }

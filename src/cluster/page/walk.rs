@@ -65,7 +65,9 @@ pub(super) async fn pods_below(
     let mut walk = Walk::new(cache);
     let mut level = walk.begin(object).await;
     for _ in 0..depth {
-        level.retain(|at| walk.nodes[*at].way != Way::Up);
+        // What a pod needs leads to no others.
+        let leads_on = |node: &Node| node.way != Way::Up && node.row.object.kind.resource() != "pods";
+        level.retain(|at| leads_on(&walk.nodes[*at]));
         level = walk.step(&level).await;
     }
     let is_pod = |node: &&Node| {
@@ -330,3 +332,6 @@ fn guess(reference: &Reference) -> ServedKind {
         namespaced: !reference.namespace.is_empty(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! The object of a page and the events about it, watched.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -193,7 +194,7 @@ impl About {
 
     async fn tell(&self, all: &BTreeMap<String, Event>) {
         let mut rows: Vec<EventRow> = all.values().map(row).collect();
-        rows.sort_by(|one, other| other.at.cmp(&one.at));
+        rows.sort_by_key(|row| Reverse(row.at));
         rows.truncate(MAX_EVENTS);
         self.events.send(PageEvent::Events(rows)).await;
     }
@@ -229,9 +230,8 @@ pub(super) async fn pods_change(clusters: &Clusters, cluster: &str, namespace: &
     loop {
         match watch.next().await {
             Ok(watcher::Event::InitDone) => listed = true,
-            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
             Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_)) if listed => return,
-            Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_)) | Err(_) => {}
+            Ok(_) | Err(_) => {}
         }
     }
 }

@@ -153,6 +153,13 @@ impl PageLog {
         self.lines.iter().map(String::as_str).filter(passes).collect()
     }
 
+    /// Returns the place of the chosen container among all, from 1 on, and their number.
+    pub fn place(&self) -> (usize, usize) {
+        let before = self.pods.iter().flatten().take(self.choice.0).map(|pod| pod.containers.len()).sum::<usize>();
+        let all = self.pods.iter().flatten().map(|pod| pod.containers.len()).sum();
+        (before + self.choice.1 + 1, all)
+    }
+
     /// Moves on to another container: those of a pod first, then those of the next pod.
     pub(crate) fn step(&mut self, by: isize) {
         let all: Vec<(usize, usize)> = (self.pods.iter().flatten().enumerate())

@@ -148,7 +148,7 @@ fn relations_go_deeper_and_are_found_anew() {
     let effects = press(&mut model, Command::Deepen);
     assert!(asks(&effects, |effect| matches!(effect, PageEffect::Relate { depth: 4, fresh: false, .. })));
     // What is found so far does not take the place of more.
-    let event = PageEvent::Related(Box::new(Related::default()));
+    let event = PageEvent::Related(Box::default());
     tell(&mut model, event);
     assert_eq!(page(&model).relations.rows.len(), 2);
     let before = page(&model).epoch;

@@ -30,84 +30,83 @@ fn object(version: &str, kind: &str, rest: Value) -> Value {
     object
 }
 
-#[test]
-fn what_an_object_names_and_owns_is_found() {
-    let container = json!({
+/// Objects, and what each of them names and owns.
+type Cases = Vec<(Value, Vec<&'static str>)>;
+
+fn container() -> Value {
+    json!({
         "name": "web",
         "env": [{ "name": "PASSWORD", "valueFrom": { "secretKeyRef": { "name": "login", "key": "p" } } }],
         "envFrom": [{ "configMapRef": { "name": "flags", "optional": true } }],
-    });
+    })
+}
+
+fn match_labels() -> Value {
+    json!({ "selector": { "matchLabels": { "app": "web" } } })
+}
+
+fn pods_and_workloads() -> Cases {
+    let projected = json!([
+        { "configMap": { "name": "kube-root-ca.crt" } }, { "secret": { "name": "login", "optional": true } },
+    ]);
     let pod = json!({
-        "nodeName": "one", "serviceAccountName": "web", "containers": [container],
+        "nodeName": "one", "serviceAccountName": "web", "containers": [container()],
         "imagePullSecrets": [{ "name": "registry" }],
         "volumes": [
             { "name": "disk", "persistentVolumeClaim": { "claimName": "disk-0" } },
             { "name": "certs", "secret": { "secretName": "certs" } },
-            { "name": "all", "projected": { "sources": [
-                { "configMap": { "name": "kube-root-ca.crt" } }, { "secret": { "name": "login", "optional": true } },
-            ] } },
+            { "name": "all", "projected": { "sources": projected } },
         ],
     });
-    let pod_refs = [
-        "runs-on Node one",
-        "uses ServiceAccount web",
-        "uses PersistentVolumeClaim disk-0 (volume disk)",
-        "uses Secret certs (volume certs)",
-        "uses ConfigMap kube-root-ca.crt (volume all)",
-        // One reference to it does not go without.
-        "uses Secret login (volume all)",
-        "uses ConfigMap flags (envFrom)?",
-        "uses Secret registry (imagePullSecrets)?",
-    ];
+    let mut set = match_labels();
+    set["serviceName"] = "web-all".into();
+    vec![
+        (
+            object("v1", "Pod", json!({ "spec": pod })),
+            vec![
+                "runs-on Node one",
+                "uses ServiceAccount web",
+                "uses PersistentVolumeClaim disk-0 (volume disk)",
+                "uses Secret certs (volume certs)",
+                "uses ConfigMap kube-root-ca.crt (volume all)",
+                // One reference to it does not go without.
+                "uses Secret login (volume all)",
+                "uses ConfigMap flags (envFrom)?",
+                "uses Secret registry (imagePullSecrets)?",
+            ],
+        ),
+        (object("apps/v1", "Deployment", json!({ "spec": match_labels() })), vec!["owned ReplicaSets app=web"]),
+        (object("apps/v1", "StatefulSet", json!({ "spec": set })), vec!["owned Pods app=web", "uses Service web-all"]),
+        (object("batch/v1", "CronJob", json!({ "spec": {} })), vec!["owned Jobs"]),
+        (object("v1", "Node", json!({})), vec!["runs Pods spec.nodeName=web"]),
+    ]
+}
+
+fn routes_and_services() -> Cases {
     let backend = |name: &str| json!({ "service": { "name": name, "port": { "number": 80 } } });
     let paths = json!([{ "path": "/", "backend": backend("web") }, { "path": "/admin", "backend": backend("admin") }]);
-    let match_labels = json!({ "matchLabels": { "app": "web" } });
-    for (object, relations) in [
-        (object("v1", "Pod", json!({ "spec": pod })), &pod_refs[..]),
-        (
-            object("apps/v1", "Deployment", json!({ "spec": { "selector": match_labels } })),
-            &["owned ReplicaSets app=web"],
-        ),
-        (
-            object("apps/v1", "StatefulSet", json!({ "spec": { "selector": match_labels, "serviceName": "web-all" } })),
-            &["owned Pods app=web", "uses Service web-all"],
-        ),
-        (object("batch/v1", "CronJob", json!({ "spec": {} })), &["owned Jobs"]),
+    let ingress = json!({
+        "ingressClassName": "nginx", "rules": [{ "host": "shop.example", "http": { "paths": paths } }],
+        "tls": [{ "secretName": "cert" }], "defaultBackend": backend("web"),
+    });
+    let route = json!({
+        "match": "Host(`a`)", "middlewares": [{ "name": "zip" }, { "name": "auth@file" }],
+        "services": [{ "name": "web", "namespace": "other", "port": 80 }, { "name": "api@internal" },
+                     { "name": "mix", "kind": "TraefikService" }],
+    });
+    let traefik = json!({ "routes": [route], "tls": { "secretName": "cert", "options": { "name": "strict" } } });
+    let gateway = json!({
+        "parentRefs": [{ "name": "edge", "namespace": "infra" }],
+        "rules": [{ "backendRefs": [{ "name": "web", "port": 80 }] }],
+    });
+    vec![
         (
             object("v1", "Service", json!({ "spec": { "selector": { "app": "web" } } })),
-            &["endpoints EndpointSlices kubernetes.io/service-name=web"],
+            vec!["endpoints EndpointSlices kubernetes.io/service-name=web"],
         ),
         (
-            object(
-                "discovery.k8s.io/v1",
-                "EndpointSlice",
-                json!({ "endpoints": [
-                { "targetRef": { "kind": "Pod", "name": "web-1", "namespace": "shop" } }, { "addresses": ["10.0.0.1"] },
-            ] }),
-            ),
-            &["endpoints Pod web-1"],
-        ),
-        (
-            object(
-                "v1",
-                "Endpoints",
-                json!({ "subsets": [{
-                "addresses": [{ "targetRef": { "kind": "Pod", "name": "web-1" } }],
-                "notReadyAddresses": [{ "targetRef": { "kind": "Pod", "name": "web-2" } }],
-            }] }),
-            ),
-            &["endpoints Pod web-1", "endpoints Pod web-2"],
-        ),
-        (
-            object(
-                "networking.k8s.io/v1",
-                "Ingress",
-                json!({ "spec": {
-                "ingressClassName": "nginx", "rules": [{ "host": "shop.example", "http": { "paths": paths } }],
-                "tls": [{ "secretName": "cert" }], "defaultBackend": backend("web"),
-            } }),
-            ),
-            &[
+            object("networking.k8s.io/v1", "Ingress", json!({ "spec": ingress })),
+            vec![
                 "routes-to Service web (default)",
                 "routes-to Service admin (shop.example/admin)",
                 "uses Secret cert (tls)",
@@ -115,19 +114,8 @@ fn what_an_object_names_and_owns_is_found() {
             ],
         ),
         (
-            object(
-                "traefik.io/v1alpha1",
-                "IngressRoute",
-                json!({ "spec": {
-                "routes": [{
-                    "match": "Host(`a`)", "middlewares": [{ "name": "zip" }, { "name": "auth@file" }],
-                    "services": [{ "name": "web", "namespace": "other", "port": 80 }, { "name": "api@internal" },
-                                 { "name": "mix", "kind": "TraefikService" }],
-                }],
-                "tls": { "secretName": "cert", "options": { "name": "strict" } },
-            } }),
-            ),
-            &[
+            object("traefik.io/v1alpha1", "IngressRoute", json!({ "spec": traefik })),
+            vec![
                 "owned s",
                 "routes-to Service other/web (Host(`a`))",
                 "routes-to TraefikService mix (Host(`a`))",
@@ -137,55 +125,57 @@ fn what_an_object_names_and_owns_is_found() {
             ],
         ),
         (
-            object(
-                "gateway.networking.k8s.io/v1",
-                "HTTPRoute",
-                json!({ "spec": {
-                "parentRefs": [{ "name": "edge", "namespace": "infra" }],
-                "rules": [{ "backendRefs": [{ "name": "web", "port": 80 }] }],
-            } }),
-            ),
-            &["owned s", "routes-to Service web (backendRefs)", "uses Gateway infra/edge (parentRefs)"],
+            object("gateway.networking.k8s.io/v1", "HTTPRoute", json!({ "spec": gateway })),
+            vec!["owned s", "routes-to Service web (backendRefs)", "uses Gateway infra/edge (parentRefs)"],
+        ),
+    ]
+}
+
+fn others() -> Cases {
+    let endpoints = json!([
+        { "targetRef": { "kind": "Pod", "name": "web-1", "namespace": "shop" } }, { "addresses": ["10.0.0.1"] },
+    ]);
+    let subsets = json!([{
+        "addresses": [{ "targetRef": { "kind": "Pod", "name": "web-1" } }],
+        "notReadyAddresses": [{ "targetRef": { "kind": "Pod", "name": "web-2" } }],
+    }]);
+    let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" });
+    let claim = json!({ "volumeName": "pv", "storageClassName": "fast" });
+    let database = json!({
+        "auth": { "secretRef": { "name": "login" } }, "template": { "spec": { "containers": [container()] } },
+    });
+    vec![
+        (
+            object("discovery.k8s.io/v1", "EndpointSlice", json!({ "endpoints": endpoints })),
+            vec!["endpoints Pod web-1"],
+        ),
+        (object("v1", "Endpoints", json!({ "subsets": subsets })), vec!["endpoints Pod web-1", "endpoints Pod web-2"]),
+        (
+            object("autoscaling/v2", "HorizontalPodAutoscaler", json!({ "spec": { "scaleTargetRef": target } })),
+            vec!["scales Deployment web"],
+        ),
+        (object("policy/v1", "PodDisruptionBudget", json!({ "spec": match_labels() })), vec!["selects Pods app=web"]),
+        (
+            object("networking.k8s.io/v1", "NetworkPolicy", json!({ "spec": { "podSelector": {} } })),
+            vec!["selects Pods"],
         ),
         (
-            object(
-                "autoscaling/v2",
-                "HorizontalPodAutoscaler",
-                json!({ "spec": {
-                "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
-            } }),
-            ),
-            &["scales Deployment web"],
+            object("v1", "PersistentVolumeClaim", json!({ "spec": claim })),
+            vec!["bound PersistentVolume pv", "uses StorageClass fast"],
         ),
         (
-            object("policy/v1", "PodDisruptionBudget", json!({ "spec": { "selector": match_labels } })),
-            &["selects Pods app=web"],
+            object("example.com/v1", "Database", json!({ "spec": database })),
+            vec!["owned s", "uses Secret login (env PASSWORD)", "uses ConfigMap flags (envFrom)?"],
         ),
-        (object("networking.k8s.io/v1", "NetworkPolicy", json!({ "spec": { "podSelector": {} } })), &["selects Pods"]),
-        (
-            object(
-                "v1",
-                "PersistentVolumeClaim",
-                json!({ "spec": { "volumeName": "pv", "storageClassName": "fast" } }),
-            ),
-            &["bound PersistentVolume pv", "uses StorageClass fast"],
-        ),
-        (
-            object(
-                "example.com/v1",
-                "Database",
-                json!({ "spec": {
-                "auth": { "secretRef": { "name": "login" } }, "template": { "spec": { "containers": [container] } },
-            } }),
-            ),
-            &["owned s", "uses Secret login (env PASSWORD)", "uses ConfigMap flags (envFrom)?"],
-        ),
-        (object("v1", "ConfigMap", json!({ "data": { "secretRef": "x" } })), &[]),
-        (object("v1", "Node", json!({})), &["runs Pods spec.nodeName=web"]),
-    ] {
-        let below: Vec<String> = told(&object, Way::Both);
+        (object("v1", "ConfigMap", json!({ "data": { "secretRef": "x" } })), Vec::new()),
+    ]
+}
+
+#[test]
+fn what_an_object_names_and_owns_is_found() {
+    for (object, relations) in pods_and_workloads().into_iter().chain(routes_and_services()).chain(others()) {
         let above = told(&object, Way::Up);
-        let own: Vec<String> = below.into_iter().filter(|one| !above.contains(one)).collect();
+        let own: Vec<String> = told(&object, Way::Both).into_iter().filter(|one| !above.contains(one)).collect();
         assert_eq!(own, relations, "{object}");
     }
     let node = object("v1", "Node", json!({}));
@@ -227,6 +217,10 @@ fn joins_tell_the_related_from_the_others() {
         object("autoscaling/v2", "HorizontalPodAutoscaler", json!({ "spec": { "scaleTargetRef": target } }))
     };
     let refers = || Join::RefersTo { kind: "Deployment".to_owned(), name: "web".to_owned() };
+    let route = |namespace: &str| {
+        let services = json!([{ "name": "web", "namespace": namespace }]);
+        object("traefik.io/v1alpha1", "IngressRoute", json!({ "spec": { "routes": [{ "services": services }] } }))
+    };
     let policy = |selector: Value| {
         object("networking.k8s.io/v1", "NetworkPolicy", json!({ "spec": { "podSelector": selector } }))
     };
@@ -242,6 +236,8 @@ fn joins_tell_the_related_from_the_others() {
         (Join::Selects(labels), policy(json!({ "matchLabels": { "app": "db" } })), false),
         (refers(), hpa("web"), true),
         (refers(), hpa("db"), false),
+        (Join::RefersTo { kind: "Service".to_owned(), name: "web".to_owned() }, route("shop"), true),
+        (Join::RefersTo { kind: "Service".to_owned(), name: "web".to_owned() }, route("other"), false),
     ] {
         assert_eq!(join.holds(&object), holds, "{join:?} {object}");
     }

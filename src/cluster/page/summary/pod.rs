@@ -13,9 +13,9 @@ pub(super) fn containers(object: &Value) -> Vec<ContainerRow> {
         return Vec::new();
     }
     let of = |field: &str, statuses: &str, init: bool| {
-        let states = &object["status"][statuses];
+        let known = &object["status"][statuses];
         let row = |container: &Value| {
-            let status = items(states).find(|status| status["name"] == container["name"]).unwrap_or(&Value::Null);
+            let status = items(known).find(|status| status["name"] == container["name"]).unwrap_or(&Value::Null);
             row(container, status, init)
         };
         items(&object["spec"][field]).map(row).collect::<Vec<_>>()
@@ -77,9 +77,9 @@ fn state_words(state: &Value) -> String {
 pub(super) fn stands(pod: &Value) -> (String, (u64, u64), u64, Tone) {
     let status = &pod["status"];
     let all = items(&pod["spec"]["containers"]).count();
-    let states: Vec<&Value> = items(&status["containerStatuses"]).collect();
-    let ready = states.iter().filter(|state| state["ready"] == true).count();
-    let restarts = states.iter().map(|state| number(&state["restartCount"])).sum();
+    let containers: Vec<&Value> = items(&status["containerStatuses"]).collect();
+    let ready = containers.iter().filter(|state| state["ready"] == true).count();
+    let restarts = containers.iter().map(|state| number(&state["restartCount"])).sum();
     let waits = |state: &&Value| state["state"]["waiting"]["reason"].as_str().map(str::to_owned);
     let init =
         items(&status["initContainerStatuses"]).find_map(|state| waits(&state).filter(|r| r != "PodInitializing"));
@@ -87,7 +87,7 @@ pub(super) fn stands(pod: &Value) -> (String, (u64, u64), u64, Tone) {
         "Terminating".to_owned()
     } else {
         let reason = status["reason"].as_str().map(str::to_owned);
-        let waiting = states.iter().find_map(waits);
+        let waiting = containers.iter().find_map(waits);
         reason.or(init).or(waiting).unwrap_or_else(|| text(&status["phase"]).to_owned())
     };
     let tone = match word.as_str() {

@@ -16,7 +16,7 @@ fn row(object: &Value, label: &str) -> Option<(String, Tone)> {
     Some((value, row.tone))
 }
 
-fn pod(status: Value) -> Value {
+fn pod(status: &Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web", "labels": { "app": "web" } }, "status": status,
         "spec": { "nodeName": "one", "containers": [{ "name": "web", "image": "web:1" }, { "name": "side" }] },
@@ -38,9 +38,9 @@ fn each_kind_shows_what_matters_of_it() {
     let good = |words: &str| (words.to_owned(), Tone::Good);
     let plain = |words: &str| (words.to_owned(), Tone::Plain);
     for (object, label, wanted) in [
-        (pod(crash.clone()), "phase", bad("CrashLoopBackOff")),
-        (pod(crash.clone()), "pods-ready", ("1/2".to_owned(), Tone::Warn)),
-        (pod(crash), "node", plain("one")),
+        (pod(&crash), "phase", bad("CrashLoopBackOff")),
+        (pod(&crash), "pods-ready", ("1/2".to_owned(), Tone::Warn)),
+        (pod(&crash), "node", plain("one")),
         (
             kind("v1", "Service", json!({ "ports": ports }), json!({})),
             "ports",
@@ -90,7 +90,7 @@ fn containers_tell_of_their_last_run() {
             "name": "migrate", "ready": true, "state": { "terminated": { "reason": "Completed", "exitCode": 0 } },
         }],
     });
-    let mut pod = pod(status);
+    let mut pod = pod(&status);
     pod["spec"]["initContainers"] = json!([{ "name": "migrate", "image": "m" }]);
     let told: Vec<_> = of(&pod).containers.into_iter().map(|one| (one.name, one.state, one.last, one.tone)).collect();
     let row = |name: &str, state: &str, last: &str, tone| (name.to_owned(), state.to_owned(), last.to_owned(), tone);
@@ -120,7 +120,7 @@ fn conditions_are_good_or_bad_by_their_meaning() {
 #[test]
 fn nothing_in_an_object_writes_to_the_terminal() {
     for hostile in HOSTILE.iter().copied() {
-        let mut object = pod(json!({ "phase": hostile, "conditions": [{ "type": hostile, "message": hostile }] }));
+        let mut object = pod(&json!({ "phase": hostile, "conditions": [{ "type": hostile, "message": hostile }] }));
         object["metadata"]["labels"] = json!({ "a": hostile });
         object["spec"]["containers"][0]["image"] = hostile.into();
         let summary = of(&object);
@@ -133,6 +133,8 @@ fn nothing_in_an_object_writes_to_the_terminal() {
         texts.extend(summary.conditions.iter().flat_map(|row| [row.name.as_str(), &row.message]));
         let (status, _) = status(&object);
         texts.push(&status);
-        texts.iter().for_each(|text| assert!(sanitize::is_line(text), "{text:?}"));
+        for text in texts {
+            assert!(sanitize::is_line(text), "{text:?}");
+        }
     }
 }

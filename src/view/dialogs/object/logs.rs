@@ -50,14 +50,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
 /// Names the container, and says how its log stands.
 fn head<'a>(scene: Scene<'a>, log: &PageLog, pod: &str, container: &str) -> Line<'a> {
     let theme = scene.theme();
-    let count: usize = log.pods.iter().flatten().map(|pod| pod.containers.len()).sum();
     let mut line = vec![Span::styled(format!("{pod} › {container}"), theme.text)];
+    let (at, count) = log.place();
     if count > 1 {
-        let count = count.to_string();
-        line.push(Span::styled(
-            format!("  {}", scene.text().fill("page.containers-in-all", &[("count", &count)])),
-            theme.dim,
-        ));
+        let parts = [("at", &*at.to_string()), ("count", &count.to_string())];
+        line.push(Span::styled(format!("  {}", scene.text().fill("page.containers-in-all", &parts)), theme.dim));
     }
     if log.previous {
         line.push(Span::styled(format!("  {}", scene.get("page.run-before")), theme.warn));

@@ -47,9 +47,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         PagePart::Relations => relations::draw(frame, scene, state, body, page),
         PagePart::Logs => logs::draw(frame, scene, state, body, page),
         PagePart::Events if page.events_fault.is_some() && page.events.is_none() => failed(frame, scene, body, page),
-        PagePart::Events => scrolled(frame, scene, state, body, page, events::lines(scene, page, body.width)),
+        PagePart::Events => scrolled(frame, scene, state, body, page, &events::lines(scene, page, body.width)),
         PagePart::Summary | PagePart::Yaml if page.details.is_none() => failed(frame, scene, body, page),
-        PagePart::Summary => scrolled(frame, scene, state, body, page, summary::lines(scene, page, body.width)),
+        PagePart::Summary => scrolled(frame, scene, state, body, page, &summary::lines(scene, page, body.width)),
         PagePart::Yaml => describe::text_in(frame, scene, state, body, (page.yaml(), page.scroll())),
     }
 }
@@ -121,11 +121,11 @@ fn scrolled(
     state: &mut ViewState,
     body: Rect,
     of: &ObjectPage,
-    lines: Vec<Line<'_>>,
+    lines: &[Line<'_>],
 ) {
     state.set_max_scroll(lines.len());
     let most = lines.len().saturating_sub(body.height.into());
-    page(frame, scene, body, &lines, of.scroll().min(most));
+    page(frame, scene, body, lines, of.scroll().min(most));
 }
 
 /// The style of a tone.
@@ -143,7 +143,10 @@ fn styled(scene: Scene<'_>, tone: Tone) -> Style {
 /// A text in lines as wide as there is room, each behind a lead that only the first one shows.
 fn hanging<'a>(lead: Vec<Span<'a>>, text: &str, style: Style, room: u16) -> Vec<Line<'a>> {
     let own = super::super::typeset::line_width(&lead);
-    let parts = wrap(text, room.saturating_sub(own).max(10));
+    let mut parts = wrap(text, room.saturating_sub(own).max(10));
+    if parts.is_empty() {
+        parts.push(String::new());
+    }
     let mut lead = Some(lead);
     let indent = " ".repeat(own.into());
     let line = |part: String| {
