@@ -22,7 +22,7 @@ pub(super) struct PageTasks {
     object: Option<AbortHandle>,
     events: Option<AbortHandle>,
     relations: Option<AbortHandle>,
-    /// What is asked for once: hidden values, the pods behind an object.
+    /// A single request: for hidden values, or for the pods behind an object.
     lookup: Option<AbortHandle>,
 }
 

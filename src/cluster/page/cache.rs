@@ -24,7 +24,7 @@ const MAX_LISTED: u32 = 500;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is known of an object.
+/// The knowledge of an object.
 #[derive(Debug, Clone)]
 pub(super) enum Known {
     Found(Arc<Value>),

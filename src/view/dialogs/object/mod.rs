@@ -79,7 +79,7 @@ fn parts<'a>(scene: Scene<'a>, page: &ObjectPage) -> Line<'a> {
     line
 }
 
-/// What is wrong with the object, or may not be seen of it.
+/// Lists what is wrong with the object, and what may not be seen of it.
 fn notes(scene: Scene<'_>, page: &ObjectPage) -> Vec<(String, Style)> {
     let theme = scene.theme();
     let mut notes = Vec::new();
