@@ -18,6 +18,7 @@ mod pods;
 mod program;
 mod prometheus;
 mod proxy;
+mod query;
 mod redis;
 mod relay;
 mod response;

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 
-use super::api::query;
+use super::query::query;
 
 const GIB: f64 = 1_073_741_824.0;
 
