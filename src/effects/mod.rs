@@ -72,7 +72,7 @@ pub struct Effects {
     steps: CancellationToken,
     /// The task that lists kinds, or watches the objects of one.
     kind: Option<AbortHandle>,
-    /// What runs for the page in view.
+    /// The tasks of the page in view.
     page: Box<page::PageTasks>,
 }
 
