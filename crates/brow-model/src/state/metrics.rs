@@ -1,4 +1,4 @@
-//! Where the measurements of clusters come from, and the last ones.
+//! The sources of the measurements of clusters, and the last ones.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What is measured of clusters, pods and workloads, and the sources of it: a Prometheus, or metrics-server.
+//! Measurements of clusters, pods and workloads, and their sources: a Prometheus, or metrics-server.
 
 mod endpoint;
 mod query;

@@ -1,4 +1,4 @@
-//! What is measured: a cluster, or pods by the name of what they belong to.
+//! Subjects of measurements: a cluster, or pods by the name of what they belong to.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ pub struct Pods {
     others: Vec<String>,
 }
 
-/// What a controller adds to its name to name a pod.
+/// The text that a controller adds to its name to name a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Tail {
     /// Nothing: it is a pod.
