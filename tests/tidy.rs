@@ -25,14 +25,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["events"]),
     ("instance", &["events", "text"]),
     ("term", &[]),
+    ("edit", &["cluster", "store"]),
     ("shell", &["cluster", "term", "kube_tunnel"]),
     ("log", &["text"]),
-    ("effects", &["events", "cluster", "proxy", "kube_tunnel", "forward", "store", "instance", "why"]),
+    ("effects", &["events", "cluster", "proxy", "kube_tunnel", "forward", "store", "instance", "why", "edit"]),
     ("why", &["cluster", "proxy", "store", "kube_tunnel"]),
     ("docker", &["forward"]),
     // What a config makes of keys and themes is known only by making them.
     ("check", &["cluster", "proxy", "kube_tunnel", "store", "keymap", "view", "term"]),
-    ("app", &["text", "view", "keymap", "term", "effects", "shell", "log"]),
+    ("app", &["text", "view", "keymap", "term", "effects", "shell", "log", "edit"]),
     // Starting the loop means reading what it starts from.
     (
         "cli",
@@ -54,6 +55,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "check",
             "why",
             "log",
+            "edit",
         ],
     ),
     ("lib", &[]),

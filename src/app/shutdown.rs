@@ -11,8 +11,8 @@ use crate::effects::Effects;
 use crate::log;
 use crate::text::Text;
 use brow_model::Model;
-use brow_model::effect::{ClusterEffect, Effect, ForwardEffect, PodEffect, StoreEffect};
-use brow_model::event::{Event, PodEvent, StoreEvent};
+use brow_model::effect::{ClusterEffect, EditEffect, Effect, ForwardEffect, PodEffect, StoreEffect};
+use brow_model::event::{EditEvent, Event, PodEvent, StoreEvent};
 use brow_model::log::Message;
 use brow_model::proxy::RemainingPod;
 
@@ -134,6 +134,7 @@ async fn answers(
 /// Returns whether an event reports the outcome of an order, whose failure must be printed.
 fn is_of_an_order(event: &Event) -> bool {
     match event {
+        Event::ObjectDeleted { .. } | Event::Edit { event: EditEvent::Applied(_), .. } => true,
         Event::Pod(event) => matches!(event, PodEvent::Created { .. } | PodEvent::Deleted { .. }),
         Event::Store(event) => matches!(event, StoreEvent::NotSaved(_) | StoreEvent::Trouble(_)),
         Event::Tick { .. }
@@ -146,6 +147,7 @@ fn is_of_an_order(event: &Event) -> bool {
         | Event::Index { .. }
         | Event::Kinds { .. }
         | Event::Object(_)
+        | Event::Edit { .. }
         | Event::Forward { .. }
         | Event::Instance(_)
         | Event::Agent(_)
@@ -159,6 +161,7 @@ fn is_of_an_order(event: &Event) -> bool {
 fn ends(effect: &Effect) -> bool {
     match effect {
         Effect::Terminal(_)
+        | Effect::Edit(EditEffect::Open { .. } | EditEffect::Try { .. })
         | Effect::Store(StoreEffect::Reload | StoreEffect::ReadOffers { .. } | StoreEffect::Export(_))
         | Effect::Cluster(
             ClusterEffect::ReadKubeconfig
@@ -184,7 +187,8 @@ fn ends(effect: &Effect) -> bool {
             | ForwardEffect::Admit { .. }
             | ForwardEffect::ListConnections { .. },
         ) => false,
-        Effect::Store(_)
+        Effect::Edit(EditEffect::Apply { .. } | EditEffect::Discard { .. } | EditEffect::Delete { .. })
+        | Effect::Store(_)
         | Effect::Cluster(
             ClusterEffect::Disconnect { .. }
             | ClusterEffect::StopBrowsing

@@ -349,6 +349,7 @@ impl Session {
             at: Utc::now(),
             action,
             thing: thing.to_owned(),
+            by: None,
             cluster: Some(cluster.to_owned()),
             namespace: None,
             agent: None,

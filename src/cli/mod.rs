@@ -352,6 +352,7 @@ fn surroundings() -> TerminalInfo {
         notifier: Notifier::new(set),
         clipboard: Clipboard::of(|name| std::env::var(name).ok()),
         shells: Launcher::default(),
+        editor: crate::edit::Editor::set(|name| std::env::var(name).ok()),
     }
 }
 

@@ -46,7 +46,7 @@ pub use connector::client;
 pub use fault::{fault, grant, of_io};
 pub use index::index;
 pub use node::node_fault;
-pub use object::describe_object;
+pub use object::{describe_object, manifest, resource};
 pub use object_watch::{Watch, watch_fault};
 pub use plugin::through as plugins_through;
 pub use probe::{probe, run_probe};

@@ -52,7 +52,7 @@ pub(super) fn is_path(namespace: &str, name: &str) -> bool {
 }
 
 /// Returns the resource of a kind, as kube names it.
-pub(super) fn resource(kind: &ServedKind) -> ApiResource {
+pub fn resource(kind: &ServedKind) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(&kind.group, &kind.version, &kind.kind), &kind.plural)
 }
 
@@ -87,7 +87,21 @@ fn redact(object: &mut Value) {
     }
 }
 
-/// Writes a value as lines of YAML, as kubectl does.
+/// Writes an object as lines of YAML, as kubectl does.
+pub fn manifest(object: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    yaml(object, 0, &mut lines);
+    lines
+}
+
+/// Returns true for a text that can be written line by line, as it is.
+fn is_block(text: &str) -> bool {
+    let odd = |c: char| c.is_control() && c != '\n' || c == '\u{feff}';
+    let ends = text.trim_end_matches('\n');
+    text.contains('\n') && !ends.is_empty() && !text.starts_with([' ', '\n']) && !text.ends_with("\n\n")
+        && !text.contains(odd)
+}
+
 fn yaml(value: &Value, indent: usize, lines: &mut Vec<String>) {
     let space = " ".repeat(indent);
     match value {
@@ -103,7 +117,7 @@ fn yaml(value: &Value, indent: usize, lines: &mut Vec<String>) {
                         lines.push(format!("{space}{key}:"));
                         yaml(value, indent, lines);
                     }
-                    Value::String(text) if text.contains('\n') => {
+                    Value::String(text) if is_block(text) => {
                         lines.push(format!("{space}{key}: |{}", if text.ends_with('\n') { "" } else { "-" }));
                         lines.extend(text.lines().map(|line| format!("{space}  {line}")));
                     }

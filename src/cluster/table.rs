@@ -233,6 +233,7 @@ impl Table {
         TableRow {
             namespace: text("namespace"),
             name: text("name"),
+            uid: text("uid"),
             cells: own.chain(server).collect(),
             created: created.map(|created| created.with_timezone(&Utc)),
             services: own::services(&self.kind, object),

@@ -24,6 +24,7 @@ use brow_model::instance::Role;
 mod carrier;
 mod clusters;
 mod dialer;
+mod edit;
 mod forwards;
 mod kubeconfig;
 mod pod_lease;
@@ -47,6 +48,8 @@ pub struct Effects {
     store: Store,
     me: Identity,
     ledger: PodLedger,
+    /// The directory of our state.
+    state_dir: PathBuf,
     events: EventSender,
     /// Ends everything but the writing of files.
     token: CancellationToken,
@@ -80,6 +83,7 @@ impl Effects {
         // The store outlives everything else: closing and deleting are audited too.
         let files = CancellationToken::new();
         let ledger = PodLedger::new(paths.state_dir.clone());
+        let state_dir = paths.state_dir.clone();
         let (store, writing) = store::start(paths, me.installation.clone(), &events, files.clone());
         Self {
             tunnels: Arc::new(ClusterTunnels::new(clusters.clone(), me.installation.clone())),
@@ -87,6 +91,7 @@ impl Effects {
             store,
             me,
             ledger,
+            state_dir,
             events,
             token,
             files,
@@ -111,6 +116,7 @@ impl Effects {
             Effect::Cluster(effect) => self.on_cluster(effect),
             Effect::Pod(effect) => self.on_pod(effect),
             Effect::Forward(effect) => self.on_forward(effect),
+            Effect::Edit(effect) => self.on_edit(effect),
             Effect::Store(effect) => self.store.send(effect),
             Effect::Terminal(effect) => return Some(effect),
         }

@@ -38,7 +38,8 @@ pub(super) fn action(mode: Mode, chord: Chord) -> Option<Action> {
             let edit = EDITS.iter().find(|(keys, ..)| is_among(keys, chord)).map(|(_, edit, _)| *edit);
             edit.or_else(|| chord.writes().map(InputRequest::InsertChar)).map(|edit| Action::Type(Typed::Edit(edit)))
         }
-        Mode::Question | Mode::Quit | Mode::Consent => ANSWERS[usize::from(mode == Mode::Consent)..]
+        Mode::Question | Mode::Quit | Mode::Consent | Mode::Proposal | Mode::Refusal => ANSWERS
+            [usize::from(matches!(mode, Mode::Consent | Mode::Refusal))..]
             .iter()
             .find(|(key, ..)| is_among(&[key], chord))
             .map(|(_, action, _)| action.clone()),

@@ -90,6 +90,17 @@ impl Keymap {
                 );
                 hints.say_if(mode == Mode::Quit, &[Command::QuitNow]);
             }
+            Mode::Proposal | Mode::Refusal => {
+                if let Some(Dialog::Edit(edit)) = dialog
+                    && edit.stage.buttons() > 0
+                {
+                    hints
+                        .say_as(&[Command::Left, Command::Right], "hint.choose-button")
+                        .say_as(&[Command::Accept], "hint.press")
+                        .say_if(mode == Mode::Refusal, &[Command::Copy]);
+                }
+                hints.say_as(&[Command::Up, Command::Down], "hint.scroll").say_as(&[Command::Cancel], "hint.close");
+            }
             Mode::Browser => of_browser(model, &mut hints),
             Mode::Find => of_find(model, &mut hints),
             Mode::Tags | Mode::Search | Mode::Scroll | Mode::Connections => of_text(model, dialog, &mut hints),
@@ -305,7 +316,9 @@ fn of_kinds(model: &Model, hints: &mut Hints<'_>) {
             if let Some(row) = table.selected() {
                 let forwards = !row.services.is_empty() || table.kind.namespaced;
                 hints.say_as(&[Command::Accept], "hint.show").say_if(forwards, &[Command::Forward]);
+                hints.say_if(table.kind.is_custom(), &[Command::Edit, Command::Delete]);
             }
+            hints.say_if(table.kind.is_custom(), &[Command::New]);
             hints.say_if(table.columns.iter().any(|column| column.wide), &[Command::Wide]);
             hints.say_if(table.kind.namespaced, &[Command::OneNamespace]);
             if table.selected().is_some() {

@@ -56,6 +56,10 @@ pub enum Mode {
     Find,
     /// The browser of kinds: a filter, and rows.
     Kinds,
+    /// A change of an object that is ready to be applied: lines that scroll, and buttons.
+    Proposal,
+    /// A text of an object that was refused: a fault to copy, and buttons.
+    Refusal,
     /// The list of a forward's connections, or of the sessions in containers.
     Connections,
     /// The event log in the strip.
@@ -88,6 +92,8 @@ impl Keymap {
             Some(Dialog::Browser(_)) => Mode::Browser,
             Some(Dialog::Find(_)) => Mode::Find,
             Some(Dialog::Kinds(_)) => Mode::Kinds,
+            Some(Dialog::Edit(edit)) if edit.stage.fault().is_some() => Mode::Refusal,
+            Some(Dialog::Edit(_)) => Mode::Proposal,
             Some(Dialog::Tags { .. }) => Mode::Tags,
             Some(Dialog::Help { .. } | Dialog::Palette(_)) => Mode::Search,
             Some(Dialog::Connections(_) | Dialog::Shells { .. }) => Mode::Connections,
@@ -158,7 +164,9 @@ impl Mode {
     fn sections(self) -> [Section; 2] {
         let own = match self {
             Self::Form | Self::Filter | Self::Search => Section::Form,
-            Self::Question | Self::Quit | Self::Consent | Self::Scroll | Self::Tags => Section::Dialogs,
+            Self::Question | Self::Quit | Self::Consent | Self::Scroll | Self::Tags | Self::Proposal | Self::Refusal => {
+                Section::Dialogs
+            },
             Self::Browser => Section::Browser,
             Self::Find => Section::Find,
             Self::Kinds => Section::Kinds,
@@ -180,8 +188,8 @@ impl Mode {
     /// Returns true if a command of one of the mode's sections has an effect in this mode.
     fn takes(self, command: Command) -> bool {
         use Command::{
-            Accept, Bottom, Cancel, ConnectOnce, Copy, Create, Describe, Down, EndConnection, Forward, Help, Left,
-            Mark, MarkAll, Next, OneNamespace, PageDown, PageUp, Previous, Quit, QuitNow, Right, Shell, Stop, Strings,
+            Accept, Bottom, Cancel, ConnectOnce, Copy, Create, Delete, Describe, Down, Edit, EndConnection, Forward, Help, Left,
+            Mark, MarkAll, New, Next, OneNamespace, PageDown, PageUp, Previous, Quit, QuitNow, Right, Shell, Stop, Strings,
             TakeKnown, Top, Up, Why, Wide,
         };
         let steps = matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Quit);
@@ -197,7 +205,13 @@ impl Mode {
             Self::Connections => steps || matches!(command, EndConnection | Top | Bottom),
             Self::Tags => steps || matches!(command, Top | Bottom | Mark | Stop),
             Self::Find => steps || matches!(command, Forward | Shell | Why | Copy | Strings | Describe | Help),
-            Self::Kinds => steps || matches!(command, Forward | Wide | OneNamespace | Copy | Strings | Describe | Help),
+            Self::Kinds => {
+                steps
+                    || matches!(command, Forward | Wide | OneNamespace | Copy | Strings | Describe | Help)
+                    || matches!(command, Edit | New | Delete)
+            }
+            Self::Proposal => steps || matches!(command, Left | Right | Next | Previous | Top | Bottom),
+            Self::Refusal => steps || matches!(command, Left | Right | Next | Previous | Copy),
             Self::Browser => steps || matches!(command, Mark | MarkAll | TakeKnown | Why | Describe | Help),
             Self::Log | Self::Clusters | Self::Targets | Self::Pods | Self::Forwards => true,
         }
@@ -218,6 +232,8 @@ impl Mode {
                 | Self::Consent
                 | Self::Scroll
                 | Self::Tags
+                | Self::Proposal
+                | Self::Refusal
         );
         if closes && command == Command::Quit { Command::Cancel } else { command }
     }

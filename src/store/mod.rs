@@ -20,6 +20,7 @@ mod worker;
 mod writer;
 
 pub use audit::AuditLog;
+pub use disk::make_dir;
 pub use exchange::{Contents, Offer, targets_as_json, targets_as_toml, targets_in, text_in};
 pub use guard::guard;
 pub use imports::Parsed;

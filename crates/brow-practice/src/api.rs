@@ -18,7 +18,7 @@ use super::store::Key;
 use super::users::{Access, User, open};
 use super::watch::{self, Form};
 use super::world::World;
-use super::{exec, forward, list, log, pods, proxy, workloads};
+use super::{custom, exec, forward, list, log, pods, proxy, workloads};
 
 /// The longest body (`apiserver/pkg/server/config.go`, `MaxRequestBodyBytes`).
 const MAX_BODY: usize = 3 << 20;
@@ -95,7 +95,8 @@ fn login(world: &World, headers: &HeaderMap) -> Result<User, Refusal> {
 
 async fn body(request: Request<Incoming>) -> Result<Value, Refusal> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if !kind.is_empty() && !kind.contains("json") {
+    // An apply has the type of YAML; what clients send is JSON, which is YAML, too.
+    if !kind.is_empty() && !kind.contains("json") && kind != "application/apply-patch+yaml" {
         return Err(Refusal::media_type());
     }
     let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
@@ -160,6 +161,7 @@ impl Call {
             (&Method::DELETE, true) => "deletecollection",
             (&Method::DELETE, false) => "delete",
             (&Method::PATCH, false) => "patch",
+            (&Method::PUT, false) => "update",
             _ => return Err(Refusal::not_allowed()),
         })
     }
@@ -214,6 +216,23 @@ impl Call {
                 let patched = workloads::patch(world, &self.key(), &patch);
                 patched.map(|object| answer(200, &object)).ok_or_else(|| Refusal::no_such(self.kind, &self.name))
             }
+            (_, "", verb) if custom::is_custom(self.kind) => self.answer_custom(world, verb, body(request).await?),
+            _ => Err(Refusal::not_allowed()),
+        }
+    }
+
+    /// Answers what changes a custom resource.
+    fn answer_custom(&self, world: &World, verb: &str, given: Value) -> Result<Response, Refusal> {
+        let keeps = self.text("dryRun").is_empty();
+        match verb {
+            "create" => {
+                custom::create(world, self.kind, &self.namespace, given, keeps).map(|object| answer(201, &object))
+            }
+            "patch" | "update" => {
+                let how = (verb == "update", keeps);
+                custom::change(world, self.kind, &self.key(), &given, how).map(|object| answer(200, &object))
+            }
+            "delete" => custom::delete(world, self.kind, &self.key(), &given).map(|object| answer(200, &object)),
             _ => Err(Refusal::not_allowed()),
         }
     }

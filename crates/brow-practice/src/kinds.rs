@@ -29,7 +29,7 @@ const fn kind(
 }
 
 /// Every resource; each group has one version.
-pub(super) const KINDS: [Kind; 16] = [
+pub(super) const KINDS: [Kind; 17] = [
     kind("", "configmaps", "ConfigMap", &["cm"], true),
     kind("", "events", "Event", &["ev"], true),
     kind("", "namespaces", "Namespace", &["ns"], false),
@@ -46,6 +46,7 @@ pub(super) const KINDS: [Kind; 16] = [
     kind("networking.k8s.io", "networkpolicies", "NetworkPolicy", &["netpol"], true),
     kind("traefik.io", "ingressroutes", "IngressRoute", &[], true),
     kind("traefik.io", "middlewares", "Middleware", &[], true),
+    kind("upgrade.cattle.io", "plans", "Plan", &[], true),
 ];
 
 /// Resources that are only posted to.
@@ -55,8 +56,15 @@ const REVIEWS: [(&str, &str, &str); 3] = [
     ("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview"),
 ];
 
-const GROUPS: [&str; 6] =
-    ["apps", "batch", "authorization.k8s.io", "authentication.k8s.io", "networking.k8s.io", "traefik.io"];
+const GROUPS: [&str; 7] = [
+    "apps",
+    "batch",
+    "authorization.k8s.io",
+    "authentication.k8s.io",
+    "networking.k8s.io",
+    "traefik.io",
+    "upgrade.cattle.io",
+];
 
 pub(super) fn version(group: &str) -> &'static str {
     if group == "traefik.io" { "v1alpha1" } else { "v1" }
@@ -80,6 +88,7 @@ impl Kind {
     fn verbs(&self) -> &'static [&'static str] {
         match self.plural {
             "pods" => &["create", "delete", "deletecollection", "get", "list", "watch"],
+            _ if super::custom::is_custom(self) => &["create", "delete", "get", "list", "patch", "update", "watch"],
             _ => &["get", "list", "watch"],
         }
     }
@@ -112,6 +121,7 @@ pub(super) fn discover(path: &[&str]) -> Option<Response> {
             (body["kind"], body["apiVersion"]) = ("APIGroup".into(), "v1".into());
             body
         }
+        ["openapi", "v3", "apis", group, at] => super::custom::schemas(group, at)?,
         ["api", "v1"] => resources(""),
         ["apis", name, at] if GROUPS.contains(name) && *at == version(name) => resources(name),
         _ => return None,

@@ -6,6 +6,7 @@
 //! wrong.
 
 mod api;
+mod custom;
 mod datagrams;
 mod exec;
 mod files;

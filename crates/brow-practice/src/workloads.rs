@@ -15,6 +15,9 @@ use super::pods::{self, FULL_NAMESPACE};
 use super::store::Key;
 use super::world::{NODE, World, hex, now, uid, words};
 
+/// The hash of the upgrade plan that the node has been through.
+pub(super) const PLAN_HASH: &str = "0dad2a9ec1c7d3a4b5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718";
+
 /// Changes within this time are looked at together.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
@@ -32,7 +35,10 @@ pub(super) fn seed(world: &Arc<World>) {
         let meta = json!({ "labels": { "kubernetes.io/metadata.name": name } });
         add("namespaces", "", name, json!({ "metadata": meta, "status": { "phase": "Active" } }));
     }
-    let labels = json!({ "kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64" });
+    let labels = json!({
+        "kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
+        "plan.upgrade.cattle.io/server": PLAN_HASH,
+    });
     let ready = json!([{ "type": "Ready", "status": "True", "reason": "KubeletReady", "lastTransitionTime": now() }]);
     let info = json!({ "kubeletVersion": super::kinds::VERSION, "containerRuntimeVersion": "containerd://practice" });
     add(
@@ -111,9 +117,10 @@ fn seed_more(add: &impl Fn(&str, &str, &str, Value)) {
         json!({ "entryPoints": ["websecure"], "routes": [route], "tls": { "secretName": "storefront-certificate" } });
     add("ingressroutes", "shop", "storefront", json!({ "metadata": labels, "spec": spec }));
     add("middlewares", "shop", "compress", json!({ "spec": { "compress": {} } }));
+    super::custom::seed(add);
 }
 
-fn keep(world: &World, kind: &Kind, namespace: &str, name: &str, mut object: Value) {
+pub(super) fn keep(world: &World, kind: &Kind, namespace: &str, name: &str, mut object: Value) {
     let meta = &mut object["metadata"];
     meta["name"] = name.into();
     if kind.namespaced {

@@ -60,6 +60,7 @@ impl Journal {
             at: Utc::now(),
             action,
             thing: self.key.name.clone(),
+            by: None,
             cluster: Some(self.key.cluster.clone()),
             namespace: Some(self.key.namespace.clone()),
             agent: None,

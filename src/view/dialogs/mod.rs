@@ -5,6 +5,7 @@ mod browser;
 mod confirm;
 mod connections;
 mod describe;
+mod edit;
 mod fault;
 mod field;
 mod find;
@@ -54,6 +55,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
             pod_log::draw(frame, scene, state, area, (key, lines, ended.as_ref(), *back));
         }
         Dialog::Kinds(browser) => kinds::draw(frame, scene, state, area, browser),
+        Dialog::Edit(edit) => edit::draw(frame, scene, state, area, edit),
         Dialog::Find(finder) => find::draw(frame, scene, state, area, finder),
         Dialog::Browser(browser) => browser::draw(frame, scene, state, area, browser),
         Dialog::Connections(list) => connections::draw(frame, scene, state, area, list),

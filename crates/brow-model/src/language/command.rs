@@ -213,6 +213,9 @@ macro_rules! command_table {
                 "wide" Wide ["tab"];
                 /// Shows the namespace of the row alone, or all.
                 "one-namespace" OneNamespace ["shift-tab"];
+                Edit ["ctrl-o", "alt-e"];
+                New ["ctrl-n", "alt-n"];
+                Delete ["ctrl-delete", "alt-x"];
                 Copy ["ctrl-y"];
                 Strings ["ctrl-x"];
                 Describe ["ctrl-e"];

@@ -11,6 +11,7 @@ use crate::language::log::Entry;
 use crate::screen::first_run::Tip;
 use crate::types::agent::Consent;
 use crate::types::connection::ConnectionId;
+use crate::types::edit::{Draft, EditSubject, Proposal};
 use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::forward_settings::LocalUsers;
@@ -32,6 +33,8 @@ pub enum Effect {
     /// For proxy pods.
     Pod(PodEffect),
     Forward(ForwardEffect),
+    /// For the editing of objects.
+    Edit(EditEffect),
     /// For the writer of files.
     Store(StoreEffect),
     /// For the owner of the terminal.
@@ -211,6 +214,33 @@ pub enum ForwardEffect {
     },
 }
 
+/// An order about an object that a person edits.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EditEffect {
+    /// Fetch an object, or make a skeleton of a new one, and write it to a file.
+    Open {
+        subject: EditSubject,
+        /// Echoed in the answers.
+        epoch: Epoch,
+    },
+    /// Read the text again, and have the server try it.
+    Try {
+        draft: Box<Draft>,
+        /// Echoed in the answers.
+        epoch: Epoch,
+    },
+    /// Have the server do what it has tried.
+    Apply {
+        proposal: Box<Proposal>,
+        /// Echoed in the answers.
+        epoch: Epoch,
+    },
+    /// Delete the file of a text that nobody needs any more.
+    Discard { path: String },
+    /// Delete an object, if it still has this uid.
+    Delete { object: ObjectRef, uid: String },
+}
+
 /// An order about files: the config, the state, the audit log.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StoreEffect {
@@ -289,6 +319,13 @@ pub enum TerminalEffect {
     Copy(Clip),
     /// Open a session in a container.
     Shell(ShellPlace),
+    /// Open a text in the person's editor. With a fault, the reason why it was refused stands above it as a comment.
+    EditText {
+        draft: Box<Draft>,
+        fault: Option<Fault>,
+        /// Echoed in the answer.
+        epoch: Epoch,
+    },
     /// End the program.
     Quit,
 }
@@ -336,11 +373,15 @@ pub struct AuditEntry {
     /// The action: `create-pod`, `delete-pod`; `open-forward`, `restart-forward`, `close-forward`; `add-target`,
     /// `edit-target`, `rename-target`, `delete-target`, `restore-target`, `import-targets`; `connect-cluster`,
     /// `disconnect-cluster`; `open-shell`, `close-shell`; `open-copy`, `close-copy`; `create-gateway`, `start-gateway`,
-    /// `stop-gateway`, `delete-gateway`; `agent-connect`, `agent-renew`, `agent-stop`, `agent-refused`,
+    /// `stop-gateway`, `delete-gateway`; `edit-object`, `create-object`, `delete-object`;
+    /// `agent-connect`, `agent-renew`, `agent-stop`, `agent-refused`,
     /// `agent-expired`, `agent-withdrawn`.
     pub action: &'static str,
     /// To what: a pod's, target's or context's name; for a renaming, both names.
     pub thing: String,
+    /// The person, as in proxy pods (`user@host`), where it is about an object that was edited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The context, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,

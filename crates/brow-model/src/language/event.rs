@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::language::action::Action;
 use crate::language::effect::Clip;
 use crate::language::fault::Fault;
-pub use crate::language::lookup::{BrowseEvent, IndexEvent, KindEvent, ObjectEvent};
+pub use crate::language::lookup::{BrowseEvent, EditEvent, IndexEvent, KindEvent, ObjectEvent};
 use crate::language::request::Request;
 use crate::types::address::Address;
 use crate::types::agent::{AgentOrder, Consent, SessionId};
@@ -18,6 +18,7 @@ use crate::types::connection::Connection;
 use crate::types::epoch::Epoch;
 use crate::types::forward::ForwardId;
 use crate::types::health::Health;
+use crate::types::index::ObjectRef;
 use crate::types::instance::Report;
 use crate::types::offer::{LeftOut, Offer};
 use crate::types::proxy::{PodKey, PodRequestId, ProxyPod};
@@ -86,6 +87,15 @@ pub enum Event {
     },
     /// An answer to something asked about an object.
     Object(ObjectEvent),
+    /// Something about the edit of an object.
+    Edit {
+        /// The epoch of the edit.
+        epoch: Epoch,
+        /// The change.
+        event: EditEvent,
+    },
+    /// An answer to the deletion of an object; one that was gone already counts as deleted.
+    ObjectDeleted { object: ObjectRef, result: Result<(), Fault> },
     /// An answer to something asked about a pod.
     Pod(PodEvent),
     /// Something about a forward.

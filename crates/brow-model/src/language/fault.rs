@@ -207,6 +207,22 @@ kinds! {
     FileUnwritable,
     /// A file changed in a way that an edit cannot be merged with.
     EditConflict,
+    /// The editor could not be run or failed. Detail: its status.
+    EditorFailed,
+    /// An object's text is no manifest of that object. Detail: why.
+    TextInvalid,
+    /// The server refused an object as invalid. Detail: its words.
+    ObjectInvalid,
+    /// The cluster's admission control refused an object. Detail: its words.
+    ObjectRefused,
+    /// Somebody else changed an object while it was edited. Detail: the changed lines.
+    ObjectChanged,
+    /// An object that was edited is no longer there.
+    ObjectGone,
+    /// There is an object of the name that a new one was to have.
+    ObjectExists,
+    /// An object is of a kind that Kubernetes itself brings, which is not edited here.
+    KindBuiltIn,
     /// A TTL above the ceiling.
     TtlTooLong,
     /// A target that no longer exists was to be used.
@@ -283,7 +299,9 @@ pub struct Grant {
 impl Grant {
     /// Returns true for the right to read a service or a workload, which is not needed in every case.
     pub fn is_of_workload(&self) -> bool {
-        self.resource == "services" || (self.resource.contains('.') && !self.resource.starts_with("endpoint"))
+        let reads = matches!(self.verb.as_str(), "get" | "list" | "watch");
+        let is_group = self.resource.contains('.') && !self.resource.starts_with("endpoint");
+        self.resource == "services" || (reads && is_group)
     }
 }
 

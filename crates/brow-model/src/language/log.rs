@@ -128,6 +128,18 @@ pub enum Message {
     Exported,
     /// Nothing is hidden from a browser.
     NothingMissing,
+    /// An object is of a kind that Kubernetes brings. Thing: the kind.
+    KindBuiltIn,
+    /// An object was edited. Detail: the cluster.
+    ObjectEdited,
+    /// An object was created. Detail: the cluster.
+    ObjectCreated,
+    /// An object was deleted. Detail: the cluster.
+    ObjectDeleted,
+    /// An edited text says what is there already.
+    ObjectUnchanged,
+    /// An edit was left. Detail: the file that keeps its text.
+    TextKept,
     /// An object has no port that could be forwarded.
     NoPorts,
     /// A result of the search cannot be forwarded.

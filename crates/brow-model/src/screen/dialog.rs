@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::language::fault::{Fault, What};
 use crate::screen::browser::Browser;
+use crate::screen::edit::ObjectEdit;
 use crate::screen::find::Finder;
 use crate::screen::form::TargetForm;
 use crate::screen::kinds::KindBrowser;
@@ -102,6 +103,8 @@ pub enum Dialog {
     Find(Box<Finder>),
     /// The kinds that a cluster serves, and the objects of one.
     Kinds(Box<KindBrowser>),
+    /// The edit of an object.
+    Edit(Box<ObjectEdit>),
     /// The tags of targets.
     Tags {
         /// The selected one.
@@ -190,6 +193,14 @@ pub enum Question {
         /// Changes of targets that could not be written to the config.
         unsaved: usize,
     },
+    /// Delete this object?
+    DeleteObject {
+        object: Box<ObjectRef>,
+        /// Only the object with this uid is deleted.
+        uid: String,
+        /// True if the config marks the cluster as production.
+        production: bool,
+    },
     /// The port is taken: take the next free one?
     OtherPort {
         spec: Box<ForwardSpec>,
@@ -248,6 +259,7 @@ impl Question {
             | Self::KillPods(_)
             | Self::KillForeign { .. }
             | Self::CleanAll { .. }
+            | Self::DeleteObject { .. }
             | Self::OtherPort { .. }
             | Self::Restore(_)
             | Self::Import { .. } => 2,
@@ -268,6 +280,7 @@ impl Dialog {
             | Self::Describe { text: Some(Err(fault)), .. }
             | Self::Object { text: Some(Err(fault)), .. }
             | Self::PodLog { ended: Some(Some(fault)), .. } => Some(fault),
+            Self::Edit(edit) => edit.stage.fault(),
             Self::Why(steps) => first_fault(steps.checks.as_deref()?),
             Self::TargetForm(_)
             | Self::Rename { .. }

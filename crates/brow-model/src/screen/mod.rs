@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod browser;
 pub mod dialog;
+pub mod edit;
 pub mod filter;
 pub mod find;
 pub mod first_run;

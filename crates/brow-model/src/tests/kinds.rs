@@ -39,7 +39,8 @@ fn write(model: &mut Model, text: &str) {
 
 fn row(namespace: &str, name: &str) -> TableRow {
     let cells = vec!["1".to_owned(), format!("image-of-{name}")];
-    TableRow { namespace: namespace.to_owned(), name: name.to_owned(), cells, created: None, services: Vec::new() }
+    let uid = format!("uid-of-{name}");
+    TableRow { namespace: namespace.to_owned(), name: name.to_owned(), uid, cells, created: None, services: Vec::new() }
 }
 
 fn listed(namespace: Option<&str>, rows: Vec<TableRow>) -> KindEvent {

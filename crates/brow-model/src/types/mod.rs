@@ -8,6 +8,7 @@ pub mod backend;
 pub mod cluster;
 pub mod connection;
 pub mod connection_strings;
+pub mod edit;
 pub mod epoch;
 pub mod field;
 pub mod forward;

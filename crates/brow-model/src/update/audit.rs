@@ -59,6 +59,21 @@ impl Model {
         }
     }
 
+    /// Writes what a person did to an object of a cluster, and who that is.
+    pub(crate) fn audit_thing(
+        &self,
+        action: &'static str,
+        thing: String,
+        (cluster, namespace): (&str, Option<&str>),
+        fault: Option<What>,
+        out: &mut Vec<Effect>,
+    ) {
+        let (cluster, namespace) = (Some(cluster.to_owned()), namespace.map(str::to_owned));
+        let by = Some(self.me.clone());
+        let entry = AuditEntry { at: self.now, action, thing, by, cluster, namespace, agent: None, fault, shell: None };
+        out.push(Effect::Store(StoreEffect::Audit(entry)));
+    }
+
     fn write(
         &self,
         action: &'static str,
@@ -68,7 +83,7 @@ impl Model {
         out: &mut Vec<Effect>,
     ) {
         let (cluster, namespace) = (cluster.map(str::to_owned), namespace.map(str::to_owned));
-        let entry = AuditEntry { at: self.now, action, thing, cluster, namespace, agent, fault, shell: None };
+        let entry = AuditEntry { at: self.now, action, thing, by: None, cluster, namespace, agent, fault, shell: None };
         out.push(Effect::Store(StoreEffect::Audit(entry)));
     }
 }

@@ -18,6 +18,7 @@ mod connection_strings;
 mod connections;
 mod demand;
 mod dialog;
+mod edit;
 mod ending;
 pub(crate) mod export;
 mod find;
@@ -87,6 +88,8 @@ impl Model {
             Event::Index { cluster, epoch, event } => self.on_index(&cluster, epoch, event),
             Event::Kinds { epoch, event } => self.on_kinds(epoch, event),
             Event::Object(event) => self.on_object(event, &mut out),
+            Event::Edit { epoch, event } => self.on_edit(epoch, event, &mut out),
+            Event::ObjectDeleted { object, result } => self.on_object_deleted(&object, result, &mut out),
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
             Event::Instance(event) => self.on_instance(event, &mut out),
