@@ -98,7 +98,10 @@ pub fn manifest(object: &Value) -> Vec<String> {
 fn is_block(text: &str) -> bool {
     let odd = |c: char| c.is_control() && c != '\n' || c == '\u{feff}';
     let ends = text.trim_end_matches('\n');
-    text.contains('\n') && !ends.is_empty() && !text.starts_with([' ', '\n']) && !text.ends_with("\n\n")
+    text.contains('\n')
+        && !ends.is_empty()
+        && !text.starts_with([' ', '\n'])
+        && !text.ends_with("\n\n")
         && !text.contains(odd)
 }
 

@@ -14,7 +14,7 @@ mod trial;
 pub use diff::lines as diff;
 pub use editor::Editor;
 pub use file::{annotate, discard, keep_private};
-pub use trial::{apply, delete, open, try_text};
+pub use trial::{adopt, apply, delete, open, try_text};
 
 /// The name under which the server remembers who set a field.
 pub const FIELD_MANAGER: &str = "brow-tui";

@@ -1,9 +1,9 @@
 //! The nodes on which a change of an object starts something.
 
+use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
-use k8s_openapi::api::core::v1::Node;
 use serde_json::Value;
 
 use brow_model::edit::{Reach, Rollout};

@@ -57,7 +57,9 @@ impl Requests<'_> {
         let manager = Some(FIELD_MANAGER.to_owned());
         let post = PostParams { dry_run, field_manager: manager.clone() };
         match method {
-            Method::Create => self.send("create", self.path().create(&post, body.to_string().into_bytes()).map(strict)).await,
+            Method::Create => {
+                self.send("create", self.path().create(&post, body.to_string().into_bytes()).map(strict)).await
+            }
             Method::Replace => {
                 let name = self.name()?;
                 let request = self.path().replace(name, &post, body.to_string().into_bytes()).map(strict);
@@ -151,7 +153,13 @@ impl Requests<'_> {
 /// Has the server refuse fields that it does not know.
 fn strict(mut request: Request<Vec<u8>>) -> Request<Vec<u8>> {
     let uri = request.uri().to_string();
-    let sign = if uri.ends_with('?') || uri.ends_with('&') { "" } else if uri.contains('?') { "&" } else { "?" };
+    let sign = if uri.ends_with('?') || uri.ends_with('&') {
+        ""
+    } else if uri.contains('?') {
+        "&"
+    } else {
+        "?"
+    };
     if let Ok(uri) = format!("{uri}{sign}fieldValidation=Strict").parse() {
         *request.uri_mut() = uri;
     }

@@ -19,13 +19,16 @@ const MAX_WORDS: usize = 70;
 pub(super) async fn make(client: &Client, object: &ObjectRef) -> String {
     let kind = &object.kind;
     let schema = fetch(client, object).await;
-    let mut text = format!("apiVersion: {}/{}\nkind: {}\nmetadata:\n  name: \"\"\n", kind.group, kind.version, kind.kind);
+    let mut text =
+        format!("apiVersion: {}/{}\nkind: {}\nmetadata:\n  name: \"\"\n", kind.group, kind.version, kind.kind);
     if kind.namespaced {
         text.push_str(&format!("  namespace: {}\n", object.namespace));
     }
     if let Some((all, own)) = schema.as_ref().and_then(|all| Some((all, of_kind(all, object)?))) {
         let fields = own["properties"].as_object().into_iter().flatten();
-        for (name, field) in fields.filter(|(name, _)| !["apiVersion", "kind", "metadata", "status"].contains(&name.as_str())) {
+        for (name, field) in
+            fields.filter(|(name, _)| !["apiVersion", "kind", "metadata", "status"].contains(&name.as_str()))
+        {
             let mut lines = Vec::new();
             Writer { all, lines: &mut lines }.field(name, field, 0);
             text.extend(lines.iter().map(|line| format!("{line}\n")));
@@ -46,9 +49,12 @@ async fn fetch(client: &Client, object: &ObjectRef) -> Option<Value> {
 fn of_kind<'a>(all: &'a Value, object: &ObjectRef) -> Option<&'a Value> {
     let kind = &object.kind;
     let is = |named: &Value| {
-        named["group"] == kind.group.as_str() && named["version"] == kind.version.as_str() && named["kind"] == kind.kind.as_str()
+        named["group"] == kind.group.as_str()
+            && named["version"] == kind.version.as_str()
+            && named["kind"] == kind.kind.as_str()
     };
-    let named = |schema: &Value| schema["x-kubernetes-group-version-kind"].as_array().is_some_and(|all| all.iter().any(is));
+    let named =
+        |schema: &Value| schema["x-kubernetes-group-version-kind"].as_array().is_some_and(|all| all.iter().any(is));
     all["components"]["schemas"].as_object()?.values().find(|schema| named(schema))
 }
 
@@ -73,7 +79,8 @@ impl Writer<'_> {
             self.lines.push(format!("{pad}{}: {}{}", key(name), example(&schema), remark(&schema)));
             return;
         };
-        let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> =
+            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         if required.is_empty() && depth > 0 {
             self.lines.push(format!("{pad}{}: {{}}{}", key(name), remark(&schema)));
         } else if required.is_empty() {

@@ -179,7 +179,10 @@ fn remaining(base: &Value, text: &Value, object: &Value, path: &str, found: &mut
                 }
             }
         }
-        (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_), ..) => {}
+        (
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_),
+            ..,
+        ) => {}
     }
 }
 

@@ -42,12 +42,17 @@ fn what_the_server_keeps_for_itself_is_left_out_and_comes_back() {
     let clean = cleaned(stored.clone());
     assert_eq!(clean, lamp(&json!({ "color": "red" })));
     let whole = replacement(&clean, &stored);
-    assert_eq!((&whole["status"], &whole["metadata"]["annotations"][LAST_APPLIED]), (&json!({ "lit": true }), &json!("{}")));
+    assert_eq!(
+        (&whole["status"], &whole["metadata"]["annotations"][LAST_APPLIED]),
+        (&json!({ "lit": true }), &json!("{}"))
+    );
 }
 
 #[test]
 fn every_text_reads_as_the_object_that_it_was_written_from() {
-    for odd in ["a\n\n", " a\nb", "a\r\nb", "yes", "- a", "a: b", "#no", "1e3", "0x1f", "\u{1b}[31m", "~", "", "a\t", "\n"] {
+    for odd in
+        ["a\n\n", " a\nb", "a\r\nb", "yes", "- a", "a: b", "#no", "1e3", "0x1f", "\u{1b}[31m", "~", "", "a\t", "\n"]
+    {
         let object = lamp(&json!({ "odd": odd, odd: [odd, { "x": [[1, -2.5, null, true], {}] }] }));
         let text = written(&object, "one").unwrap();
         assert_eq!(serde_saphyr::from_str::<Value>(&text).unwrap(), object, "{text}");
@@ -99,5 +104,7 @@ fn what_was_taken_out_and_stays_is_found() {
     let text = lamp(&json!({ "b": { "d": [{ "e": 1 }] }, "g": [1] }));
     assert_eq!(leftovers(&base, &text, &base), ["spec.a", "spec.b.c", "spec.b.d[0].f", "spec.g"]);
     assert!(leftovers(&base, &text, &text).is_empty() && leftovers(&base, &base, &base).is_empty());
-    assert!(says(&base, &base) && !says(&base, &text) && says(&lamp(&json!({ "a": 1, "z": 1 })), &lamp(&json!({ "a": 1 }))));
+    assert!(
+        says(&base, &base) && !says(&base, &text) && says(&lamp(&json!({ "a": 1, "z": 1 })), &lamp(&json!({ "a": 1 })))
+    );
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::request::{Refused, Requests};
 use super::{diff, file, reach, skeleton, text};
-use crate::cluster::Clusters;
+use crate::cluster::{Clusters, kind_of};
 use brow_model::edit::{Base, DiffLine, Draft, EditSubject, Method, Proposal, Trial};
 use brow_model::fault::{Fault, What};
 use brow_model::index::ObjectRef;
@@ -30,15 +30,50 @@ pub async fn open(clusters: &Clusters, subject: &EditSubject, state_dir: &Path) 
     let client = clusters.client(&object.cluster).await?;
     let (text, base) = match subject {
         EditSubject::Existing(object) => {
-            let stored = Requests { client: &client, object }.get().await.map_err(|refused| refused.into_fault(object))?;
+            let stored =
+                Requests { client: &client, object }.get().await.map_err(|refused| refused.into_fault(object))?;
             let base = base(stored, object)?;
             (base.yaml.clone(), Some(base))
         }
         EditSubject::New(object) => (skeleton::make(&client, object).await, None),
     };
-    let name = format!("{}.{}.{}", object.kind.kind.to_lowercase(), object.namespace, object.name);
-    let path = file::create(state_dir, name.trim_end_matches('.'), &text)?;
+    let path = file::create(state_dir, &file_name(object), &text)?;
     Ok(Draft { object: object.clone(), path: path.display().to_string(), base })
+}
+
+/// Takes a text that is written already: of an object that is there, or of a new one.
+///
+/// # Errors
+/// [`What::TextInvalid`] if it names no object; the server's refusal, and that of the file.
+pub async fn adopt(
+    clusters: &Clusters,
+    (context, namespace): (&str, &str),
+    manifest: &str,
+    state_dir: &Path,
+) -> Result<Draft, Fault> {
+    let value: Value =
+        serde_saphyr::from_str(manifest).map_err(|error| Fault::new(What::TextInvalid, context, error.to_string()))?;
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let kind = kind_of(clusters, context, &word(&value["apiVersion"]), &word(&value["kind"])).await?;
+    if !kind.is_custom() {
+        return Err(Fault::new(What::KindBuiltIn, &kind.kind, ""));
+    }
+    let (meta, own) = (&value["metadata"], kind.namespaced.then_some(namespace));
+    let namespace = own.map(|own| meta["namespace"].as_str().unwrap_or(own).to_owned()).unwrap_or_default();
+    let object = ObjectRef { cluster: context.to_owned(), kind, namespace, name: word(&meta["name"]) };
+    let client = clusters.client(context).await?;
+    let base = match (Requests { client: &client, object: &object }).get().await {
+        Ok(stored) => Some(base(stored, &object)?),
+        Err(Refused::Fault(fault)) if fault.what == What::ObjectGone => None,
+        Err(refused) => return Err(refused.into_fault(&object)),
+    };
+    let path = file::create(state_dir, &file_name(&object), manifest)?;
+    Ok(Draft { object, path: path.display().to_string(), base })
+}
+
+fn file_name(object: &ObjectRef) -> String {
+    let name = format!("{}.{}.{}", object.kind.kind.to_lowercase(), object.namespace, object.name);
+    name.trim_end_matches('.').to_owned()
 }
 
 fn base(stored: Value, object: &ObjectRef) -> Result<Base, Fault> {
@@ -208,8 +243,7 @@ fn quoted(before: &str, after: &str) -> String {
 }
 
 fn parsed(yaml: &str, object: &ObjectRef) -> Result<Value, Fault> {
-    serde_saphyr::from_str(yaml)
-        .map_err(|error| Fault::new(What::Internal, object.short_name(), error.to_string()))
+    serde_saphyr::from_str(yaml).map_err(|error| Fault::new(What::Internal, object.short_name(), error.to_string()))
 }
 
 /// Has the server do what it has tried.

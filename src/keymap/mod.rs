@@ -164,9 +164,13 @@ impl Mode {
     fn sections(self) -> [Section; 2] {
         let own = match self {
             Self::Form | Self::Filter | Self::Search => Section::Form,
-            Self::Question | Self::Quit | Self::Consent | Self::Scroll | Self::Tags | Self::Proposal | Self::Refusal => {
-                Section::Dialogs
-            },
+            Self::Question
+            | Self::Quit
+            | Self::Consent
+            | Self::Scroll
+            | Self::Tags
+            | Self::Proposal
+            | Self::Refusal => Section::Dialogs,
             Self::Browser => Section::Browser,
             Self::Find => Section::Find,
             Self::Kinds => Section::Kinds,
@@ -188,9 +192,9 @@ impl Mode {
     /// Returns true if a command of one of the mode's sections has an effect in this mode.
     fn takes(self, command: Command) -> bool {
         use Command::{
-            Accept, Bottom, Cancel, ConnectOnce, Copy, Create, Delete, Describe, Down, Edit, EndConnection, Forward, Help, Left,
-            Mark, MarkAll, New, Next, OneNamespace, PageDown, PageUp, Previous, Quit, QuitNow, Right, Shell, Stop, Strings,
-            TakeKnown, Top, Up, Why, Wide,
+            Accept, Bottom, Cancel, ConnectOnce, Copy, Create, Delete, Describe, Down, Edit, EndConnection, Forward,
+            Help, Left, Mark, MarkAll, New, Next, OneNamespace, PageDown, PageUp, Previous, Quit, QuitNow, Right,
+            Shell, Stop, Strings, TakeKnown, Top, Up, Why, Wide,
         };
         let steps = matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Quit);
         match self {

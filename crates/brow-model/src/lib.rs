@@ -13,13 +13,13 @@ mod update;
 
 pub use language::{action, command, effect, event, fault, log, request};
 pub use screen::{
-    batch, browser, dialog, edit as object_edit, filter, find, first_run, focus, form, kinds as kind_browser, list, menu, palette,
-    text_field,
+    batch, browser, dialog, edit as object_edit, filter, find, first_run, focus, form, kinds as kind_browser, list,
+    menu, palette, text_field,
 };
 pub use state::{Mode, Model, ShownQuestion};
 pub use types::{
-    address, agent, allow, attention, backend, cluster, connection, connection_strings, edit, epoch, field,
-    forward, forward_settings, health, index, installation, instance, inventory, kinds, lifecycle, offer, ownership, port_plan,
+    address, agent, allow, attention, backend, cluster, connection, connection_strings, edit, epoch, field, forward,
+    forward_settings, health, index, installation, instance, inventory, kinds, lifecycle, offer, ownership, port_plan,
     proxy, restore, route, service, settings, shell, target, traffic, ttl, why, workload,
 };
 

@@ -20,7 +20,13 @@ pub(super) fn is_custom(kind: &Kind) -> bool {
 }
 
 /// Creates an object, or shows what would be created.
-pub(super) fn create(world: &World, kind: &Kind, namespace: &str, object: Value, keeps: bool) -> Result<Value, Refusal> {
+pub(super) fn create(
+    world: &World,
+    kind: &Kind,
+    namespace: &str,
+    object: Value,
+    keeps: bool,
+) -> Result<Value, Refusal> {
     let name = words(&object["metadata"]["name"]).to_owned();
     check(kind, &name, &object)?;
     let key = Key::new(kind.plural, namespace, name.clone());
@@ -133,7 +139,8 @@ pub(super) fn schemas(group: &str, version: &str) -> Option<Value> {
         let required: Vec<&str> = fields(kind).iter().filter(|field| field.3).map(|field| field.0).collect();
         let spec = json!({ "type": "object", "required": required, "properties": properties });
         let named = json!([{ "group": group, "version": version, "kind": kind.kind }]);
-        let schema = json!({ "type": "object", "x-kubernetes-group-version-kind": named, "properties": { "spec": spec } });
+        let schema =
+            json!({ "type": "object", "x-kubernetes-group-version-kind": named, "properties": { "spec": spec } });
         schemas.insert(format!("{group}.{version}.{}", kind.kind), schema);
     }
     (!schemas.is_empty()).then(|| json!({ "openapi": "3.0.0", "components": { "schemas": schemas } }))
@@ -151,6 +158,7 @@ pub(super) fn seed(add: &impl Fn(&str, &str, &str, Value)) {
         { "type": "LatestResolved", "status": "True", "reason": "Version" },
         { "type": "Complete", "status": "True", "reason": "Complete" },
     ]);
-    let status = json!({ "latestVersion": "v1.35.0+k3s1", "latestHash": super::workloads::PLAN_HASH, "conditions": conditions });
+    let status =
+        json!({ "latestVersion": "v1.35.0+k3s1", "latestHash": super::workloads::PLAN_HASH, "conditions": conditions });
     add("plans", "kube-system", "server", json!({ "spec": spec, "status": status }));
 }

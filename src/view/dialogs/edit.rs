@@ -38,7 +38,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         Stage::InEditor(_) => say(&mut lines, scene.get("edit.in-editor"), theme.info, inner.width),
         Stage::Trying(_) => say(&mut lines, scene.get("edit.trying"), theme.info, inner.width),
         Stage::Applying(_) => say(&mut lines, scene.get("edit.applying"), theme.info, inner.width),
-        Stage::Proposed(proposal) => proposed(scene, proposal, inner.width, &mut lines),
+        Stage::Proposed(proposal) => {
+            proposed(scene, proposal, inner.width, &mut lines);
+            lines.push(Line::new());
+            let path = [("path", proposal.draft.path.as_str())];
+            say(&mut lines, &scene.text().fill("edit.kept-if", &path), theme.dim, inner.width);
+        }
         Stage::Refused { draft, fault } => {
             refused(scene, fault, inner.width, &mut lines);
             lines.push(Line::new());

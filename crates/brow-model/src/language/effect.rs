@@ -6,12 +6,13 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub use crate::language::edit::EditEffect;
 use crate::language::fault::{Fault, What};
 use crate::language::log::Entry;
 use crate::screen::first_run::Tip;
 use crate::types::agent::Consent;
 use crate::types::connection::ConnectionId;
-use crate::types::edit::{Draft, EditSubject, Proposal};
+use crate::types::edit::Draft;
 use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::forward_settings::LocalUsers;
@@ -212,33 +213,6 @@ pub enum ForwardEffect {
         question: u64,
         consent: Consent,
     },
-}
-
-/// An order about an object that a person edits.
-#[derive(Debug, Clone, PartialEq)]
-pub enum EditEffect {
-    /// Fetch an object, or make a skeleton of a new one, and write it to a file.
-    Open {
-        subject: EditSubject,
-        /// Echoed in the answers.
-        epoch: Epoch,
-    },
-    /// Read the text again, and have the server try it.
-    Try {
-        draft: Box<Draft>,
-        /// Echoed in the answers.
-        epoch: Epoch,
-    },
-    /// Have the server do what it has tried.
-    Apply {
-        proposal: Box<Proposal>,
-        /// Echoed in the answers.
-        epoch: Epoch,
-    },
-    /// Delete the file of a text that nobody needs any more.
-    Discard { path: String },
-    /// Delete an object, if it still has this uid.
-    Delete { object: ObjectRef, uid: String },
 }
 
 /// An order about files: the config, the state, the audit log.

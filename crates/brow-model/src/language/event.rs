@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::language::action::Action;
+pub use crate::language::edit::EditEvent;
 use crate::language::effect::Clip;
 use crate::language::fault::Fault;
-pub use crate::language::lookup::{BrowseEvent, EditEvent, IndexEvent, KindEvent, ObjectEvent};
+pub use crate::language::lookup::{BrowseEvent, IndexEvent, KindEvent, ObjectEvent};
 use crate::language::request::Request;
 use crate::types::address::Address;
 use crate::types::agent::{AgentOrder, Consent, SessionId};

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::language::fault::Fault;
-use crate::types::edit::{Draft, Trial};
 use crate::types::epoch::Epoch;
 use crate::types::index::{Indexed, ObjectRef, ServedKind};
 use crate::types::inventory::{Object, ObjectKey, SearchScope};
@@ -86,20 +85,6 @@ pub enum KindEvent {
     Gone { namespace: String, name: String },
     /// Objects cannot be listed; it is tried again.
     Missing { fault: Fault },
-}
-
-/// News of the edit of an object.
-#[derive(Debug, Clone, PartialEq)]
-pub enum EditEvent {
-    /// Its text is in a file, or the object could not be read.
-    Opened(Result<Box<Draft>, Fault>),
-    /// The editor was left, or failed.
-    Left(Result<(), Fault>),
-    /// The server tried the text. The draft is the one that was tried, with its new base where others have changed the
-    /// object meanwhile.
-    Tried { draft: Box<Draft>, result: Result<Trial, Fault> },
-    /// The server did it, or refused.
-    Applied(Result<(), Fault>),
 }
 
 /// Answers about objects.

@@ -2,9 +2,11 @@
 
 pub mod action;
 pub mod command;
+pub(crate) mod edit;
 pub mod effect;
 pub mod event;
 pub mod fault;
 pub mod log;
+pub(crate) mod logins;
 pub(crate) mod lookup;
 pub mod request;

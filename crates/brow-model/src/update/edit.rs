@@ -29,8 +29,7 @@ impl Model {
         out: &mut Vec<Effect>,
     ) {
         let of_context = || self.cluster(&cluster).map(|at| at.namespace.clone()).unwrap_or_default();
-        let namespace =
-            if kind.namespaced { namespace.map_or_else(of_context, str::to_owned) } else { String::new() };
+        let namespace = if kind.namespaced { namespace.map_or_else(of_context, str::to_owned) } else { String::new() };
         self.begin_edit(EditSubject::New(ObjectRef { cluster, kind, namespace, name: String::new() }), out);
     }
 
