@@ -20,8 +20,15 @@ pub async fn find_kind(clusters: &Clusters, cluster: &str, word: &str) -> Result
     let mut all: Vec<Arc<ServedKind>> = all.into_iter().map(Arc::new).collect();
     kinds::sort(&mut all);
     let asked = word.to_lowercase();
-    if let Some(kind) = all.iter().find(|kind| is_called(kind, &asked)) {
-        return Ok(Arc::clone(kind));
+    let called: Vec<&Arc<ServedKind>> = all.iter().filter(|kind| is_called(kind, &asked)).collect();
+    let custom = called.iter().filter(|kind| kind.is_custom()).count();
+    match called.first() {
+        Some(kind) if custom <= 1 => return Ok(Arc::clone(kind)),
+        Some(_) => {
+            let names = called.iter().map(|kind| kind.resource()).collect::<Vec<_>>().join(", ");
+            return Err(Fault::new(What::KindMissing, format!("{word} ({cluster})"), names));
+        }
+        None => {}
     }
     let names: Vec<String> = all.iter().map(|kind| kind.kind.to_lowercase()).collect();
     let near = || near(&asked, names.iter().map(String::as_str)).join(", ");

@@ -50,8 +50,7 @@ pub(super) fn read(path: &Path) -> Result<String, Fault> {
 /// [`What::FileUnreadable`] and [`What::FileUnwritable`].
 pub fn annotate(path: &Path, words: &str) -> Result<(), Fault> {
     let text = read(path)?;
-    let own = text.lines().take_while(|line| line.starts_with(MARK.trim_end())).map(|line| line.len() + 1).sum();
-    let rest = text.get(own..).unwrap_or_default();
+    let rest = unmarked(&text);
     let mut all = String::new();
     for line in sanitize::lines(words).lines() {
         all.push_str(format!("{MARK}{line}").trim_end());
@@ -60,6 +59,12 @@ pub fn annotate(path: &Path, words: &str) -> Result<(), Fault> {
     all.push_str(rest);
     fs::write(path, all).map_err(|error| unwritable(path, &error))?;
     keep_private(path)
+}
+
+/// Returns a text without our words above it.
+pub(super) fn unmarked(text: &str) -> &str {
+    let own = text.lines().take_while(|line| line.starts_with(MARK.trim_end())).map(|line| line.len() + 1).sum();
+    text.get(own..).unwrap_or_default()
 }
 
 /// Gives a file the mode 0600 again: an editor may have put another in its place.

@@ -1,10 +1,13 @@
 //! A text to begin a new object with: what its kind requires, and as comments what it offers besides.
 
 use kube::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use brow_model::index::ObjectRef;
 use brow_model::sanitize;
+
+/// The field in which a schema names its kind.
+const NAMED: &str = "x-kubernetes-group-version-kind";
 
 /// The depth of what is written out.
 const MAX_DEPTH: usize = 6;
@@ -15,10 +18,14 @@ const MAX_OFFERED: usize = 60;
 /// The longest description of a field.
 const MAX_WORDS: usize = 70;
 
-/// Makes the text, with the schema that the server publishes of the kind (OpenAPI v3), where it does and lets us read it.
+/// Makes the text, with the schema of the kind: the one that the server publishes (OpenAPI v3), which all may read, else
+/// that of its definition, where that may be read.
 pub(super) async fn make(client: &Client, object: &ObjectRef) -> String {
     let kind = &object.kind;
-    let schema = fetch(client, object).await;
+    let schema = match fetch(client, object).await {
+        Some(schema) => Some(schema),
+        None => of_definition(client, object).await,
+    };
     let mut text =
         format!("apiVersion: {}/{}\nkind: {}\nmetadata:\n  name: \"\"\n", kind.group, kind.version, kind.kind);
     if kind.namespaced {
@@ -45,6 +52,19 @@ async fn fetch(client: &Client, object: &ObjectRef) -> Option<Value> {
     client.request::<Value>(request).await.ok()
 }
 
+/// Fetches the schema from the kind's definition, in the form in which the server publishes it.
+async fn of_definition(client: &Client, object: &ObjectRef) -> Option<Value> {
+    let kind = &object.kind;
+    let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{}.{}", kind.plural, kind.group);
+    let definition = client.request::<Value>(http::Request::get(path).body(Vec::new()).ok()?).await.ok()?;
+    let mut versions = definition["spec"]["versions"].as_array()?.iter();
+    let own = versions.find(|version| version["name"] == kind.version.as_str())?;
+    let mut schema = own["schema"]["openAPIV3Schema"].clone();
+    let named = json!([{ "group": kind.group, "version": kind.version, "kind": kind.kind }]);
+    schema.as_object_mut()?.insert(NAMED.to_owned(), named);
+    Some(json!({ "components": { "schemas": { "own": schema } } }))
+}
+
 /// Returns the schema of a kind among all of its group.
 fn of_kind<'a>(all: &'a Value, object: &ObjectRef) -> Option<&'a Value> {
     let kind = &object.kind;
@@ -53,8 +73,7 @@ fn of_kind<'a>(all: &'a Value, object: &ObjectRef) -> Option<&'a Value> {
             && named["version"] == kind.version.as_str()
             && named["kind"] == kind.kind.as_str()
     };
-    let named =
-        |schema: &Value| schema["x-kubernetes-group-version-kind"].as_array().is_some_and(|all| all.iter().any(is));
+    let named = |schema: &Value| schema[NAMED].as_array().is_some_and(|all| all.iter().any(is));
     all["components"]["schemas"].as_object()?.values().find(|schema| named(schema))
 }
 

@@ -142,6 +142,34 @@ pub(super) fn says(object: &Value, text: &Value) -> bool {
     }
 }
 
+/// Returns the paths of a text that are not in an object.
+pub(super) fn dropped(object: &Value, text: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    absent(object, text, "", &mut found);
+    found
+}
+
+fn absent(object: &Value, text: &Value, path: &str, found: &mut Vec<String>) {
+    match (object, text) {
+        (Value::Object(own), Value::Object(fields)) => {
+            for (name, value) in fields {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                match own.get(name) {
+                    Some(own) => absent(own, value, &path, found),
+                    None if is_empty(value) => {}
+                    None => found.push(path),
+                }
+            }
+        }
+        (Value::Array(own), Value::Array(items)) if own.len() == items.len() => {
+            for (at, (own, item)) in own.iter().zip(items).enumerate() {
+                absent(own, item, &format!("{path}[{at}]"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,

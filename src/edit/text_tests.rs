@@ -24,7 +24,7 @@ fn draft(is_new: bool) -> Draft {
         name: name.to_owned(),
     };
     let base = Base { uid: "u".to_owned(), version: "1".to_owned(), yaml: String::new(), owned: String::new() };
-    Draft { object, path: String::new(), base: (!is_new).then_some(base) }
+    Draft { object, path: String::new(), skeleton: String::new(), base: (!is_new).then_some(base) }
 }
 
 fn lamp(spec: &Value) -> Value {

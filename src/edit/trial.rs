@@ -28,17 +28,20 @@ pub async fn open(clusters: &Clusters, subject: &EditSubject, state_dir: &Path) 
         return Err(Fault::new(What::KindBuiltIn, &object.kind.kind, ""));
     }
     let client = clusters.client(&object.cluster).await?;
-    let (text, base) = match subject {
+    let (text, base, skeleton) = match subject {
         EditSubject::Existing(object) => {
             let stored =
                 Requests { client: &client, object }.get().await.map_err(|refused| refused.into_fault(object))?;
             let base = base(stored, object)?;
-            (base.yaml.clone(), Some(base))
+            (base.yaml.clone(), Some(base), String::new())
         }
-        EditSubject::New(object) => (skeleton::make(&client, object).await, None),
+        EditSubject::New(object) => {
+            let skeleton = skeleton::make(&client, object).await;
+            (skeleton.clone(), None, skeleton)
+        }
     };
     let path = file::create(state_dir, &file_name(object), &text)?;
-    Ok(Draft { object: object.clone(), path: path.display().to_string(), base })
+    Ok(Draft { object: object.clone(), path: path.display().to_string(), skeleton, base })
 }
 
 /// Takes a text that is written already: of an object that is there, or of a new one.
@@ -68,7 +71,7 @@ pub async fn adopt(
         Err(refused) => return Err(refused.into_fault(&object)),
     };
     let path = file::create(state_dir, &file_name(&object), manifest)?;
-    Ok(Draft { object, path: path.display().to_string(), base })
+    Ok(Draft { object, path: path.display().to_string(), skeleton: String::new(), base })
 }
 
 fn file_name(object: &ObjectRef) -> String {
@@ -114,13 +117,18 @@ impl From<Refused> for Failed {
 async fn try_draft(clusters: &Clusters, draft: &mut Draft) -> Result<Trial, Failed> {
     let path = Path::new(&draft.path);
     file::keep_private(path)?;
-    let Some(wanted) = text::read(&file::read(path)?, draft)? else { return Ok(Trial::Unchanged) };
+    let written = file::read(path)?;
+    if !draft.skeleton.is_empty() && file::unmarked(&written) == draft.skeleton {
+        return Ok(Trial::Unchanged);
+    }
+    let Some(wanted) = text::read(&written, draft)? else { return Ok(Trial::Unchanged) };
     let client = clusters.client(&draft.object.cluster).await?;
     let Some(base) = draft.base.clone() else {
         let word = |field: &str| wanted["metadata"][field].as_str().unwrap_or_default().to_owned();
         (draft.object.name, draft.object.namespace) = (word("name"), word("namespace"));
         let requests = Requests { client: &client, object: &draft.object };
         let after = requests.give(&wanted, Method::Create, true).await?;
+        known(draft, &Value::Null, &wanted, &after)?;
         let diff = diff::lines("", &text::written(&text::cleaned(after), &draft.object.name)?);
         let reach = reach::find(&client, &draft.object.kind, &wanted, None).await;
         let draft = draft.clone();
@@ -164,6 +172,7 @@ impl Attempt<'_> {
     /// Tries an apply of what was changed; where that leaves standing what was taken out, a replacement.
     async fn run(&self, draft: &mut Draft) -> Result<Tried, Failed> {
         let applied = self.apply(draft).await?;
+        known(draft, self.before, self.wanted, &applied.after)?;
         let left = text::leftovers(self.before, self.wanted, &applied.after);
         if left.is_empty() && text::says(&applied.after, self.wanted) {
             return Ok(applied);
@@ -197,6 +206,17 @@ impl Attempt<'_> {
     async fn give(&self, draft: &mut Draft, body: &mut Value, method: Method) -> Result<Value, Failed> {
         Ok(give(self.client, draft, body, method, true).await?)
     }
+}
+
+/// Fails where the server drops fields of a text that it does not know: older ones do so without a word.
+fn known(draft: &Draft, before: &Value, wanted: &Value, after: &Value) -> Result<(), Fault> {
+    let old = text::dropped(after, before);
+    let new: Vec<String> = text::dropped(after, wanted).into_iter().filter(|path| !old.contains(path)).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let words = format!("unknown field: {}", new.join(", "));
+    Err(Fault::new(What::ObjectInvalid, draft.object.short_name(), words))
 }
 
 /// Gives the server an object in the version that it was edited in. Where only the status has changed since, which

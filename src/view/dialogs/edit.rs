@@ -7,7 +7,7 @@ use ratatui::text::Span;
 
 use super::super::chrome;
 use super::super::details::Line;
-use super::super::typeset::{put, width, wrap};
+use super::super::typeset::{put, put_line, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::{large, page};
 use crate::text::Text;
@@ -29,7 +29,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     let production = scene.model.is_production(&object.cluster);
     let edge = if production || edit.stage.fault().is_some() { theme.bad } else { theme.accent };
     let inner = chrome::dialog(frame, scene, large(area), &title, edge);
-    let mut lines = Vec::new();
+    let (mut lines, mut footer) = (Vec::new(), Vec::new());
     if production {
         say(&mut lines, &scene.text().fill("question.agent-production", &parts), theme.bad, inner.width);
     }
@@ -40,24 +40,27 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         Stage::Applying(_) => say(&mut lines, scene.get("edit.applying"), theme.info, inner.width),
         Stage::Proposed(proposal) => {
             proposed(scene, proposal, inner.width, &mut lines);
-            lines.push(Line::new());
             let path = [("path", proposal.draft.path.as_str())];
-            say(&mut lines, &scene.text().fill("edit.kept-if", &path), theme.dim, inner.width);
+            say(&mut footer, &scene.text().fill("edit.kept-if", &path), theme.dim, inner.width);
         }
         Stage::Refused { draft, fault } => {
             refused(scene, fault, inner.width, &mut lines);
-            lines.push(Line::new());
-            say(&mut lines, &scene.text().fill("edit.kept", &[("path", &draft.path)]), theme.accent, inner.width);
+            say(&mut footer, &scene.text().fill("edit.kept", &[("path", &draft.path)]), theme.accent, inner.width);
         }
         Stage::Failed(fault) => refused(scene, fault, inner.width, &mut lines),
     }
     let buttons = scene.text().edit_buttons(&edit.stage);
     let below = u16::from(!buttons.is_empty()) * 2;
-    let body = Rect { height: inner.height.saturating_sub(below), ..inner };
+    let foot = u16::try_from(footer.len()).unwrap_or_default();
+    let body = Rect { height: inner.height.saturating_sub(below + foot + u16::from(foot > 0)), ..inner };
     let most = lines.len().saturating_sub(body.height.into());
     state.set_page(body.height);
     state.set_max_scroll(most);
     page(frame, scene, body, &lines, edit.scroll.min(most));
+    for (line, y) in footer.iter().zip((inner.bottom().saturating_sub(below + foot)).max(body.bottom())..inner.bottom())
+    {
+        put_line(frame.buffer_mut(), inner.x, y, inner.width, line);
+    }
     let color = if production { theme.bad } else { theme.accent };
     let mut x = inner.x;
     for (at, label) in buttons.iter().enumerate().filter(|_| inner.height > below) {

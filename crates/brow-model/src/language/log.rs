@@ -238,6 +238,9 @@ impl Message {
                 | Self::NothingOffered
                 | Self::Exported
                 | Self::NothingMissing
+                | Self::KindBuiltIn
+                | Self::ObjectUnchanged
+                | Self::TextKept
                 | Self::NotConnected
                 | Self::NothingToLeave
                 | Self::NotForwarded

@@ -9,6 +9,8 @@ pub struct Draft {
     pub object: ObjectRef,
     /// The file.
     pub path: String,
+    /// The text that a new object began with: left as it is, nothing is created.
+    pub skeleton: String,
     /// The object as it was when it was read; `None` for a new one.
     pub base: Option<Base>,
 }
