@@ -167,3 +167,15 @@ fn a_route_is_forwarded_by_its_service_and_others_by_themselves() {
     let effects = press(&mut model, Command::Accept);
     assert!(any!(effects, Effect::Cluster(ClusterEffect::DescribeObject(object)) if object.name == "one"));
 }
+
+#[test]
+fn a_new_list_says_anew_whether_there_are_more_rows() {
+    let mut model = browsing();
+    write(&mut model, "pod");
+    press(&mut model, Command::Accept);
+    let many = (0..20_001).map(|number| row("a", &format!("web-{number}"))).collect();
+    tell(&mut model, listed(None, many));
+    assert!(browser(&model).table.as_ref().unwrap().more);
+    tell(&mut model, listed(None, vec![row("a", "web")]));
+    assert!(!browser(&model).table.as_ref().unwrap().more);
+}

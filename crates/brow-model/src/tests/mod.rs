@@ -18,6 +18,7 @@ mod connections;
 mod contexts;
 mod demand;
 mod dialogs;
+mod edit;
 mod ending;
 mod exchange;
 mod faults;
@@ -47,7 +48,7 @@ mod workloads;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::language::action::{Action, Command, Typed};
-use crate::language::effect::{Clip, ClusterEffect, Effect, ForwardEffect, PodEffect, StoreEffect, TerminalEffect};
+use crate::language::effect::{Clip, ClusterEffect, EditEffect, Effect, ForwardEffect, PodEffect, StoreEffect, TerminalEffect};
 use crate::language::event::ClusterEvent;
 use crate::language::event::Event;
 use crate::language::event::Loaded;
