@@ -132,6 +132,7 @@ impl App {
             ended = Ok(());
         }
         self.end_session().await;
+        self.end_editor().await;
         if !self.quit {
             self.update(Event::Terminate);
         }

@@ -1,8 +1,11 @@
 //! A person's editor: it has the terminal until it ends.
 
 use std::path::Path;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
+use tokio::time::timeout;
 
 use super::App;
 use crate::edit::{self, Editor};
@@ -11,6 +14,9 @@ use brow_model::edit::Draft;
 use brow_model::epoch::Epoch;
 use brow_model::event::{EditEvent, Event};
 use brow_model::fault::Fault;
+
+/// The longest wait for the editor to end with the dashboard.
+const END_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The editor that has the terminal.
 pub(super) struct Editing {
@@ -65,6 +71,16 @@ impl App {
         };
         self.update(Event::Edit { epoch, event: EditEvent::Left(result) });
         Ok(())
+    }
+
+    /// Ends the editor that has the terminal, which it gives back. Its text stays in the file.
+    pub(super) async fn end_editor(&mut self) {
+        let Some(Editing { mut child, .. }) = self.editing.take() else { return };
+        if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+            // It may have ended just now.
+            let _ended = kill_process(pid, Signal::TERM);
+        }
+        let _ended = timeout(END_TIMEOUT, child.wait()).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kube::Client;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::request::{Refused, Requests};
 use super::{diff, file, reach, skeleton, text};
@@ -273,7 +273,8 @@ fn parsed(yaml: &str, object: &ObjectRef) -> Result<Value, Fault> {
 pub async fn apply(clusters: &Clusters, proposal: &Proposal) -> Result<(), Fault> {
     let mut draft = proposal.draft.clone();
     let client = clusters.client(&draft.object.cluster).await?;
-    let mut body = serde_json::from_str(&proposal.body).unwrap_or_else(|_| json!({}));
+    let mut body = serde_json::from_str(&proposal.body)
+        .map_err(|error| Fault::new(What::Internal, draft.object.short_name(), error.to_string()))?;
     let given = give(&client, &mut draft, &mut body, proposal.method, false).await;
     given.map(|_| ()).map_err(|refused| refused.into_fault(&draft.object))
 }

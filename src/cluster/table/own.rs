@@ -152,6 +152,18 @@ mod tests {
         assert_eq!(found, [("shop", "web", Some("80")), ("ops", "x", Some("http"))]);
         assert_eq!(shown(&route, &json!({ "spec": { "routes": "odd", "tls": {} } })), ["", "", "", ""]);
         assert!(services(&kind("example.com", "IngressRoute"), &object).is_empty());
+        // Routes of streams and of datagrams have no kinds of services.
+        for of in ["IngressRouteTCP", "IngressRouteUDP"] {
+            let service = json!({ "name": "db", "port": 5432, "weight": 1 });
+            let object =
+                json!({ "metadata": { "namespace": "shop" }, "spec": { "routes": [{ "services": [service] }] } });
+            let found = services(&kind("traefik.io", of), &object);
+            assert_eq!(
+                (found.len(), found[0].name.as_str(), found[0].port.as_deref()),
+                (1, "db", Some("5432")),
+                "{of}"
+            );
+        }
         assert_eq!(shown(&kind("traefik.io", "Middleware"), &json!({ "spec": { "compress": {} } })), ["compress"]);
     }
 }

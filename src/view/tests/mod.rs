@@ -4,6 +4,7 @@ mod agents;
 mod colors;
 mod day;
 mod dialogs;
+mod edit;
 mod find;
 mod fixture;
 mod found;

@@ -213,8 +213,8 @@ macro_rules! command_table {
                 "wide" Wide ["tab"];
                 /// Shows the namespace of the row alone, or all.
                 "one-namespace" OneNamespace ["shift-tab"];
-                Edit ["ctrl-o", "alt-e"];
-                New ["ctrl-n", "alt-n"];
+                Edit ["alt-e", "ctrl-o"];
+                New ["alt-a", "ctrl-n"];
                 Delete ["ctrl-delete", "alt-x"];
                 Copy ["ctrl-y"];
                 Strings ["ctrl-x"];

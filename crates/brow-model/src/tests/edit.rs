@@ -100,7 +100,9 @@ fn a_refused_text_is_kept_and_edited_again_with_the_reason() {
     tell(&mut model, EditEvent::Left(Ok(())));
     tell(&mut model, EditEvent::Tried { draft: draft(), result: Err(invalid()) });
     let effects = press(&mut model, Command::Accept);
-    assert!(any!(effects, Effect::Terminal(TerminalEffect::EditText { fault: Some(fault), .. }) if *fault == invalid()));
+    assert!(
+        any!(effects, Effect::Terminal(TerminalEffect::EditText { fault: Some(fault), .. }) if *fault == invalid())
+    );
     // An editor that fails is no answer either.
     tell(&mut model, EditEvent::Left(Err(Fault::new(What::EditorFailed, "vi", "1"))));
     assert!(matches!(edit(&model).unwrap().stage, Stage::Refused { .. }));
@@ -154,8 +156,10 @@ fn built_in_kinds_are_shown_only() {
 fn a_deletion_asks_and_is_of_the_object_that_was_seen() {
     let mut model = connected();
     model.ask_delete_object(object("upgrade.cattle.io"), "seen".to_owned());
-    let asked = matches!(model.screen.dialogs.last(),
-        Some(Dialog::Confirm { question: Question::DeleteObject { production: false, .. }, button: 0 }));
+    let asked = matches!(
+        model.screen.dialogs.last(),
+        Some(Dialog::Confirm { question: Question::DeleteObject { production: false, .. }, button: 0 })
+    );
     assert!(asked);
     let mut no = model.clone();
     assert!(!any!(press(&mut no, Command::Accept), Effect::Edit(_)));

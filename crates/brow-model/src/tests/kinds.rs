@@ -169,6 +169,28 @@ fn a_route_is_forwarded_by_its_service_and_others_by_themselves() {
 }
 
 #[test]
+fn a_route_of_datagrams_leads_to_the_address_of_its_service() {
+    let mut model = browsing();
+    let mut udp = ServedKind::clone(&kind("traefik.io", "ingressrouteudps", true));
+    udp.kind = "IngressRouteUDP".to_owned();
+    tell(&mut model, KindEvent::Served(vec![Arc::new(udp)]));
+    press(&mut model, Command::Accept);
+    let service = |port: &str| {
+        let [namespace, name] = ["shop", "dns"].map(str::to_owned);
+        RouteService { namespace, name, port: Some(port.to_owned()) }
+    };
+    tell(&mut model, listed(None, vec![TableRow { services: vec![service("53")], ..row("edge", "names") }]));
+    let mut named = model.clone();
+    press(&mut model, Command::Forward);
+    let made: Vec<String> = model.targets.all().iter().map(|target| target.address.to_string()).collect();
+    assert!(made.contains(&"dns.shop.svc:53/udp".to_owned()) && model.screen.dialogs.is_empty(), "{made:?}");
+    tell(&mut named, listed(None, vec![TableRow { services: vec![service("dns")], ..row("edge", "names") }]));
+    let before = named.targets.all().len();
+    press(&mut named, Command::Forward);
+    assert_eq!(named.targets.all().len(), before, "a name is no port of an address");
+}
+
+#[test]
 fn a_new_list_says_anew_whether_there_are_more_rows() {
     let mut model = browsing();
     write(&mut model, "pod");

@@ -48,7 +48,9 @@ mod workloads;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::language::action::{Action, Command, Typed};
-use crate::language::effect::{Clip, ClusterEffect, EditEffect, Effect, ForwardEffect, PodEffect, StoreEffect, TerminalEffect};
+use crate::language::effect::{
+    Clip, ClusterEffect, EditEffect, Effect, ForwardEffect, PodEffect, StoreEffect, TerminalEffect,
+};
 use crate::language::event::ClusterEvent;
 use crate::language::event::Event;
 use crate::language::event::Loaded;

@@ -180,6 +180,13 @@ impl Model {
             return Some(Dialog::Kinds(browser));
         };
         let mut port = None;
+        if let Some(service) = row.services.first().filter(|_| object.kind.kind == "IngressRouteUDP").cloned() {
+            out.push(Effect::Cluster(ClusterEffect::HideKind));
+            if !self.forward_datagrams(&browser.cluster, &service, out) {
+                self.note(Level::Warning, Message::NoPorts, service.name, "");
+            }
+            return None;
+        }
         if let Some(service) = row.services.first() {
             port.clone_from(&service.port);
             object = ObjectRef {

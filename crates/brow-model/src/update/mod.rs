@@ -48,6 +48,7 @@ mod request;
 mod restart;
 mod restore;
 mod route;
+mod route_udp;
 mod search;
 mod settings;
 mod shell;
