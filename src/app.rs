@@ -163,7 +163,7 @@ impl App {
                 // The terminal has been given back and the panic reported.
                 () = term::panicked() => return Err(std::io::Error::other("a part of the program panicked")),
                 // An interrupt that is typed is for the session that has the terminal.
-                is_interrupt = any(&mut signals) => if !is_interrupt || self.session.is_none() && self.editing.is_none() {
+                is_interrupt = any(&mut signals) => if !is_interrupt || !self.is_lent() {
                     self.update(Event::Terminate);
                 },
                 event = term.next() => {
@@ -193,12 +193,8 @@ impl App {
                         stale = true;
                     }
                 }
-                status = shells::ended(&mut self.session), if self.session.is_some() => {
-                    self.on_session(status, term)?;
-                    stale = true;
-                }
-                status = editor::ended(&mut self.editing), if self.editing.is_some() => {
-                    self.on_editor(status, term)?;
+                ended = editor::ended(&mut self.session, &mut self.editing), if self.is_lent() => {
+                    self.on_ended(ended, term)?;
                     stale = true;
                 }
                 () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => stale |= self.tick(),

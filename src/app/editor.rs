@@ -1,6 +1,8 @@
 //! A person's editor: it has the terminal until it ends.
 
+use std::io;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -8,6 +10,7 @@ use tokio::process::Child;
 use tokio::time::timeout;
 
 use super::App;
+use super::shells::{self, Session};
 use crate::edit::{self, Editor};
 use crate::term::Term;
 use brow_model::edit::Draft;
@@ -33,7 +36,7 @@ impl App {
         fault: Option<&Fault>,
         epoch: Epoch,
         term: &mut Term,
-    ) -> std::io::Result<()> {
+    ) -> io::Result<()> {
         let words = self.text.edit_header(fault);
         let path = Path::new(&draft.path);
         let started = edit::annotate(path, &words).and_then(|()| Editor::of(self.terminal.editor.as_ref()));
@@ -55,12 +58,20 @@ impl App {
         Ok(())
     }
 
+    /// Returns true while a session or the editor runs.
+    pub(super) fn is_lent(&self) -> bool {
+        self.session.is_some() || self.editing.is_some()
+    }
+
+    pub(super) fn on_ended(&mut self, ended: Ended, term: &mut Term) -> io::Result<()> {
+        match ended {
+            Ended::Session(ended) => self.on_session(ended, term),
+            Ended::Editor(ended) => self.on_editor(ended, term),
+        }
+    }
+
     /// Takes the terminal back from an editor that has ended.
-    pub(super) fn on_editor(
-        &mut self,
-        ended: std::io::Result<std::process::ExitStatus>,
-        term: &mut Term,
-    ) -> std::io::Result<()> {
+    fn on_editor(&mut self, ended: io::Result<ExitStatus>, term: &mut Term) -> io::Result<()> {
         let Some(Editing { editor, epoch, .. }) = self.editing.take() else { return Ok(()) };
         self.tick();
         term.retake()?;
@@ -84,10 +95,22 @@ impl App {
     }
 }
 
-/// Waits for the editor to end; for ever where there is none.
-pub(super) async fn ended(editing: &mut Option<Editing>) -> std::io::Result<std::process::ExitStatus> {
-    match editing {
-        Some(editing) => editing.child.wait().await,
-        None => std::future::pending().await,
+/// The end of a session, or of the editor.
+pub(super) enum Ended {
+    Session(io::Result<ExitStatus>),
+    Editor(io::Result<ExitStatus>),
+}
+
+/// Waits for a session or the editor to end; for ever where there is neither.
+pub(super) async fn ended(session: &mut Option<Session>, editing: &mut Option<Editing>) -> Ended {
+    let editor = async {
+        match editing {
+            Some(editing) => editing.child.wait().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = shells::ended(session) => Ended::Session(ended),
+        ended = editor => Ended::Editor(ended),
     }
 }

@@ -150,7 +150,7 @@ impl Editing<'_> {
         }
     }
 
-    /// Has the person edit the text. The reason why it was refused stands above it.
+    /// Gives the text to the editor and waits for its end. The reason why it was refused stands above it.
     async fn edit(&mut self, draft: &Draft, refused: Option<&Fault>) -> Result<Result<(), Fault>, Failure> {
         let Some(editor) = &self.editor else { return Ok(Ok(())) };
         let path = Path::new(&draft.path);

@@ -9,7 +9,8 @@ use brow_model::index::ServedKind;
 use brow_model::kinds::{self, System};
 use brow_model::near::near;
 
-/// Finds the kind that a word names: `plan`, `plans`, `plans.upgrade.cattle.io` or a short name. Custom ones come first.
+/// Finds the kind that a word names: `plan`, `plans`, `plans.upgrade.cattle.io` or a short name. Custom ones come
+/// first.
 ///
 /// # Errors
 /// Where the server cannot be asked, and [`What::KindMissing`] with the definition that is missing, or names that are

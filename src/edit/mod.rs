@@ -1,4 +1,5 @@
-//! Custom objects in a person's editor: their text in a file, a trial on the server, what it would change, and the change.
+//! Custom objects in a person's editor: their text in a file, a trial on the server, what it would change, and the
+//! change.
 //!
 //! A text is never lost: its file stays until the server has taken it, or it says what is there already.
 

@@ -17,7 +17,7 @@ pub(super) async fn find(client: &Client, kind: &ServedKind, object: &Value, bef
     let mut reach = of(kind, object)?;
     let named = object["spec"]["selector"]["names"].as_array().filter(|_| reach.action == Rollout::Images);
     reach.nodes = match named {
-        Some(names) => Some(names.len()),
+        Some(all) => Some(all.len()),
         None => count(client, &selector(reach.action, object)).await,
     };
     Some(reach)

@@ -107,13 +107,11 @@ impl Requests<'_> {
     ) -> Result<Value, Refused> {
         let refused = |error: &Error| self.refused(verb, error);
         let request = request.map_err(|error| refused(&Error::BuildRequest(error)))?;
-        match timeout(REQUEST_TIMEOUT, self.client.request::<Value>(request)).await {
-            Ok(answer) => answer.map_err(|error| refused(&error)),
-            Err(_) => {
-                let words = format!("no answer within {} s", REQUEST_TIMEOUT.as_secs());
-                Err(Refused::Fault(Fault::new(What::TimedOut, &self.object.cluster, words)))
-            }
-        }
+        let Ok(answer) = timeout(REQUEST_TIMEOUT, self.client.request::<Value>(request)).await else {
+            let words = format!("no answer within {} s", REQUEST_TIMEOUT.as_secs());
+            return Err(Refused::Fault(Fault::new(What::TimedOut, &self.object.cluster, words)));
+        };
+        answer.map_err(|error| refused(&error))
     }
 
     fn refused(&self, verb: &str, error: &Error) -> Refused {
@@ -150,7 +148,7 @@ impl Requests<'_> {
     }
 }
 
-/// Has the server refuse fields that it does not know.
+/// Asks the server to refuse fields that it does not know.
 fn strict(mut request: Request<Vec<u8>>) -> Request<Vec<u8>> {
     let uri = request.uri().to_string();
     let sign = if uri.ends_with('?') || uri.ends_with('&') {

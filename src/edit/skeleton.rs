@@ -18,8 +18,8 @@ const MAX_OFFERED: usize = 60;
 /// The longest description of a field.
 const MAX_WORDS: usize = 70;
 
-/// Makes the text, with the schema of the kind: the one that the server publishes (OpenAPI v3), which all may read, else
-/// that of its definition, where that may be read.
+/// Makes the text, with the schema of the kind: the one that the server publishes (`/openapi/v3`), which all may read,
+/// else that of its definition, where that may be read.
 pub(super) async fn make(client: &Client, object: &ObjectRef) -> String {
     let kind = &object.kind;
     let schema = match fetch(client, object).await {
@@ -29,7 +29,7 @@ pub(super) async fn make(client: &Client, object: &ObjectRef) -> String {
     let mut text =
         format!("apiVersion: {}/{}\nkind: {}\nmetadata:\n  name: \"\"\n", kind.group, kind.version, kind.kind);
     if kind.namespaced {
-        text.push_str(&format!("  namespace: {}\n", object.namespace));
+        text.extend(["  namespace: ", &object.namespace, "\n"]);
     }
     if let Some((all, own)) = schema.as_ref().and_then(|all| Some((all, of_kind(all, object)?))) {
         let fields = own["properties"].as_object().into_iter().flatten();

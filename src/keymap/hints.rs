@@ -90,17 +90,7 @@ impl Keymap {
                 );
                 hints.say_if(mode == Mode::Quit, &[Command::QuitNow]);
             }
-            Mode::Proposal | Mode::Refusal => {
-                if let Some(Dialog::Edit(edit)) = dialog
-                    && edit.stage.buttons() > 0
-                {
-                    hints
-                        .say_as(&[Command::Left, Command::Right], "hint.choose-button")
-                        .say_as(&[Command::Accept], "hint.press")
-                        .say_if(mode == Mode::Refusal, &[Command::Copy]);
-                }
-                hints.say_as(&[Command::Up, Command::Down], "hint.scroll").say_as(&[Command::Cancel], "hint.close");
-            }
+            Mode::Proposal | Mode::Refusal => of_edit(dialog, &mut hints),
             Mode::Browser => of_browser(model, &mut hints),
             Mode::Find => of_find(model, &mut hints),
             Mode::Tags | Mode::Search | Mode::Scroll | Mode::Connections => of_text(model, dialog, &mut hints),
@@ -302,6 +292,19 @@ fn of_find(model: &Model, hints: &mut Hints<'_>) {
     }
     let cleared = !finder.field.input.value().is_empty();
     hints.say_as(&[Command::Cancel], if cleared { "hint.clear-text" } else { "hint.close" });
+}
+
+fn of_edit(dialog: Option<&Dialog>, hints: &mut Hints<'_>) {
+    if let Some(Dialog::Edit(edit)) = dialog
+        && edit.stage.buttons() > 0
+    {
+        let refused = hints.mode == Mode::Refusal;
+        hints
+            .say_as(&[Command::Left, Command::Right], "hint.choose-button")
+            .say_as(&[Command::Accept], "hint.press")
+            .say_if(refused, &[Command::Copy]);
+    }
+    hints.say_as(&[Command::Up, Command::Down], "hint.scroll").say_as(&[Command::Cancel], "hint.close");
 }
 
 fn of_kinds(model: &Model, hints: &mut Hints<'_>) {

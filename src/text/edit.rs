@@ -46,7 +46,7 @@ impl Text {
     }
 
     /// Returns the consequence for the cluster's nodes.
-    pub fn reach(&self, reach: &Reach) -> String {
+    fn reach(&self, reach: &Reach) -> String {
         let nodes = match reach.nodes {
             Some(count) => self.fill("edit.nodes", &[("count", &count.to_string())]),
             None => self.get("edit.nodes-unknown").to_owned(),
@@ -67,8 +67,24 @@ impl Text {
         parts.join(" ")
     }
 
+    /// The question whether to delete an object.
+    pub(super) fn delete_object(&self, object: &ObjectRef, production: bool) -> (String, String, Vec<String>) {
+        let place = if object.namespace.is_empty() {
+            object.cluster.clone()
+        } else {
+            format!("{} / {}", object.cluster, object.namespace)
+        };
+        let (name, kind) = (object.name.as_str(), object.kind.kind.as_str());
+        let parts = [("name", name), ("kind", kind), ("where", &place), ("cluster", object.cluster.as_str())];
+        let mut says = vec![self.fill("edit.deletes-says", &parts)];
+        says.extend(self.deletion(object).map(str::to_owned));
+        says.extend(production.then(|| self.fill("question.agent-production", &parts)));
+        let buttons = ["button.cancel", "button.delete"].map(|key| self.get(key).to_owned()).to_vec();
+        (self.fill("edit.deletes", &parts), says.join("\n"), buttons)
+    }
+
     /// Returns what the deletion of an object does beyond it, if that is known.
-    pub fn deletion(&self, object: &ObjectRef) -> Option<&str> {
+    fn deletion(&self, object: &ObjectRef) -> Option<&str> {
         Some(self.get(match Rollout::of(&object.kind)? {
             Rollout::Upgrade => "edit.deletes-plan",
             Rollout::Pods | Rollout::Jobs | Rollout::Images => "edit.deletes-pods",

@@ -40,20 +40,7 @@ impl Text {
                 let title = self.fill("question.clean-all", &[("count", &pods.to_string())]);
                 (title, button("question.clean-all-says"), vec![button("button.cancel"), button("button.delete")])
             }
-            Question::DeleteObject { object, production, .. } => {
-                let place = if object.namespace.is_empty() {
-                    object.cluster.clone()
-                } else {
-                    format!("{} / {}", object.cluster, object.namespace)
-                };
-                let (name, kind) = (object.name.as_str(), object.kind.kind.as_str());
-                let parts = [("name", name), ("kind", kind), ("where", &place), ("cluster", object.cluster.as_str())];
-                let mut says = vec![self.fill("edit.deletes-says", &parts)];
-                says.extend(self.deletion(object).map(str::to_owned));
-                says.extend(production.then(|| self.fill("question.agent-production", &parts)));
-                let buttons = vec![button("button.cancel"), button("button.delete")];
-                (self.fill("edit.deletes", &parts), says.join("\n"), buttons)
-            }
+            Question::DeleteObject { object, production, .. } => self.delete_object(object, *production),
             Question::Quit { forwards, pods, unsaved } => self.quit(*forwards, *pods, *unsaved),
             Question::OtherPort { port, fault, .. } => {
                 let port = port.to_string();

@@ -77,6 +77,9 @@ fn elsewhere(user: User, method: &Method, path: &str, parts: &[&str]) -> Result<
     }
     match parts {
         ["healthz" | "livez" | "readyz", ..] => Ok(text(200, "ok")),
+        ["openapi", "v3", "apis", group, at] => {
+            custom::schemas(group, at).map(|all| answer(200, &all)).ok_or_else(Refusal::nowhere)
+        }
         _ => discover(parts).ok_or_else(Refusal::nowhere),
     }
 }
@@ -216,7 +219,7 @@ impl Call {
                 let patched = workloads::patch(world, &self.key(), &patch);
                 patched.map(|object| answer(200, &object)).ok_or_else(|| Refusal::no_such(self.kind, &self.name))
             }
-            (_, "", verb) if custom::is_custom(self.kind) => self.answer_custom(world, verb, body(request).await?),
+            (_, "", verb) if self.kind.is_custom() => self.answer_custom(world, verb, body(request).await?),
             _ => Err(Refusal::not_allowed()),
         }
     }

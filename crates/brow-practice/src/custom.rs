@@ -1,5 +1,5 @@
-//! Custom resources, which may be created, changed and deleted: applies and replacements without managers of fields, and
-//! their schema for those who begin a new one.
+//! Custom resources, which may be created, changed and deleted: applies and replacements without managers of fields,
+//! and their schema for those who begin a new one.
 
 use std::sync::Arc;
 
@@ -13,11 +13,6 @@ use super::world::{World, words};
 
 /// The parts of metadata that a client does not set.
 const OF_SERVER: [&str; 4] = ["uid", "resourceVersion", "creationTimestamp", "generation"];
-
-/// Returns true for a kind that is custom.
-pub(super) fn is_custom(kind: &Kind) -> bool {
-    matches!(kind.group, "traefik.io" | "upgrade.cattle.io")
-}
 
 /// Creates an object, or shows what would be created.
 pub(super) fn create(
@@ -128,10 +123,10 @@ fn fields(kind: &Kind) -> &'static [(&'static str, &'static str, &'static str, b
     }
 }
 
-/// Answers for the schemas of a group (OpenAPI v3), as far as there are any.
+/// Answers for the schemas of a group (`/openapi/v3`), as far as there are any.
 pub(super) fn schemas(group: &str, version: &str) -> Option<Value> {
     let mut schemas = Map::new();
-    for kind in super::kinds::KINDS.iter().filter(|kind| kind.group == group && is_custom(kind)) {
+    for kind in super::kinds::KINDS.iter().filter(|kind| kind.group == group && kind.is_custom()) {
         let mut properties = Map::new();
         for (name, of, words, _) in fields(kind) {
             properties.insert((*name).to_owned(), json!({ "type": of, "description": words }));
@@ -144,21 +139,4 @@ pub(super) fn schemas(group: &str, version: &str) -> Option<Value> {
         schemas.insert(format!("{group}.{version}.{}", kind.kind), schema);
     }
     (!schemas.is_empty()).then(|| json!({ "openapi": "3.0.0", "components": { "schemas": schemas } }))
-}
-
-/// A plan that has upgraded the node.
-pub(super) fn seed(add: &impl Fn(&str, &str, &str, Value)) {
-    let image = json!({ "image": "rancher/k3s-upgrade" });
-    let selects = json!({ "matchLabels": { "kubernetes.io/os": "linux" } });
-    let spec = json!({
-        "concurrency": 1, "cordon": true, "nodeSelector": selects, "serviceAccountName": "system-upgrade",
-        "upgrade": image, "version": "v1.35.0+k3s1",
-    });
-    let conditions = json!([
-        { "type": "LatestResolved", "status": "True", "reason": "Version" },
-        { "type": "Complete", "status": "True", "reason": "Complete" },
-    ]);
-    let status =
-        json!({ "latestVersion": "v1.35.0+k3s1", "latestHash": super::workloads::PLAN_HASH, "conditions": conditions });
-    add("plans", "kube-system", "server", json!({ "spec": spec, "status": status }));
 }

@@ -75,6 +75,11 @@ impl Kind {
         KINDS.iter().find(|kind| kind.group == group && kind.plural == plural)
     }
 
+    /// Returns true for a kind that is none of Kubernetes' own.
+    pub(super) fn is_custom(&self) -> bool {
+        matches!(self.group, "traefik.io" | "upgrade.cattle.io")
+    }
+
     /// `v1` or `apps/v1`.
     pub(super) fn api_version(&self) -> String {
         group_version(self.group)
@@ -88,7 +93,7 @@ impl Kind {
     fn verbs(&self) -> &'static [&'static str] {
         match self.plural {
             "pods" => &["create", "delete", "deletecollection", "get", "list", "watch"],
-            _ if super::custom::is_custom(self) => &["create", "delete", "get", "list", "patch", "update", "watch"],
+            _ if self.is_custom() => &["create", "delete", "get", "list", "patch", "update", "watch"],
             _ => &["get", "list", "watch"],
         }
     }
@@ -121,7 +126,6 @@ pub(super) fn discover(path: &[&str]) -> Option<Response> {
             (body["kind"], body["apiVersion"]) = ("APIGroup".into(), "v1".into());
             body
         }
-        ["openapi", "v3", "apis", group, at] => super::custom::schemas(group, at)?,
         ["api", "v1"] => resources(""),
         ["apis", name, at] if GROUPS.contains(name) && *at == version(name) => resources(name),
         _ => return None,

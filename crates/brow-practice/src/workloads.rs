@@ -16,7 +16,7 @@ use super::store::Key;
 use super::world::{NODE, World, hex, now, uid, words};
 
 /// The hash of the upgrade plan that the node has been through.
-pub(super) const PLAN_HASH: &str = "0dad2a9ec1c7d3a4b5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718";
+const PLAN_HASH: &str = "0dad2a9ec1c7d3a4b5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718";
 
 /// Changes within this time are looked at together.
 const DEBOUNCE: Duration = Duration::from_millis(50);
@@ -35,10 +35,7 @@ pub(super) fn seed(world: &Arc<World>) {
         let meta = json!({ "labels": { "kubernetes.io/metadata.name": name } });
         add("namespaces", "", name, json!({ "metadata": meta, "status": { "phase": "Active" } }));
     }
-    let labels = json!({
-        "kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
-        "plan.upgrade.cattle.io/server": PLAN_HASH,
-    });
+    let labels = node_labels();
     let ready = json!([{ "type": "Ready", "status": "True", "reason": "KubeletReady", "lastTransitionTime": now() }]);
     let info = json!({ "kubeletVersion": super::kinds::VERSION, "containerRuntimeVersion": "containerd://practice" });
     add(
@@ -92,6 +89,14 @@ pub(super) fn seed(world: &Arc<World>) {
     reconcile(world, true);
 }
 
+/// The labels of the node, with the plan that has upgraded it.
+fn node_labels() -> Value {
+    json!({
+        "kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
+        "plan.upgrade.cattle.io/server": PLAN_HASH,
+    })
+}
+
 /// Things to find. Two of them refer to what does not exist: the Service of `/admin`, the Secret of the certificate. A
 /// policy keeps proxy pods from redis.
 fn seed_more(add: &impl Fn(&str, &str, &str, Value)) {
@@ -117,7 +122,23 @@ fn seed_more(add: &impl Fn(&str, &str, &str, Value)) {
         json!({ "entryPoints": ["websecure"], "routes": [route], "tls": { "secretName": "storefront-certificate" } });
     add("ingressroutes", "shop", "storefront", json!({ "metadata": labels, "spec": spec }));
     add("middlewares", "shop", "compress", json!({ "spec": { "compress": {} } }));
-    super::custom::seed(add);
+    seed_plan(add);
+}
+
+/// A plan that has upgraded the node.
+fn seed_plan(add: &impl Fn(&str, &str, &str, Value)) {
+    let image = json!({ "image": "rancher/k3s-upgrade" });
+    let selects = json!({ "matchLabels": { "kubernetes.io/os": "linux" } });
+    let spec = json!({
+        "concurrency": 1, "cordon": true, "nodeSelector": selects, "serviceAccountName": "system-upgrade",
+        "upgrade": image, "version": "v1.35.0+k3s1",
+    });
+    let conditions = json!([
+        { "type": "LatestResolved", "status": "True", "reason": "Version" },
+        { "type": "Complete", "status": "True", "reason": "Complete" },
+    ]);
+    let status = json!({ "latestVersion": "v1.35.0+k3s1", "latestHash": PLAN_HASH, "conditions": conditions });
+    add("plans", "kube-system", "server", json!({ "spec": spec, "status": status }));
 }
 
 pub(super) fn keep(world: &World, kind: &Kind, namespace: &str, name: &str, mut object: Value) {
