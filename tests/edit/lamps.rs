@@ -152,7 +152,7 @@ impl Plans {
         Self
     }
 
-    pub fn add(&self, space: &str, spec: &str) {
+    pub fn add(space: &str, spec: &str) {
         let manifest = format!(
             "apiVersion: upgrade.cattle.io/v1\nkind: Plan\nmetadata: {{ name: server, namespace: {space} }}\nspec: {spec}\n"
         );

@@ -122,8 +122,8 @@ fn a_plan_says_on_how_many_nodes_it_runs() {
     let (home, lamps) = (Home::new(""), Lamps::new("editplan"));
     let path = editor(&home, "s/concurrency: 1/concurrency: 2/");
     let plan = "{ concurrency: 1, cordon: true, nodeSelector: { matchExpressions: [{ key: kubernetes.io/os, operator: Exists }] } }";
-    let kind = Plans::new();
-    kind.add(lamps.space(), plan);
+    let _kind = Plans::new();
+    Plans::add(lamps.space(), plan);
     let nodes = kubectl(&["get", "nodes", "-o", "name"]).lines().count();
     let mut screen = open(&home, &lamps, lamps.kubeconfig(&home), path.to_str().unwrap());
     screen.press("\x1b[27u");
