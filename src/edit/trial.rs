@@ -266,7 +266,7 @@ fn parsed(yaml: &str, object: &ObjectRef) -> Result<Value, Fault> {
     serde_saphyr::from_str(yaml).map_err(|error| Fault::new(What::Internal, object.short_name(), error.to_string()))
 }
 
-/// Has the server do what it has tried.
+/// Tells the server to do what it has tried.
 ///
 /// # Errors
 /// Its refusal.
