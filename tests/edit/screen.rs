@@ -199,7 +199,8 @@ fn practice(home: &Home, temp: &TempDir, editor: &str) -> Screen {
     screen.wait_for("─ Kinds of ");
     screen.wait_for("ConfigMap");
     list(&mut screen, "plans.upgrade");
-    screen.wait_for("server");
+    // Not "server", which the details have, too.
+    screen.wait_for("kube-system");
     screen
 }
 
