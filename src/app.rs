@@ -25,6 +25,7 @@ use brow_model::fault::Fault;
 use brow_model::sanitize;
 use brow_model::settings::Settings;
 
+mod editor;
 mod input;
 mod notify;
 mod shells;
@@ -33,6 +34,7 @@ mod shutdown;
 pub use notify::Notifier;
 pub use shutdown::shut_down;
 
+use editor::Editing;
 use shells::Session;
 
 /// The shortest time between two frames: 30 a second.
@@ -53,6 +55,8 @@ pub struct TerminalInfo {
     pub clipboard: Clipboard,
     /// The way in which sessions in containers are started.
     pub shells: Launcher,
+    /// The command of the person's editor: the variable that sets it, and its words.
+    pub editor: Option<(String, String)>,
 }
 
 /// Something for the clipboard, its text, and whether a program took it.
@@ -79,6 +83,8 @@ pub struct App {
     copies: JoinSet<Copied>,
     /// The session in a container that has the terminal.
     session: Option<Session>,
+    /// The editor that has the terminal.
+    editing: Option<Editing>,
     zone: FixedOffset,
     quit: bool,
 }
@@ -98,6 +104,7 @@ impl App {
             foreground: Vec::new(),
             copies: JoinSet::new(),
             session: None,
+            editing: None,
             zone: zone(Utc::now()),
             quit: false,
             model,
@@ -125,6 +132,7 @@ impl App {
             ended = Ok(());
         }
         self.end_session().await;
+        self.end_editor().await;
         if !self.quit {
             self.update(Event::Terminate);
         }
@@ -155,7 +163,7 @@ impl App {
                 // The terminal has been given back and the panic reported.
                 () = term::panicked() => return Err(std::io::Error::other("a part of the program panicked")),
                 // An interrupt that is typed is for the session that has the terminal.
-                is_interrupt = any(&mut signals) => if !is_interrupt || self.session.is_none() {
+                is_interrupt = any(&mut signals) => if !is_interrupt || !self.is_lent() {
                     self.update(Event::Terminate);
                 },
                 event = term.next() => {
@@ -185,8 +193,8 @@ impl App {
                         stale = true;
                     }
                 }
-                status = shells::ended(&mut self.session), if self.session.is_some() => {
-                    self.on_session(status, term)?;
+                ended = editor::ended(&mut self.session, &mut self.editing), if self.is_lent() => {
+                    self.on_ended(ended, term)?;
                     stale = true;
                 }
                 () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => stale |= self.tick(),
@@ -350,6 +358,9 @@ impl App {
                     term.send(Print(self.terminal.notifier.call(how, &words)))?;
                 }
                 TerminalEffect::Shell(place) => self.open_shell(&place, term).await?,
+                TerminalEffect::EditText { draft, fault, epoch } => {
+                    self.open_editor(&draft, fault.as_ref(), epoch, term).await?;
+                }
                 TerminalEffect::Quit => self.quit = true,
             }
         }

@@ -17,26 +17,30 @@
 //! | [`store`] | config, state, audit log, imports; one writer | `events` |
 //! | [`instance`] | the sockets by which running instances know each other, and agents give orders | `events`, `text` |
 //! | [`term`] | the terminal, taken and given back | nothing of ours |
+//! | [`edit`] | custom objects in a person's editor, tried and applied | `cluster`, `store` |
 //! | [`shell`] | sessions in containers, on this terminal | `cluster`, `term`, `kube_tunnel` |
 //! | [`log`] | the log file, without secrets | `text` |
-//! | [`effects`] | effects become tasks | `events`, `cluster`, `proxy`, `kube_tunnel`, `forward`, `store`, `instance`, `why` |
+//! | [`effects`] | effects become tasks | `events`, `cluster`, `proxy`, `kube_tunnel`, `forward`, `store`, `instance`, `why`, `edit`, `metrics`, `docker` |
+//! | [`metrics`] | finds a Prometheus, and asks it or metrics-server | `cluster`, `kube_tunnel` |
 //! | [`docker`] | the engine of this machine: local clusters' nodes, gateways to their ports | `forward` |
 //! | [`check`] | checks what the work needs | `cluster`, `proxy`, `kube_tunnel`, `store`, `keymap`, `view`, `term` |
 //! | [`why`] | takes the steps to something that cannot be reached | `cluster`, `proxy`, `store`, `kube_tunnel` |
-//! | [`app`] | the loop | `text`, `view`, `keymap`, `term`, `effects`, `shell`, `log` |
-//! | [`cli`] | the command line | `events`, `app`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `instance`, `shell`, `docker`, `kube_tunnel`, `brow_practice`, `check`, `why`, `log` |
+//! | [`app`] | the loop | `text`, `view`, `keymap`, `term`, `effects`, `shell`, `log`, `edit` |
+//! | [`cli`] | the command line | `events`, `app`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `instance`, `shell`, `docker`, `kube_tunnel`, `brow_practice`, `check`, `why`, `log`, `edit` |
 
 pub mod app;
 pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod docker;
+pub mod edit;
 pub mod effects;
 pub mod events;
 pub mod forward;
 pub mod instance;
 pub mod keymap;
 pub mod log;
+pub mod metrics;
 pub mod proxy;
 pub mod shell;
 pub mod store;

@@ -2,6 +2,8 @@
 
 mod clipboard;
 mod hangup;
+mod modes;
+mod output;
 mod raw;
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write, stdout};
@@ -33,6 +35,7 @@ use hangup::{Hangup, HangupWriter};
 use brow_model::sanitize;
 
 pub use clipboard::Clipboard;
+pub use output::Output;
 pub use raw::{RawMode, Stdin};
 
 /// True while the terminal is in raw mode. The panic hook and [`Term`] both restore it, once.

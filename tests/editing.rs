@@ -107,7 +107,7 @@ fn what_few_set_is_on_further_pages_of_the_form() {
         // PgDn turns the page; arrows, the space bar and letters choose, Up and Down go through the fields.
         screen.press("\x1b[6~");
         screen.wait_for("Pod timeout");
-        screen.press("\x1b[B\x1b[B\x1b[B\x1b[B\x1b[C");
+        screen.press("\x1b[B\x1b[B\x1b[B\x1b[B\x1b[B\x1b[C");
         screen.wait_for("‹ yes ›");
         screen.press("\x1b[B90s\x1b[B\x1b[By");
         screen.wait_for("‹ yes ›");

@@ -168,6 +168,7 @@ fn via(name: &str, port: u16) -> Via {
         uid: String::new(),
         port,
         to: None,
+        node: None,
     }
 }
 

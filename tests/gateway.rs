@@ -15,19 +15,11 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{RwLock, RwLockReadGuard};
 
 use common::Home;
 use common::kube::until;
-use lab::{Lab, docker, host, local, page, restart_engine, tcp_echoes, udp_echoes};
+use lab::{Lab, docker, engine, host, local, page, restart_engine, tcp_echoes, udp_echoes, whole_engine};
 use shell::{Done, Shell};
-
-/// Held for writing by the test that restarts the engine, for reading by those that use it.
-static ENGINE: RwLock<()> = RwLock::new(());
-
-fn engine() -> RwLockReadGuard<'static, ()> {
-    ENGINE.read().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
 
 #[test]
 #[cfg_attr(not(docker), ignore = "needs an engine: set BROW_TEST_DOCKER_HOST")]
@@ -78,7 +70,7 @@ fn a_node_that_was_made_again_is_found_at_its_new_address() {
 #[test]
 #[cfg_attr(not(docker), ignore = "needs an engine: set BROW_TEST_DOCKER_HOST")]
 fn a_gateway_comes_back_with_the_engine_unless_it_was_stopped() {
-    let _engine = ENGINE.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _engine = whole_engine();
     let (lab, other) = (Lab::new("reboot"), Lab::new("stopped"));
     let out = lab.create(&["30999", "30998/udp"]);
     other.create(&["30999"]);
@@ -153,7 +145,8 @@ fn what_cannot_work_is_said_with_what_to_do() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap().port();
     let pid = format!("pid {} (", std::process::id());
-    says(&create(&[&format!("{taken}:30999")]), 1, &[&format!("Local port {taken} is taken"), &pid]);
+    let words = format!("Local port {taken} of the gateway is taken");
+    says(&create(&[&format!("{taken}:30999")]), 1, &[&words, &pid, "before the colon"]);
     let image = create(&["30999", "--image", "localhost:1/none:1"]);
     says(&image, 1, &["Image localhost:1/none:1 cannot be pulled", "docker load"]);
     assert_eq!(lab.gateway(), "", "nothing is left of what failed");

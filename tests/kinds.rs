@@ -134,6 +134,8 @@ fn known_kinds_come_first_and_a_route_leads_to_its_service() {
     kubectl(&["-n", name, "delete", "ingressroutes.traefik.io", "mizzen"]);
     screen.wait_gone("mizzen");
     screen.press("\r");
+    screen.wait_for("4 YAML");
+    screen.press("4");
     screen.wait("the object", |text| text.contains("entryPoints:") && text.contains("kind: IngressRoute"));
     screen.press("\x1b[27u");
     screen.wait_gone("entryPoints:");

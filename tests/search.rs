@@ -56,6 +56,8 @@ fn what_is_found_is_shown_copied_and_forwarded() {
     let copied = clipboard(&screen.raw()[before..]).unwrap();
     assert_eq!(copied, format!("kubectl --context admin -n {name} get secrets/beacon-login -o yaml"));
     screen.press("\r");
+    screen.wait_for("4 YAML");
+    screen.press("4");
     let shown = screen.wait("the secret", |text| text.contains("password: ") && text.contains("type: Opaque"));
     assert!(!shown.contains("aHVudGVyMg") && !shown.contains("managedFields"), "{shown}");
     screen.press("\x1b[27u");
@@ -134,9 +136,11 @@ fn practice_has_something_to_find() {
     screen.press("storefront");
     screen.wait("both kinds", |text| text.contains("Ingress ") && text.contains("IngressRoute"));
     screen.press("\r");
-    screen.wait_for("kind: Ingress");
-    screen.press("G");
-    screen.wait_for("web-admin");
+    screen.wait_for("4 YAML");
+    screen.press("3");
+    // Its Service for `/admin` is not there.
+    let broken = |line: &str| line.contains("Service web-admin") && line.contains("does not exist");
+    screen.wait("what is broken", |text| text.lines().any(broken));
     screen.press("\x1b[27u");
     screen.wait_gone("web-admin");
     leave(screen);

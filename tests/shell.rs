@@ -4,8 +4,12 @@
 mod common;
 #[path = "shell/cp.rs"]
 mod cp;
+#[path = "shell/debug.rs"]
+mod debug;
 #[path = "shell/node.rs"]
 mod node;
+#[path = "shell/terminal.rs"]
+mod terminal;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -352,47 +356,4 @@ fn the_dashboard_lists_sessions_and_ends_them() {
     assert_eq!(session.wait_end().exit_code(), 143);
     assert!(session.given_back() && session.text().contains("ended from another"), "{}", session.text());
     common::arrange::quit(dashboard);
-}
-
-#[test]
-fn the_practice_clusters_shell_has_the_dashboards_terminal_meanwhile() {
-    let home = Home::new("");
-    let mut screen = Start::new(&home).arg("--practice").size(100, 40).run();
-    screen.wait_for("hello-page");
-    common::story::choose(&mut screen, "hello-page");
-    screen.press("\r");
-    screen.wait("a forward", |text| text.contains("● live"));
-    screen.press("s");
-    screen
-        .wait("the shell instead of the dashboard", |text| text.trim_end().ends_with('$') && !text.contains("Targets"));
-    // The size travels beside what is typed.
-    let wait_size = |screen: &mut common::Screen, size: &str| {
-        until(size, || {
-            screen.press("stty size\r");
-            screen.look(Duration::from_millis(100));
-            screen.text().contains(size)
-        });
-    };
-    wait_size(&mut screen, "40 100");
-    screen.resize(90, 30);
-    wait_size(&mut screen, "30 90");
-    screen.press("env\r");
-    screen.wait_for("TERM=xterm-256color");
-    screen.press("exit 3\r");
-    screen.wait_whole("the dashboard again");
-    screen.wait("the end of the session", |text| text.contains("ended") && text.contains("exit status: 3"));
-
-    // A session that is killed restores nothing by itself.
-    screen.press("s");
-    screen.wait("the shell", |text| text.trim_end().ends_with('$') && !text.contains("Targets"));
-    let session = Command::new("pgrep").args(["-P", &screen.pid().to_string()]).output().unwrap();
-    let session = rustix::process::Pid::from_raw(text(&session.stdout).trim().parse().unwrap()).unwrap();
-    rustix::process::kill_process(session, rustix::process::Signal::KILL).unwrap();
-    screen.wait_whole("the dashboard again");
-    screen.press("s");
-    screen.wait("the shell", |text| text.trim_end().ends_with('$') && !text.contains("Targets"));
-    // With the dashboard its session ends.
-    screen.signal(rustix::process::Signal::TERM);
-    screen.wait_end();
-    assert!(screen.given_back(), "{}", screen.text());
 }

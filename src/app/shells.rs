@@ -1,5 +1,6 @@
 //! Sessions in containers: each is a program of its own, which has the terminal meanwhile or a pane beside it.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::timeout;
 use super::App;
 use crate::term::Term;
 use brow_model::event::Event;
-use brow_model::shell::{ShellEvent, ShellOpen, ShellPlace};
+use brow_model::shell::{ShellEnd, ShellEvent, ShellOpen, ShellPlace};
 
 /// The longest wait for a session to end with the dashboard.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
@@ -60,9 +61,9 @@ impl App {
         }
         let event = match ended {
             Err(error) => ShellEvent::Failed { thing, why: error.to_string() },
-            Ok(status) if here => ShellEvent::Ended { thing, status: status.to_string() },
+            Ok(status) if here => ShellEvent::Ended { thing, end: end(status) },
             Ok(status) if status.success() => ShellEvent::InPane { thing },
-            Ok(status) => ShellEvent::Failed { thing, why: status.to_string() },
+            Ok(status) => ShellEvent::NoPane { thing, end: end(status) },
         };
         self.update(Event::Shell(event));
         Ok(())
@@ -77,6 +78,11 @@ impl App {
         }
         let _ended = timeout(END_TIMEOUT, child.wait()).await;
     }
+}
+
+fn end(status: ExitStatus) -> ShellEnd {
+    let by_signal = || ShellEnd::Signal(status.signal().unwrap_or_default());
+    status.code().map_or_else(by_signal, ShellEnd::Code)
 }
 
 /// Waits for a session to end; for ever where there is none.

@@ -11,9 +11,10 @@ use crate::effects::Effects;
 use crate::log;
 use crate::text::Text;
 use brow_model::Model;
-use brow_model::effect::{ClusterEffect, Effect, ForwardEffect, PodEffect, StoreEffect};
-use brow_model::event::{Event, PodEvent, StoreEvent};
+use brow_model::effect::{ClusterEffect, EditEffect, Effect, ForwardEffect, PodEffect, StoreEffect};
+use brow_model::event::{EditEvent, Event, PodEvent, StoreEvent};
 use brow_model::log::Message;
+use brow_model::measuring::MetricsEffect;
 use brow_model::proxy::RemainingPod;
 
 /// The longest wait for answers to requests under way.
@@ -134,6 +135,7 @@ async fn answers(
 /// Returns whether an event reports the outcome of an order, whose failure must be printed.
 fn is_of_an_order(event: &Event) -> bool {
     match event {
+        Event::ObjectDeleted { .. } | Event::Edit { event: EditEvent::Applied(_), .. } => true,
         Event::Pod(event) => matches!(event, PodEvent::Created { .. } | PodEvent::Deleted { .. }),
         Event::Store(event) => matches!(event, StoreEvent::NotSaved(_) | StoreEvent::Trouble(_)),
         Event::Tick { .. }
@@ -145,8 +147,12 @@ fn is_of_an_order(event: &Event) -> bool {
         | Event::Browse { .. }
         | Event::Index { .. }
         | Event::Kinds { .. }
+        | Event::Metrics(_)
+        | Event::Page { .. }
         | Event::Object(_)
+        | Event::Edit { .. }
         | Event::Forward { .. }
+        | Event::Gateway(_)
         | Event::Instance(_)
         | Event::Agent(_)
         | Event::Shell(_)
@@ -159,6 +165,9 @@ fn is_of_an_order(event: &Event) -> bool {
 fn ends(effect: &Effect) -> bool {
     match effect {
         Effect::Terminal(_)
+        | Effect::Gateway(_)
+        | Effect::Metrics(MetricsEffect::Find { .. } | MetricsEffect::Measure { .. })
+        | Effect::Edit(EditEffect::Open { .. } | EditEffect::Try { .. })
         | Effect::Store(StoreEffect::Reload | StoreEffect::ReadOffers { .. } | StoreEffect::Export(_))
         | Effect::Cluster(
             ClusterEffect::ReadKubeconfig
@@ -167,7 +176,7 @@ fn ends(effect: &Effect) -> bool {
             | ClusterEffect::AskRights { .. }
             | ClusterEffect::Browse { .. }
             | ClusterEffect::Index { .. }
-            | ClusterEffect::DescribeObject(_)
+            | ClusterEffect::Page(_)
             | ClusterEffect::ReadPorts(_)
             | ClusterEffect::TakeSteps { .. }
             | ClusterEffect::ReadPort { .. }
@@ -184,7 +193,8 @@ fn ends(effect: &Effect) -> bool {
             | ForwardEffect::Admit { .. }
             | ForwardEffect::ListConnections { .. },
         ) => false,
-        Effect::Store(_)
+        Effect::Edit(EditEffect::Apply { .. } | EditEffect::Discard { .. } | EditEffect::Delete { .. })
+        | Effect::Store(_)
         | Effect::Cluster(
             ClusterEffect::Disconnect { .. }
             | ClusterEffect::StopBrowsing

@@ -28,8 +28,12 @@ const MAX_SKEW: TimeDelta = TimeDelta::seconds(10);
 /// The right for the faster carrier.
 const POD_PROXY: (&str, &str) = ("get", "pods/proxy");
 
+/// The right to shells and copies, and that to shells where a container has none.
+const EXEC: (&str, &str) = ("create", "pods/exec");
+const DEBUG: (&str, &str) = ("patch", "pods/ephemeralcontainers");
+
 /// The rights that daily work needs, most important first, each with the state to report without it.
-const NEEDS: [(&str, &str, State); 7] = [
+const NEEDS: [(&str, &str, State); 9] = [
     ("create", "pods/portforward", State::Failed),
     ("list", "pods", State::Failed),
     ("watch", "pods", State::Failed),
@@ -39,6 +43,8 @@ const NEEDS: [(&str, &str, State); 7] = [
     (GET.0, GET.1, State::Note),
     // Connections to brow-tui's own relay past the node.
     (POD_PROXY.0, POD_PROXY.1, State::Note),
+    (EXEC.0, EXEC.1, State::Note),
+    (DEBUG.0, DEBUG.1, State::Note),
 ];
 
 /// Checks a cluster. `tried`: the result of the pod proxy when it was tried last, the reason if it did not work.
@@ -141,6 +147,8 @@ async fn rights(clusters: &Clusters, context: &Context, version: &str) -> Vec<Fi
                     found("rights", State::Note, "check.right-get", &with)
                 }
                 _ if *resource == POD_PROXY.1 => found("rights", State::Note, "check.right-proxy", &with),
+                _ if *resource == EXEC.1 => found("rights", State::Note, "check.right-shell", &with),
+                _ if *resource == DEBUG.1 => found("rights", State::Note, "check.right-debug", &with),
                 State::Good | State::Note => found("rights", State::Note, "check.right-spare", &with),
                 State::Warning | State::Failed => {
                     let fault = Fault::new(What::Forbidden, &context.name, "").with(Remedy::Grant(grant));

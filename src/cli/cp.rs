@@ -14,7 +14,7 @@ use clap_complete::ArgValueCandidates;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::print::{self, FAILED, Failure};
-use super::shell::{self, Journal};
+use super::shell::{self, Journal, Refused};
 use super::signals::{Signals, ended_by};
 use super::{Globals, complete};
 use crate::cluster::Clusters;
@@ -22,12 +22,11 @@ use crate::shell::copy::{self, Copied, Place, Progress, Trouble};
 use crate::store;
 use crate::text::Text;
 use brow_model::fault::{Fault, What};
+use brow_model::proxy::PodKey;
 use brow_model::shell::ShellRecord;
 
 /// The interval at which progress is shown.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
-/// The most links and special files that are named.
-const MAX_NAMED: usize = 10;
 
 /// Arguments of `cp`.
 #[derive(Debug, Clone, clap::Args)]
@@ -108,21 +107,26 @@ async fn copy(globals: &Globals, args: &Args, text: &Text) -> Result<(), Failure
     if shell::is_node(&query) {
         return Err(Failure::usage(text.fill("cli.cp-node", &[("thing", way.place())])));
     }
+    let (me, _) = super::identity(&globals.paths);
+    let record = |container: String| record(args, (&me.owner, &user), container);
+    let (cluster, namespace) = (query.cluster.clone(), query.namespace.clone());
+    let refused = |refused: Refused| {
+        let key = PodKey { cluster, namespace, name: way.place().to_owned() };
+        let container = args.container.clone().unwrap_or_default();
+        let journal = || Journal::new(globals, key, record(container));
+        refused.tell(text, |what| journal().write(text, "open-copy", Some(what)))
+    };
     if loaded.settings.clusters.get(&query.cluster).is_some_and(|at| at.production) && !args.yes {
         let with = [("thing", way.place()), ("cluster", &query.cluster)];
         shell::ask_production(text, "cli.cp-production", &with, &mut signals).await?;
     }
-    let ended = |number| Failure { code: ended_by(number), message: String::new() };
-    let (key, container) = tokio::select! {
+    let found = tokio::select! {
         biased;
-        number = signals.next() => return Err(ended(number)),
-        found = shell::find_container(text, &clusters, query, args.container.as_deref()) => found?,
+        number = signals.next() => Err(Refused::ended(number)),
+        found = shell::find_container(text, &clusters, query, args.container.as_deref()) => found,
     };
-    let (me, _) = super::identity(&globals.paths);
-    let command = [&args.from, &args.to].map(|path| path.to_string_lossy().into_owned()).to_vec();
-    let record =
-        ShellRecord { by: me.owner, user, container: container.clone(), command, began: Utc::now(), exit_code: None };
-    let mut journal = Journal::new(globals, key.clone(), record);
+    let (key, container) = found.map_err(refused)?;
+    let mut journal = Journal::new(globals, key.clone(), record(container.clone()));
     journal.write(text, "open-copy", None);
     let at = Place { clusters: &clusters, key: &key, container: &container };
     let progress = Arc::new(Progress::default());
@@ -134,20 +138,42 @@ async fn copy(globals: &Globals, args: &Args, text: &Text) -> Result<(), Failure
     };
     let done = follow(text, way, &progress, Box::pin(copying), &mut signals).await;
     let thing = format!("{}/{container}", key.name);
-    let (fault, result) = match done {
-        Err(number) => (None, Err(Failure { code: ended_by(number), message: text.get("cli.cp-stopped").to_owned() })),
+    let (fault, result) = end(text, args, &thing, way, &progress, done);
+    journal.record.exit_code = Some(result.as_ref().map_or_else(|failure| i32::from(failure.code), |()| 0));
+    journal.write(text, "close-copy", fault);
+    result
+}
+
+/// Returns what the audit log has of a copy that begins now.
+fn record(args: &Args, (by, user): (&str, &str), container: String) -> ShellRecord {
+    let command = [&args.from, &args.to].map(|path| path.to_string_lossy().into_owned()).to_vec();
+    let (by, user) = (by.to_owned(), user.to_owned());
+    ShellRecord { by, user, container, command, began: Utc::now(), exit_code: None }
+}
+
+/// Tells the end of a copy.
+fn end(
+    text: &Text,
+    args: &Args,
+    thing: &str,
+    way: Way<'_>,
+    progress: &Progress,
+    done: Result<Result<Copied, Trouble>, u8>,
+) -> (Option<What>, Result<(), Failure>) {
+    match done {
+        Err(number) => {
+            let message = words::with_place(text, text.get("cli.cp-stopped"), progress);
+            (None, Err(Failure { code: ended_by(number), message }))
+        }
         Ok(Ok(copied)) => {
             tell(text, args, &copied, progress.moved.load(Ordering::Relaxed));
             (None, Ok(()))
         }
         Ok(Err(trouble)) => {
-            let message = words::of(text, &trouble, &thing, way);
+            let message = words::of(text, &trouble, thing, way, progress);
             (Some(kind(&trouble)), Err(Failure { code: FAILED, message }))
         }
-    };
-    journal.record.exit_code = Some(result.as_ref().map_or_else(|failure| i32::from(failure.code), |()| 0));
-    journal.write(text, "close-copy", fault);
-    result
+    }
 }
 
 /// Shows the progress of a copy until it ends, or a signal comes.
@@ -182,10 +208,10 @@ async fn follow(
 
 /// Tells what was copied.
 fn tell(text: &Text, args: &Args, copied: &Copied, bytes: u64) {
-    for name in copied.left_out.iter().take(MAX_NAMED) {
+    for name in &copied.left_out.names {
         print::err(&text.fill("cli.cp-left-out", &[("thing", name)]));
     }
-    if let Some(more) = copied.left_out.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
+    if let Some(more) = copied.left_out.count.checked_sub(copied.left_out.names.len()).filter(|more| *more > 0) {
         print::err(&text.fill("cli.cp-left-out-more", &[("count", &more.to_string())]));
     }
     let sums = match &copied.compared {

@@ -1,6 +1,7 @@
 //! `gateway`: containers that pass local ports on to nodes of local clusters.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
 use chrono::Utc;
@@ -9,12 +10,14 @@ use serde_json::{Value, json};
 
 use super::print::{self, FAILED, Failure, UNKNOWN};
 use super::{Globals, identity};
-use crate::docker::{self, Containers, DEFAULT_IMAGE, Engine, Gateway, LocalCluster, Owner, Port, Wanted};
+use crate::docker::{
+    self, Containers, DEFAULT_IMAGE, Engine, Gateway, LocalCluster, Order, OrderLock, Owner, Planned, Port, Wanted,
+};
 use crate::store::{self, AuditLog};
 use crate::text::Text;
 use brow_model::effect::AuditEntry;
+use brow_model::event::Loaded;
 use brow_model::fault::{Fault, What};
-use brow_model::port_plan::PortPlan;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -68,9 +71,10 @@ pub(super) struct Create {
     /// Node to lead to. Default: one with the control plane
     #[arg(long, value_name = "NODE")]
     node: Option<String>,
-    /// Address of this machine to publish on; beyond loopback others can reach it
-    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
-    local_address: IpAddr,
+    /// Address of this machine to publish on, also for ports that are there; beyond loopback others can reach it.
+    /// Default: 127.0.0.1
+    #[arg(long, value_name = "IP")]
+    local_address: Option<IpAddr>,
     /// Image, which must hold socat and sh
     #[arg(long, help = format!("Image, which must hold socat and sh. Default: {DEFAULT_IMAGE}"))]
     image: Option<String>,
@@ -100,11 +104,11 @@ pub(super) async fn run(globals: Globals, command: Command) -> ExitCode {
     };
     let done = match command {
         Command::Create(create) => {
-            let plan = match store::load(&globals.paths) {
-                Ok(loaded) => loaded.settings.ports,
+            let config = match store::load(&globals.paths) {
+                Ok(loaded) => loaded,
                 Err(fault) => return print::fault(&text, &fault),
             };
-            Box::pin(session.create(create, &plan)).await
+            Box::pin(session.create(create, &config, &globals.paths.runtime())).await
         }
         Command::List { json } => Ok(session.list(json)),
         Command::Start { names } => session.each(&names, Verb::Start).await,
@@ -147,7 +151,11 @@ struct Session {
 }
 
 impl Session {
-    async fn create(&mut self, args: Create, plan: &PortPlan) -> Result<ExitCode, Fault> {
+    async fn create(&mut self, args: Create, config: &Loaded, dir: &Path) -> Result<ExitCode, Fault> {
+        let _lock = OrderLock::take(dir).await?;
+        self.containers = Containers::read(&self.engine).await?;
+        let reserved = config.targets.iter().map(|target| target.local_port).filter(|port| *port != 0);
+        let reserved = reserved.chain(config.ports.iter().map(|(_, port)| *port)).collect();
         let clusters = docker::clusters(self.containers.nodes.iter().cloned());
         let cluster = match (&args.cluster, &clusters[..]) {
             (Some(name), _) => docker::cluster_of(&clusters, name)?,
@@ -157,18 +165,17 @@ impl Session {
                 return Ok(Failure::usage(self.text.fill("cli.gateway-one-cluster", &[("detail", &known)])).print());
             }
         };
-        let (node, network) = docker::gateway_node(cluster, args.node.as_deref())?;
-        let context = cluster.context();
-        let is_ours =
-            |gateway: &&Gateway| gateway.cluster == context && gateway.owner.installation == self.owner.installation;
-        let before = self.containers.gateways.iter().find(is_ours).cloned();
-        let mut ports = before.as_ref().map(|before| before.ports.clone()).unwrap_or_default();
-        for wanted in &args.ports {
-            self.add(&mut ports, wanted, (&args, plan), &node.name).await?;
-        }
-        let ways: Vec<String> = ports.iter().map(|port| format!("{}:{}", port.local.port(), port.of_node())).collect();
-        let own_way = cluster.own_way(&ways);
-        if let Some(before) = before.as_ref().filter(|before| before.ports == ports && args.image.is_none()) {
+        let order = Order {
+            wanted: &args.ports,
+            node: args.node.as_deref(),
+            local_address: args.local_address,
+            plan: &config.settings.ports,
+            reserved: &reserved,
+        };
+        let planned = docker::plan(&self.containers, cluster, &self.owner, order).await?;
+        let is_there = planned.is_there();
+        let Planned { context, network, before, ports, own_way } = planned;
+        if let Some(before) = before.as_ref().filter(|_| is_there && args.image.is_none()) {
             self.say("cli.gateway-kept", &before.name);
             self.show(&ports);
             return if args.dry_run { Ok(ExitCode::SUCCESS) } else { self.tested(before).await };
@@ -183,7 +190,7 @@ impl Session {
         }
         let kept = before.as_ref().map(|before| before.image.clone());
         let image = args.image.or(kept).unwrap_or_else(|| DEFAULT_IMAGE.to_owned());
-        let (place, made_of) = ((context.as_str(), network), (image.as_str(), &self.owner));
+        let (place, made_of) = ((context.as_str(), network.as_str()), (image.as_str(), &self.owner));
         let made = docker::create(&self.engine, place, made_of, &ports, before.as_ref()).await;
         let thing = made.as_ref().map_or(context.as_str(), |gateway| gateway.name.as_str()).to_owned();
         self.record("create-gateway", &thing, &context, made.as_ref().err());
@@ -200,51 +207,6 @@ impl Session {
             print::err(&self.text.fill("cli.gateway-own-way", &[("thing", line)]));
         }
         self.tested(&gateway).await
-    }
-
-    /// Adds a port that is wanted, unless it is there.
-    async fn add(
-        &self,
-        ports: &mut Vec<Port>,
-        wanted: &Wanted,
-        (args, plan): (&Create, &PortPlan),
-        node: &str,
-    ) -> Result<(), Fault> {
-        let (ip, transport) = (args.local_address, wanted.transport);
-        let leads_there = |port: &&Port| {
-            let is_local = wanted.local.is_none_or(|local| port.local == SocketAddr::new(ip, local));
-            port.node == node && port.port == wanted.node && port.transport == transport && is_local
-        };
-        if ports.iter().any(|port| leads_there(&port)) {
-            return Ok(());
-        }
-        let mut taken = self.containers.taken();
-        taken.extend(ports.iter().map(|port| port.local.port()));
-        let local = match wanted.local {
-            Some(local) => {
-                if let Some(holder) = self.containers.holder(ip, local, transport).await {
-                    return Err(Fault::new(What::PortInUse, local.to_string(), holder));
-                }
-                local
-            }
-            None => loop {
-                let key = format!("{node}:{}", wanted.node);
-                let Some(port) = plan.port(None, &key, &taken) else {
-                    return Err(Fault::new(What::PortInUse, plan.range(None).to_string(), ""));
-                };
-                if self.containers.holder(ip, port, transport).await.is_none() {
-                    break port;
-                }
-                taken.insert(port);
-            },
-        };
-        // In the container they differ by their numbers alone.
-        if ports.iter().any(|port| port.local.port() == local && port.transport == transport) {
-            return Err(Fault::new(What::PortInUse, local.to_string(), ""));
-        }
-        let local = SocketAddr::new(ip, local);
-        ports.push(Port { local, transport, node: node.to_owned(), port: wanted.node });
-        Ok(())
     }
 
     fn say(&self, key: &str, thing: &str) {
@@ -349,6 +311,7 @@ impl Session {
             at: Utc::now(),
             action,
             thing: thing.to_owned(),
+            by: None,
             cluster: Some(cluster.to_owned()),
             namespace: None,
             agent: None,

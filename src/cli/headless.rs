@@ -98,7 +98,7 @@ pub(super) trait HeadlessCommand {
 pub(super) struct Headless {
     pub model: Model,
     pub text: Text,
-    effects: Effects,
+    effects: Box<Effects>,
     events: mpsc::Receiver<Event>,
     runtime: PathBuf,
     signals: Signals,
@@ -127,7 +127,7 @@ impl Headless {
         let clusters = Clusters::empty(globals.kubeconfig);
         let contexts = clusters.reload();
         let (sender, events) = crate::events::EventSender::channel(EVENT_CAPACITY);
-        let effects = Effects::start(clusters, globals.paths, me, sender);
+        let effects = Box::new(Effects::start(clusters, globals.paths, me, sender));
         let runtime = globals.runtime;
         let (failed, quit, goes_on, last_fault) = (false, false, false, String::new());
         let mut headless = Self { model, text, effects, events, runtime, signals, failed, quit, goes_on, last_fault };
@@ -158,7 +158,7 @@ impl Headless {
 
     /// Lets go of everything: what still writes would bring back files that are removed after it.
     pub(super) async fn end(self, code: ExitCode) -> ExitCode {
-        Box::pin(app::shut_down(self.model, self.effects, self.events, &self.text, print::err)).await;
+        Box::pin(app::shut_down(self.model, *self.effects, self.events, &self.text, print::err)).await;
         code
     }
 
@@ -342,7 +342,7 @@ mod tests {
         let mut headless = Headless {
             model: Model::new(since, "ann@ship"),
             text: Text::new(Language::En),
-            effects: Effects::start(Clusters::default(), paths, me, sender.clone()),
+            effects: Box::new(Effects::start(Clusters::default(), paths, me, sender.clone())),
             events,
             runtime: at("run"),
             signals: Signals::listen().unwrap(),

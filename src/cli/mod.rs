@@ -9,6 +9,7 @@ mod connect;
 mod consent;
 mod cp;
 mod detach;
+mod edit;
 mod exec;
 mod find;
 mod forward;
@@ -112,6 +113,10 @@ enum Command {
     Shell(shell::Args),
     /// Copy a file or folder out of a container or into one
     Cp(cp::Args),
+    /// Edit a custom object (or, with --new, create one) in your editor: you see what would change, then it is applied
+    Edit(edit::Args),
+    /// Apply the manifest of a custom object from a file: you see what would change, then it is applied
+    Apply(edit::ApplyArgs),
     /// Find objects of clusters by name, kind, namespace and label
     Find(find::Args),
     /// Find out why something in a cluster cannot be reached: each step on the way, and what to do about it
@@ -194,6 +199,8 @@ fn obey(mut args: Args) -> eyre::Result<ExitCode> {
             | Command::Shell(_)
             | Command::Cp(_)
             | Command::Find(_)
+            | Command::Edit(_)
+            | Command::Apply(_)
             | Command::Why(_)
             | Command::Gateway(_)
             | Command::Check(_)
@@ -267,6 +274,8 @@ async fn through(globals: Globals, command: Option<Command>) -> eyre::Result<Exi
         Some(Command::Pod(command)) => Box::pin(pod::run(globals, command)).await,
         Some(Command::Shell(args)) => Box::pin(shell::run(globals, args)).await,
         Some(Command::Cp(args)) => Box::pin(cp::run(globals, args)).await,
+        Some(Command::Edit(args)) => Box::pin(edit::run(globals, args)).await,
+        Some(Command::Apply(args)) => Box::pin(edit::apply(globals, args)).await,
         Some(Command::Find(args)) => Box::pin(find::run(globals, args)).await,
         Some(Command::Why(args)) => Box::pin(why::run(globals, args)).await,
         Some(Command::Gateway(command)) => Box::pin(gateway::run(globals, command)).await,
@@ -352,6 +361,7 @@ fn surroundings() -> TerminalInfo {
         notifier: Notifier::new(set),
         clipboard: Clipboard::of(|name| std::env::var(name).ok()),
         shells: Launcher::default(),
+        editor: crate::edit::Editor::set(|name| std::env::var(name).ok()),
     }
 }
 

@@ -115,6 +115,11 @@ pub(super) fn percent_decoded(text: &str) -> Vec<u8> {
     out
 }
 
+/// Returns the text of a part of a URL's user info.
+pub fn url_decoded(text: &str) -> String {
+    String::from_utf8_lossy(&percent_decoded(text)).into_owned()
+}
+
 fn build<C>(connector: C, config: &Config, auth: Option<AuthLayer>, liveness: Liveness) -> Result<Client, Error>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,

@@ -125,7 +125,7 @@ impl Indexer {
         };
         let new = || Watch::new(&self.clusters, &self.cluster, login, api.clone(), watcher::Config::default());
         // Kubernetes' own kinds come before others: they change most.
-        let own = !discovery::is_custom(kind);
+        let own = !kind.is_custom();
         let (mut watch, mut watched) = (new(), own.then(|| self.watches.try_acquire().ok()).flatten());
         // It is never closed.
         let mut permit = self.permits.acquire().await.ok();

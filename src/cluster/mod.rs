@@ -12,12 +12,15 @@ mod credential;
 pub mod descriptors;
 mod fault;
 mod index;
+mod kind;
 mod kubeconfig;
 mod liveness;
 mod login;
 mod node;
+mod nodes;
 mod object;
 mod object_watch;
+mod page;
 mod plugin;
 mod probe;
 mod proxy_choice;
@@ -33,6 +36,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use kube::config::{AuthInfo, Kubeconfig};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use kube_tunnel::Login;
 
@@ -42,12 +46,15 @@ use brow_model::fault::{Fault, What, without_logins};
 use brow_model::workload::is_dns_label;
 
 pub use browse::{browse, read_ports};
-pub use connector::client;
+pub use connector::{client, url_decoded};
 pub use fault::{fault, grant, of_io};
 pub use index::index;
+pub use kind::{find_kind, kind_of};
 pub use node::node_fault;
-pub use object::describe_object;
+pub use nodes::{NodeQuery, follow as follow_nodes};
+pub use object::{manifest, resource};
 pub use object_watch::{Watch, watch_fault};
+pub use page::{PageCache, find_pods, relate, reveal, show_events, show_object};
 pub use plugin::through as plugins_through;
 pub use probe::{probe, run_probe};
 pub use proxy_choice::{ProxyChoice, ProxyReason};
@@ -72,6 +79,8 @@ struct State {
     logins: Mutex<BTreeMap<String, watch::Sender<Login>>>,
     /// The number of times that each context's server has recovered.
     answering: Mutex<BTreeMap<String, watch::Sender<u64>>>,
+    /// The time until which this machine does not try to reach the nodes of a context by itself.
+    unreached: Mutex<BTreeMap<String, Instant>>,
 }
 
 #[derive(Default)]

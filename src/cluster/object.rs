@@ -3,9 +3,11 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kube::Api;
-use kube::api::DynamicObject;
 use kube::core::{ApiResource, DynamicResourceScope, GroupVersionKind};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -52,34 +54,56 @@ pub(super) fn is_path(namespace: &str, name: &str) -> bool {
 }
 
 /// Returns the resource of a kind, as kube names it.
-pub(super) fn resource(kind: &ServedKind) -> ApiResource {
+pub fn resource(kind: &ServedKind) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(&kind.group, &kind.version, &kind.kind), &kind.plural)
 }
 
-/// Fetches an object as lines of YAML, without managed fields and with the values of a Secret hidden.
+/// Returns an object as JSON, with its kind, which the items of a list lack.
 ///
 /// # Errors
-/// The server's refusal.
-pub async fn describe_object(clusters: &Clusters, object: &ObjectRef) -> Result<Vec<String>, Fault> {
-    let found: DynamicObject = get(clusters, object).await?;
-    let mut value = serde_json::to_value(&found)
-        .map_err(|error| Fault::new(What::Server, object.name.as_str(), error.to_string()))?;
-    redact(&mut value);
+/// The object has what JSON has not.
+pub(super) fn value(kind: &ServedKind, found: &impl Serialize) -> Result<Value, Fault> {
+    let broken = |error: serde_json::Error| Fault::new(What::Server, kind.resource(), error.to_string());
+    let mut value = serde_json::to_value(found).map_err(broken)?;
+    let version = if kind.group.is_empty() { kind.version.clone() } else { format!("{}/{}", kind.group, kind.version) };
+    (value["kind"], value["apiVersion"]) = (kind.kind.as_str().into(), version.into());
+    Ok(value)
+}
+
+/// Returns an object as lines of YAML, without managed fields and with the values of a Secret hidden.
+pub(super) fn lines(mut object: Value) -> Vec<String> {
+    redact(&mut object);
+    written(&object)
+}
+
+/// Returns a Secret as lines of YAML, its values as the texts that they are, where they are some.
+pub(super) fn plain_lines(mut object: Value) -> Vec<String> {
+    let values = object["data"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut);
+    for value in values {
+        let bytes = value.as_str().and_then(|value| STANDARD.decode(value).ok());
+        if let Some(text) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| is_plain(text)) {
+            *value = text.into();
+        }
+    }
+    drop_repeats(&mut object);
+    written(&object)
+}
+
+/// Returns true for a text that a screen can show as it is.
+fn is_plain(text: &str) -> bool {
+    text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\t' | '\r'))
+}
+
+fn written(object: &Value) -> Vec<String> {
     let mut lines = Vec::new();
-    yaml(&value, 0, &mut lines);
-    Ok(lines.into_iter().map(|line| sanitize::line(&line).into_owned()).collect())
+    yaml(object, 0, &mut lines);
+    lines.into_iter().map(|line| sanitize::line(&line).into_owned()).collect()
 }
 
 /// Takes out what a person does not read, and what nobody is to see over their shoulder.
 fn redact(object: &mut Value) {
+    drop_repeats(object);
     let is_secret = object["kind"] == "Secret";
-    if let Some(meta) = object["metadata"].as_object_mut() {
-        meta.remove("managedFields");
-        // It repeats the whole object, values of Secrets included.
-        if let Some(notes) = meta.get_mut("annotations").and_then(Value::as_object_mut) {
-            notes.remove("kubectl.kubernetes.io/last-applied-configuration");
-        }
-    }
     for field in ["data", "stringData"].into_iter().filter(|_| is_secret) {
         for value in object[field].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
             *value = HIDDEN.into();
@@ -87,7 +111,35 @@ fn redact(object: &mut Value) {
     }
 }
 
-/// Writes a value as lines of YAML, as kubectl does.
+/// Takes out managed fields, and the annotation that repeats the whole object.
+fn drop_repeats(object: &mut Value) {
+    if let Some(meta) = object["metadata"].as_object_mut() {
+        meta.remove("managedFields");
+        // It repeats the whole object, values of Secrets included.
+        if let Some(notes) = meta.get_mut("annotations").and_then(Value::as_object_mut) {
+            notes.remove("kubectl.kubernetes.io/last-applied-configuration");
+        }
+    }
+}
+
+/// Writes an object as lines of YAML, as kubectl does.
+pub fn manifest(object: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    yaml(object, 0, &mut lines);
+    lines
+}
+
+/// Returns true for a text that can be written line by line, as it is.
+fn is_block(text: &str) -> bool {
+    let odd = |c: char| c.is_control() && c != '\n' || c == '\u{feff}';
+    let ends = text.trim_end_matches('\n');
+    text.contains('\n')
+        && !ends.is_empty()
+        && !text.starts_with([' ', '\n'])
+        && !text.ends_with("\n\n")
+        && !text.contains(odd)
+}
+
 fn yaml(value: &Value, indent: usize, lines: &mut Vec<String>) {
     let space = " ".repeat(indent);
     match value {
@@ -103,7 +155,7 @@ fn yaml(value: &Value, indent: usize, lines: &mut Vec<String>) {
                         lines.push(format!("{space}{key}:"));
                         yaml(value, indent, lines);
                     }
-                    Value::String(text) if text.contains('\n') => {
+                    Value::String(text) if is_block(text) => {
                         lines.push(format!("{space}{key}: |{}", if text.ends_with('\n') { "" } else { "-" }));
                         lines.extend(text.lines().map(|line| format!("{space}  {line}")));
                     }

@@ -2,6 +2,7 @@
 //! columns come from the kind's definition, so that no kind needs code of its own.
 
 mod own;
+mod plan;
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -16,6 +17,8 @@ use kube::api::{DynamicObject, ListParams, WatchParams};
 use kube::core::{Status, WatchEvent};
 use kube::{Error, Resource as _};
 use serde_json::Value;
+
+use plan::Nodes;
 
 use super::workload::discovery;
 use super::{Clusters, fault, grant};
@@ -150,7 +153,11 @@ impl Table {
         backoff: &mut Backoff,
         verb: &mut &'static str,
     ) -> Result<(), Error> {
-        let (mut version, shape) = self.list(login, namespace).await?;
+        let (mut nodes, missing) = self.nodes(login).await;
+        let (mut version, shape) = self.list(login, namespace, &nodes).await?;
+        if let Some(fault) = missing {
+            self.events.send(KindEvent::Missing { fault }).await;
+        }
         *verb = "watch";
         loop {
             let params = WatchParams { bookmarks: false, ..WatchParams::default() };
@@ -166,11 +173,15 @@ impl Table {
                     WatchEvent::Error(status) if is_expired(&status) => return Ok(()),
                     WatchEvent::Error(status) => return Err(Error::Api(status)),
                 };
+                if plan::is_plan(&self.kind) && nodes.is_some() {
+                    // A plan changes with the nodes that it upgrades.
+                    (nodes, _) = self.nodes(login).await;
+                }
                 for (cells, object) in rows_of(&value) {
                     if let Some(new) = object["metadata"]["resourceVersion"].as_str() {
                         new.clone_into(&mut version);
                     }
-                    let row = self.row(&shape, cells, object);
+                    let row = self.row(&shape, cells, object, &nodes);
                     let TableRow { namespace, name, .. } = row.clone();
                     let gone = gone.then_some(KindEvent::Gone { namespace, name });
                     self.events.send(gone.unwrap_or(KindEvent::Applied(row))).await;
@@ -185,8 +196,19 @@ impl Table {
         }
     }
 
+    /// Fetches the nodes, where the columns tell of them, or the reason why not.
+    async fn nodes(&self, login: &Login) -> (Nodes, Option<Fault>) {
+        if !plan::is_plan(&self.kind) {
+            return (None, None);
+        }
+        match plan::nodes(&login.client, &self.cluster).await {
+            Ok(nodes) => (nodes, None),
+            Err(fault) => (None, Some(fault)),
+        }
+    }
+
     /// Lists page by page. Returns the version of the list, and its columns.
-    async fn list(&self, login: &Login, namespace: Option<&str>) -> Result<(String, Shape), Error> {
+    async fn list(&self, login: &Login, namespace: Option<&str>, nodes: &Nodes) -> Result<(String, Shape), Error> {
         let (mut params, mut shape, mut version) = (ListParams::default().limit(PAGE), Shape::new(), String::new());
         for page in 0..MAX_PAGES {
             let request = self.request(namespace, |request| request.list(&params))?;
@@ -194,7 +216,7 @@ impl Table {
             if page == 0 {
                 shape = shape_of(&table);
             }
-            let rows = rows_of(&table).map(|(cells, object)| self.row(&shape, cells, object)).collect();
+            let rows = rows_of(&table).map(|(cells, object)| self.row(&shape, cells, object, nodes)).collect();
             let own = own::columns(&self.kind).iter().map(|own| TableColumn { name: own.name.to_owned(), wide: false });
             let columns = own.chain(shape.iter().map(|(_, column)| column.clone())).collect();
             let namespace = namespace.map(str::to_owned);
@@ -224,15 +246,16 @@ impl Table {
         Ok(request)
     }
 
-    fn row(&self, shape: &Shape, cells: &[Value], object: &Value) -> TableRow {
+    fn row(&self, shape: &Shape, cells: &[Value], object: &Value, nodes: &Nodes) -> TableRow {
         let meta = &object["metadata"];
         let text = |field: &str| meta[field].as_str().unwrap_or_default().to_owned();
-        let own = own::columns(&self.kind).iter().map(|own| bounded(&(own.of)(object)));
+        let own = own::columns(&self.kind).iter().map(|own| bounded(&(own.of)(object, nodes)));
         let server = shape.iter().map(|(at, _)| bounded(&text_of(cells.get(*at).unwrap_or(&Value::Null))));
         let created = DateTime::parse_from_rfc3339(&text("creationTimestamp")).ok();
         TableRow {
             namespace: text("namespace"),
             name: text("name"),
+            uid: text("uid"),
             cells: own.chain(server).collect(),
             created: created.map(|created| created.with_timezone(&Utc)),
             services: own::services(&self.kind, object),

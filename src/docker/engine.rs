@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
@@ -73,22 +74,7 @@ impl Engine {
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Bytes, Refusal> {
-        let broken = |error: &dyn std::error::Error| self.refusal(What::Engine, None, error);
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| {
-            let what = match error.kind() {
-                ErrorKind::PermissionDenied => What::EngineForbidden,
-                _ => What::NoEngine,
-            };
-            self.refusal(what, None, &error)
-        })?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
-        // A failure of the connection is an error of the request.
-        let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
-        let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-        let request = Request::builder().method(method).uri(path).header("host", "docker");
-        let request = request.header("content-type", "application/json").body(Full::new(bytes));
-        let request = request.map_err(|error| broken(&error))?;
-        let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
+        let (answer, _connection) = self.begin(method, path, body).await?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
         let body = body.map_err(|error| self.refusal(What::Engine, None, &error))?.to_bytes();
@@ -102,8 +88,63 @@ impl Engine {
         Err(self.refusal(What::Engine, Some(status), said.trim()))
     }
 
+    /// Asks for something that goes on: events, a log, counters.
+    pub(super) async fn follow(&self, path: &str) -> Result<Following, Refusal> {
+        let late = |_| self.refusal(What::EngineSilent, None, "");
+        let (answer, connection) =
+            timeout(ANSWER_TIMEOUT, self.begin(Method::GET, path, None)).await.map_err(late)??;
+        let status = answer.status();
+        if !status.is_success() {
+            return Err(self.refusal(What::Engine, Some(status), status.canonical_reason().unwrap_or_default()));
+        }
+        Ok(Following { body: answer.into_body(), _connection: connection })
+    }
+
+    /// Sends a request, and returns the head of the answer.
+    async fn begin(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(Response<Incoming>, AbortOnDropHandle<Result<(), hyper::Error>>), Refusal> {
+        let broken = |error: &dyn std::error::Error| self.refusal(What::Engine, None, error);
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| {
+            let what = match error.kind() {
+                ErrorKind::PermissionDenied => What::EngineForbidden,
+                _ => What::NoEngine,
+            };
+            self.refusal(what, None, &error)
+        })?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
+        // A failure of the connection is an error of the request.
+        let connection = AbortOnDropHandle::new(tokio::spawn(connection));
+        let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let request = Request::builder().method(method).uri(path).header("host", "docker");
+        let request = request.header("content-type", "application/json").body(Full::new(bytes));
+        let request = request.map_err(|error| broken(&error))?;
+        let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
+        Ok((answer, connection))
+    }
+
     fn refusal(&self, what: What, status: Option<StatusCode>, detail: &(impl ToString + ?Sized)) -> Refusal {
         Refusal { status, fault: Fault::new(what, self.socket.display().to_string(), detail.to_string()) }
+    }
+}
+
+/// An answer that goes on.
+pub(super) struct Following {
+    body: Incoming,
+    _connection: AbortOnDropHandle<Result<(), hyper::Error>>,
+}
+
+impl Following {
+    /// Returns the next bytes; `None` at the end, or when the engine is gone. Cancel safe.
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Ok(data) = self.body.frame().await?.ok()?.into_data() {
+                return Some(data);
+            }
+        }
     }
 }
 

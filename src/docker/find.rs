@@ -44,7 +44,8 @@ fn sockets(home: Option<&Path>, env: impl Fn(&str) -> Option<OsString>) -> Resul
     let docker = set("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(home?.join(".docker")));
     let context = set("DOCKER_CONTEXT").map(|name| name.to_string_lossy().into_owned());
     if let Some(docker) = &docker
-        && let Some(name) = context.or_else(|| current_context(docker)).filter(|name| name != "default")
+        && let Some(name) = context.map_or_else(|| current_context(docker), |name| Ok(Some(name)))?
+        && name != "default"
     {
         return Ok(vec![local_socket(&context_host(docker, &name)?)?]);
     }
@@ -68,9 +69,15 @@ fn local_socket(host: &str) -> Result<PathBuf, Fault> {
     path.map(PathBuf::from).ok_or_else(|| Fault::new(What::EngineRemote, host, ""))
 }
 
-fn current_context(docker: &Path) -> Option<String> {
-    let config = read(&docker.join("config.json")).ok()?;
-    config["currentContext"].as_str().filter(|name| !name.is_empty()).map(str::to_owned)
+/// Returns the context that docker's config names. One that cannot be read is an error: another engine might be taken
+/// for the one that is meant.
+fn current_context(docker: &Path) -> Result<Option<String>, Fault> {
+    let path = docker.join("config.json");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let config = read(&path).map_err(|why| Fault::new(What::FileUnreadable, path.display().to_string(), why))?;
+    Ok(config["currentContext"].as_str().filter(|name| !name.is_empty()).map(str::to_owned))
 }
 
 /// Returns the host of a context: it is in a file named by the hash of the context's name.
@@ -120,6 +127,9 @@ mod tests {
         assert_eq!(found(home.path(), &[]).unwrap(), ["/c/docker.sock"]);
         assert_eq!(found(home.path(), &[("DOCKER_CONTEXT", "default")]).unwrap()[0], "/var/run/docker.sock");
         assert_eq!(found(home.path(), &[("DOCKER_HOST", "unix:///d.sock")]).unwrap(), ["/d.sock"]);
+        std::fs::write(docker.join("config.json"), "{").unwrap();
+        assert_eq!(found(home.path(), &[]), Err(What::FileUnreadable), "another engine might be meant");
+        assert_eq!(found(home.path(), &[("DOCKER_CONTEXT", "default")]).unwrap()[0], "/var/run/docker.sock");
     }
 
     #[test]

@@ -3,8 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::node::{Node, name, networks};
-use super::port::{Port, protocol};
+use super::port::{MAX_CONNECTIONS, Port, protocol};
 use brow_model::fault::{Fault, What};
+use brow_model::gateway::{GatewayInfo, GatewayPort, GatewayState as State};
+use brow_model::node::NodePort;
 use brow_model::proxy::MANAGED_BY;
 
 /// The image of gateways: socat, and a shell that starts it.
@@ -26,10 +28,14 @@ const SCRIPT: &str = "trap 'exit 1' USR1; trap 'exit 0' TERM INT\n\
     (socat $ends \"$1\" \"$2\"; kill -USR1 1) & shift 2; done\n\
     wait";
 
-/// The memory of a gateway; a connection takes about 0.3 MiB of it.
-const MEMORY: u64 = 64 << 20;
-/// The most processes.
-const PROCESSES: u32 = 400;
+/// The memory of a gateway without connections, and that of each port with all of its connections, which take about
+/// 0.3 MiB each.
+const MEMORY: u64 = 16 << 20;
+const PORT_MEMORY: u64 = 40 << 20;
+/// The most processes: the shell and a test beside it, and for each port its listener, the shell around that, and one
+/// for each connection.
+const PROCESSES: usize = 10;
+const PORT_PROCESSES: usize = MAX_CONNECTIONS as usize + 5;
 /// The user and group nobody.
 const USER: &str = "65534:65534";
 
@@ -40,27 +46,6 @@ pub struct Owner {
     pub name: String,
     /// The id of the installation.
     pub installation: String,
-}
-
-/// The state of a gateway's container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    Running,
-    /// It ends again and again.
-    Restarting,
-    /// It was stopped, or never started.
-    Stopped,
-}
-
-impl State {
-    /// Returns its name for programs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Restarting => "restarting",
-            Self::Stopped => "stopped",
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +89,26 @@ impl Gateway {
             status: text("Status"),
             networks: networks(container),
         })
+    }
+
+    /// Returns it for the screen.
+    pub(super) fn info(&self, nodes: &[Node], installation: &str) -> GatewayInfo {
+        let port = |port: &Port| GatewayPort {
+            local: port.local,
+            node: port.node.clone(),
+            port: NodePort { number: port.port, transport: port.transport },
+        };
+        GatewayInfo {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            cluster: self.cluster.clone(),
+            ports: self.ports.iter().map(port).collect(),
+            owner: self.owner.name.clone(),
+            is_ours: self.owner.installation == installation,
+            state: self.state,
+            status: self.status.clone(),
+            fault: self.fault(nodes),
+        }
     }
 
     /// Finds out why it does not do its work, as far as the engine's list tells.
@@ -168,8 +173,8 @@ pub(super) fn spec(cluster: &str, network: &str, image: &str, owner: &Owner, por
             "CapDrop": ["ALL"],
             "ReadonlyRootfs": true,
             "SecurityOpt": ["no-new-privileges"],
-            "Memory": MEMORY,
-            "PidsLimit": PROCESSES,
+            "Memory": MEMORY + PORT_MEMORY * ports.len() as u64,
+            "PidsLimit": PROCESSES + PORT_PROCESSES * ports.len(),
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "2"}},
         },
     })
@@ -210,6 +215,7 @@ mod tests {
         let host = &spec["HostConfig"];
         assert_eq!(host["CapDrop"], json!(["ALL"]));
         assert_eq!((&host["ReadonlyRootfs"], &host["Privileged"]), (&json!(true), &Value::Null));
+        assert_eq!((&host["Memory"], &host["PidsLimit"]), (&json!(56 << 20), &json!(115)));
         assert_eq!(host["PortBindings"]["30901/udp"][0]["HostIp"], "127.0.0.1");
         assert_eq!(spec["Entrypoint"][2], SCRIPT);
         assert!(!SCRIPT.contains("server-0"));

@@ -6,14 +6,7 @@ use serde_json::Value;
 
 use super::port::is_container_name;
 use brow_model::fault::{Fault, What};
-
-/// The program that made a local cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    K3d,
-    Kind,
-    Minikube,
-}
+use brow_model::local_cluster::LocalKind as Kind;
 
 /// A container that is a node of a local cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,7 +125,7 @@ pub fn cluster_of<'a>(all: &'a [LocalCluster], name: &str) -> Result<&'a LocalCl
 ///
 /// # Errors
 /// The cluster has no such node, or no gateway can reach it by its name.
-pub fn gateway_node<'a>(cluster: &'a LocalCluster, name: Option<&str>) -> Result<(&'a Node, &'a str), Fault> {
+pub(super) fn gateway_node<'a>(cluster: &'a LocalCluster, name: Option<&str>) -> Result<(&'a Node, &'a str), Fault> {
     let node = match name {
         Some(name) => cluster.nodes.iter().find(|node| node.name == name),
         None => cluster.nodes.iter().find(|node| node.rank() < 2),

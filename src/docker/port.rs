@@ -108,7 +108,7 @@ impl Port {
 }
 
 /// The most connections of a port at a time, each of which is a process.
-const MAX_CONNECTIONS: u32 = 100;
+pub(super) const MAX_CONNECTIONS: u32 = 100;
 
 /// Returns true for a name that engines give to containers, which is fit for an address of socat.
 pub(super) fn is_container_name(text: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::engine::{ANSWER_TIMEOUT, Engine, Refusal, escape, unframe};
-use super::gateway::{Gateway, Owner, State, name_of, spec};
+use super::gateway::{Gateway, Owner, name_of, spec};
 use super::node::{Node, name};
 use super::port::{Port, protocol};
 use crate::forward::port_holder;
 use brow_model::address::Transport;
 use brow_model::fault::{Fault, What};
+use brow_model::gateway::GatewayState as State;
 
 /// The time that an image may take.
 const PULL_TIMEOUT: Duration = Duration::from_mins(10);
@@ -42,7 +43,11 @@ impl Containers {
     /// The engine refuses it.
     pub async fn read(engine: &Engine) -> Result<Self, Fault> {
         let all = engine.get("/containers/json?all=true").await?;
-        let all = all.as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(Self::of(all.as_array().map(Vec::as_slice).unwrap_or_default()))
+    }
+
+    /// Reads containers as the engine lists them.
+    pub(super) fn of(all: &[Value]) -> Self {
         let published = |container: &Value| {
             let name = name(container).to_owned();
             let ports = container["Ports"].as_array().cloned().unwrap_or_default();
@@ -52,11 +57,20 @@ impl Containers {
                 Some((ip, public, port["Type"].as_str()?.to_owned(), name.clone()))
             })
         };
-        Ok(Self {
+        Self {
             gateways: all.iter().filter_map(Gateway::read).collect(),
             nodes: all.iter().filter_map(Node::read).collect(),
             published: all.iter().flat_map(published).collect(),
-        })
+        }
+    }
+
+    /// Returns all but one gateway.
+    pub(super) fn without(&self, gateway: Option<&Gateway>) -> Self {
+        let name = gateway.map(|gateway| gateway.name.as_str());
+        let mut others = self.clone();
+        others.gateways.retain(|other| Some(other.name.as_str()) != name);
+        others.published.retain(|(.., holder)| Some(holder.as_str()) != name);
+        others
     }
 
     /// Returns the local ports that gateways and other containers have.
@@ -68,29 +82,47 @@ impl Containers {
     /// Returns a description of what holds a local port, if it is taken: a container by its name, else the process,
     /// where that can be told.
     pub async fn holder(&self, ip: IpAddr, port: u16, transport: Transport) -> Option<String> {
+        match self.container_at(ip, port, transport) {
+            Some(name) => Some(name),
+            None => process_at(ip, port, transport).await,
+        }
+    }
+
+    /// Returns the same for a port that a gateway, which is not among these, has at `known` and is to have at `ip`.
+    pub(super) async fn holder_beside(&self, ip: IpAddr, known: SocketAddr, transport: Transport) -> Option<String> {
+        let port = known.port();
+        if ip.is_unspecified() || known.ip().is_unspecified() {
+            // The gateway itself would be found.
+            return self.container_at(ip, port, transport);
+        }
+        self.holder(ip, port, transport).await
+    }
+
+    /// Returns the container that has a local port, or wants it back.
+    fn container_at(&self, ip: IpAddr, port: u16, transport: Transport) -> Option<String> {
         let meets = |at: &IpAddr| *at == ip || at.is_unspecified() || ip.is_unspecified();
         let by = |(at, public, kind, _): &&(IpAddr, u16, String, String)| {
             meets(at) && *public == port && kind == protocol(transport)
         };
-        if let Some((.., name)) = self.published.iter().find(by) {
-            return Some(format!("container {name}"));
-        }
-        // One that is stopped wants its ports back.
+        let published = self.published.iter().find(by).map(|(.., name)| name);
         let wants = |gateway: &&Gateway| gateway.ports.iter().any(|at| at.is_at(ip, port, transport));
-        if let Some(gateway) = self.gateways.iter().find(wants) {
-            return Some(format!("container {}", gateway.name));
+        let name = published.or_else(|| self.gateways.iter().find(wants).map(|gateway| &gateway.name))?;
+        Some(format!("container {name}"))
+    }
+}
+
+/// Returns a description of the process that has a local port, if one has.
+async fn process_at(ip: IpAddr, port: u16, transport: Transport) -> Option<String> {
+    let free = match transport {
+        Transport::Tcp => std::net::TcpListener::bind((ip, port)).map(drop),
+        Transport::Udp => std::net::UdpSocket::bind((ip, port)).map(drop),
+    };
+    match free {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            Some(port_holder(port, ip, transport).await.unwrap_or_else(|| error.to_string()))
         }
-        let free = match transport {
-            Transport::Tcp => std::net::TcpListener::bind((ip, port)).map(drop),
-            Transport::Udp => std::net::UdpSocket::bind((ip, port)).map(drop),
-        };
-        match free {
-            Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                Some(port_holder(port, ip, transport).await.unwrap_or_else(|| error.to_string()))
-            }
-            // A port that needs privileges is none that the engine cannot have.
-            Ok(()) | Err(_) => None,
-        }
+        // A port that needs privileges is none that the engine cannot have.
+        Ok(()) | Err(_) => None,
     }
 }
 
@@ -174,7 +206,7 @@ async fn not_started(engine: &Engine, ports: &[Port], refusal: Refusal) -> Fault
         for port in ports {
             let (ip, number) = (port.local.ip(), port.local.port());
             if let Some(holder) = others.holder(ip, number, port.transport).await {
-                return Fault::new(What::PortInUse, number.to_string(), holder);
+                return Fault::new(What::GatewayPortTaken, number.to_string(), holder);
             }
         }
     }
@@ -191,6 +223,17 @@ async fn post(engine: &Engine, id: &str, verb: &str) -> Result<(), Refusal> {
 /// A port is taken, or the engine refuses it.
 pub async fn start(engine: &Engine, gateway: &Gateway) -> Result<(), Fault> {
     match post(engine, &gateway.id, "start").await {
+        Ok(()) => Ok(()),
+        Err(refusal) => Err(not_started(engine, &gateway.ports, refusal).await),
+    }
+}
+
+/// Ends a gateway's processes and starts them again.
+///
+/// # Errors
+/// A port is taken, or the engine refuses it.
+pub async fn restart(engine: &Engine, gateway: &Gateway) -> Result<(), Fault> {
+    match post(engine, &gateway.id, "restart").await {
         Ok(()) => Ok(()),
         Err(refusal) => Err(not_started(engine, &gateway.ports, refusal).await),
     }

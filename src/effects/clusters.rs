@@ -47,7 +47,7 @@ impl Effects {
             ClusterEffect::StopIndexing { cluster } => {
                 self.indexing.remove(&cluster).into_iter().for_each(|indexing| indexing.abort());
             }
-            ClusterEffect::DescribeObject(object) => self.describe_object(object),
+            ClusterEffect::Page(effect) => self.on_page(effect),
             ClusterEffect::TakeSteps { question, epoch } => self.take_steps(question, epoch),
             ClusterEffect::StopSteps => self.steps.cancel(),
             ClusterEffect::ReadPorts(object) => self.read_ports(object, None),
@@ -136,15 +136,6 @@ impl Effects {
         if let Some(old) = self.indexing.insert(cluster, handle) {
             old.abort();
         }
-    }
-
-    fn describe_object(&mut self, object: ObjectRef) {
-        let (clusters, events) = (self.clusters.clone(), self.events.clone());
-        self.spawn(async move {
-            let asking = contain(cluster::describe_object(&clusters, &object)).await;
-            let result = asking.unwrap_or_else(|words| Err(internal(&object.cluster, words)));
-            events.send(Event::Object(ObjectEvent::Described { object, result })).await;
-        });
     }
 
     fn kind_events(&self, epoch: Epoch) -> EventSender<KindEvent> {

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Effects;
 use super::dialer::ForwardDialer;
-use crate::cluster::workload;
+use super::node_route::RouteDialer;
+use crate::cluster::{Clusters, NodeQuery, follow_nodes, workload};
 use crate::events::EventSender;
 use crate::forward;
 use crate::instance;
@@ -16,7 +17,9 @@ use brow_model::effect::ForwardEffect;
 use brow_model::event::{Event, ForwardEvent, InstanceEvent};
 use brow_model::fault::Fault;
 use brow_model::forward::{ForwardId, ForwardSpec};
+use brow_model::local_cluster::LocalKind;
 use brow_model::route::Via;
+use brow_model::workload::Destination;
 
 pub(super) struct OpenForward {
     pub handle: forward::Handle,
@@ -102,6 +105,7 @@ impl Effects {
         });
         let (id, token, ended) = (spec.id, self.token.child_token(), CancellationToken::new());
         let route = ForwardDialer::new(Arc::clone(&self.tunnels), &spec, self.about_forward(&spec));
+        let route = RouteDialer::new(route);
         let (watching, wanted) = watch::channel(WatchState { on: !spec.on_demand, ends: 0 });
         let watch_pods = self.watch_pods(&spec, wanted);
         let (cluster, events) = (spec.selector.cluster.clone(), self.about_forward(&spec));
@@ -150,20 +154,34 @@ impl Effects {
         });
     }
 
-    /// Watches a workload's pods while that is `wanted`; never completes. For an address there is nothing to watch.
+    /// Returns what the cluster is asked for while a forward is open; `None` for an address.
+    fn lookup(&self, spec: &ForwardSpec) -> Option<Lookup> {
+        let cluster = spec.selector.cluster.clone();
+        match &spec.address {
+            Destination::Address(_) | Destination::Proxy => None,
+            Destination::Workload(workload) => {
+                let (namespace, workload) = (spec.selector.namespace.clone(), workload.clone());
+                Some(Lookup::Workload(workload::Query { cluster, namespace, workload }))
+            }
+            Destination::Node(ports) => {
+                let server = self.clusters.contexts().into_iter().find(|context| context.name == cluster);
+                let is_local = server.is_some_and(|context| LocalKind::of(&cluster, &context.server).is_some());
+                Some(Lookup::Nodes(NodeQuery { cluster, port: ports.port, is_local }))
+            }
+        }
+    }
+
+    /// Watches a workload's pods, or the nodes, while that is `wanted`; never completes. For an address there is
+    /// nothing to watch.
     fn watch_pods(
         &self,
         spec: &ForwardSpec,
         mut wanted: watch::Receiver<WatchState>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let query = spec.address.workload().map(|workload| workload::Query {
-            cluster: spec.selector.cluster.clone(),
-            namespace: spec.selector.namespace.clone(),
-            workload: workload.clone(),
-        });
+        let lookup = self.lookup(spec);
         let (clusters, events) = (self.clusters.clone(), self.about_forward(spec));
         async move {
-            let Some(query) = query else {
+            let Some(lookup) = lookup else {
                 return std::future::pending().await;
             };
             loop {
@@ -175,8 +193,8 @@ impl Effects {
                     continue;
                 }
                 let following = async {
-                    let watching = workload::follow(clusters.clone(), query.clone(), events.clone());
-                    events.contain(&query.cluster, watching, ForwardEvent::LookupFailed).await;
+                    let watching = lookup.clone().follow(clusters.clone(), events.clone());
+                    events.contain(lookup.cluster(), watching, ForwardEvent::LookupFailed).await;
                     // It has said all that there is to say.
                     std::future::pending::<()>().await;
                 };
@@ -185,6 +203,29 @@ impl Effects {
                     () = until_ended(&mut wanted, now) => {}
                 }
             }
+        }
+    }
+}
+
+/// A watch that tells where a forward leads.
+#[derive(Debug, Clone)]
+enum Lookup {
+    Workload(workload::Query),
+    Nodes(NodeQuery),
+}
+
+impl Lookup {
+    fn cluster(&self) -> &str {
+        match self {
+            Self::Workload(query) => &query.cluster,
+            Self::Nodes(query) => &query.cluster,
+        }
+    }
+
+    async fn follow(self, clusters: Clusters, events: EventSender<ForwardEvent>) {
+        match self {
+            Self::Workload(query) => workload::follow(clusters, query, events).await,
+            Self::Nodes(query) => follow_nodes(clusters, query, events).await,
         }
     }
 }

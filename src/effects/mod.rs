@@ -24,8 +24,13 @@ use brow_model::instance::Role;
 mod carrier;
 mod clusters;
 mod dialer;
+mod edit;
 mod forwards;
+mod gateways;
 mod kubeconfig;
+mod metrics;
+mod node_route;
+mod page;
 mod pod_lease;
 mod pods;
 
@@ -45,6 +50,7 @@ pub struct Effects {
     clusters: Clusters,
     tunnels: Arc<ClusterTunnels>,
     store: Store,
+    paths: Arc<Paths>,
     me: Identity,
     ledger: PodLedger,
     events: EventSender,
@@ -61,16 +67,22 @@ pub struct Effects {
     connections: BTreeMap<String, Connection>,
     forwards: BTreeMap<ForwardId, OpenForward>,
     log: Option<AbortHandle>,
+    /// The task that reads the bytes of a gateway.
+    meter: Option<AbortHandle>,
     /// This instance among the others, and the directory of their sockets.
     instance: Option<(Instance, PathBuf)>,
     /// The tasks that look for services and workloads.
     browsing: Vec<AbortHandle>,
     /// The tasks that index clusters.
     indexing: BTreeMap<String, AbortHandle>,
+    /// The tasks that look for a Prometheus.
+    finding: BTreeMap<String, AbortHandle>,
     /// Stops the steps that are being taken.
     steps: CancellationToken,
     /// The task that lists kinds, or watches the objects of one.
     kind: Option<AbortHandle>,
+    /// The tasks of the page in view.
+    page: Box<page::PageTasks>,
 }
 
 impl Effects {
@@ -80,11 +92,13 @@ impl Effects {
         // The store outlives everything else: closing and deleting are audited too.
         let files = CancellationToken::new();
         let ledger = PodLedger::new(paths.state_dir.clone());
+        let kept = Arc::new(paths.clone());
         let (store, writing) = store::start(paths, me.installation.clone(), &events, files.clone());
         Self {
             tunnels: Arc::new(ClusterTunnels::new(clusters.clone(), me.installation.clone())),
             clusters,
             store,
+            paths: kept,
             me,
             ledger,
             events,
@@ -96,11 +110,14 @@ impl Effects {
             connections: BTreeMap::new(),
             forwards: BTreeMap::new(),
             log: None,
+            meter: None,
             instance: None,
             browsing: Vec::new(),
             indexing: BTreeMap::new(),
+            finding: BTreeMap::new(),
             steps: CancellationToken::new(),
             kind: None,
+            page: Box::default(),
         }
     }
 
@@ -111,6 +128,9 @@ impl Effects {
             Effect::Cluster(effect) => self.on_cluster(effect),
             Effect::Pod(effect) => self.on_pod(effect),
             Effect::Forward(effect) => self.on_forward(effect),
+            Effect::Gateway(effect) => self.on_gateway(effect),
+            Effect::Metrics(effect) => self.on_metrics(effect),
+            Effect::Edit(effect) => self.on_edit(effect),
             Effect::Store(effect) => self.store.send(effect),
             Effect::Terminal(effect) => return Some(effect),
         }

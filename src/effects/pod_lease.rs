@@ -264,11 +264,11 @@ impl forward::Lease for PodLease {
     fn stats(&self) -> Stats {
         let stats = self.tunnels.stats();
         // Connections are served, whatever becomes of the tunnels.
-        if self.by_pod_proxy() { Stats { tunnels: 1, last_error: None, ..stats } } else { stats }
+        if self.relays.proxied().is_some() { Stats { tunnels: 1, last_error: None, ..stats } } else { stats }
     }
 
-    fn by_pod_proxy(&self) -> bool {
-        self.relays.proxied().is_some()
+    fn carrier(&self) -> Option<&'static str> {
+        self.relays.proxied().map(|_| Carrier::PodProxy.name())
     }
 }
 

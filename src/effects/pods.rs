@@ -27,7 +27,8 @@ impl Effects {
             PodEffect::FollowLog { key, epoch } => {
                 self.stop_log();
                 let context = key.cluster.clone();
-                let following = proxy::follow_log(self.clusters.clone(), key.clone(), epoch, self.events.clone());
+                let following =
+                    proxy::follow_log(self.clusters.clone(), key.clone().into(), epoch, self.events.clone());
                 let broken = move |fault| Event::Pod(PodEvent::LogEnded { key, epoch, fault: Some(fault) });
                 self.log = Some(self.spawn_for(context, following, broken));
             }
@@ -35,7 +36,7 @@ impl Effects {
         }
     }
 
-    fn stop_log(&mut self) {
+    pub(super) fn stop_log(&mut self) {
         if let Some(log) = self.log.take() {
             log.abort();
         }

@@ -6,9 +6,9 @@ use std::path::Path;
 use tokio::sync::mpsc::Receiver;
 
 use super::*;
-use brow_model::effect::{ClusterEffect, PodEffect};
+use brow_model::effect::{ClusterEffect, PageEffect, PodEffect};
 use brow_model::epoch::Epoch;
-use brow_model::event::{BrowseEvent, ClusterEvent, ObjectEvent, PodEvent};
+use brow_model::event::{BrowseEvent, ClusterEvent, ObjectEvent, PageEvent, PodEvent};
 use brow_model::index::{ObjectRef, ServedKind};
 use brow_model::proxy::PodKey;
 use kube_tunnel::contain::is_contained;
@@ -74,7 +74,7 @@ async fn whatever_panics_for_a_context_tells_of_it_and_ends_nothing_else() {
         ObjectRef { cluster: cluster(), kind: Arc::new(kind), namespace: "team".to_owned(), name: "web".to_owned() };
     for (effect, what) in [
         (Effect::Cluster(ClusterEffect::Browse { cluster: cluster(), epoch, namespaces: none() }), "the browser"),
-        (Effect::Cluster(ClusterEffect::DescribeObject(object.clone())), "an object"),
+        (Effect::Cluster(ClusterEffect::Page(PageEffect::Show { object: object.clone(), epoch })), "an object"),
         (Effect::Cluster(ClusterEffect::ReadPorts(object)), "an object's ports"),
         (Effect::Pod(PodEffect::FollowLog { key: key.clone(), epoch }), "a pod's log"),
         (Effect::Cluster(ClusterEffect::Connect { cluster: cluster(), epoch, namespaces: none() }), "probe and watch"),
@@ -89,9 +89,8 @@ async fn whatever_panics_for_a_context_tells_of_it_and_ends_nothing_else() {
         let fault = loop {
             match events.recv().await.expect(what) {
                 Event::Browse { event: BrowseEvent::Missing { fault, .. }, .. }
-                | Event::Object(
-                    ObjectEvent::Described { result: Err(fault), .. } | ObjectEvent::Ports { result: Err(fault), .. },
-                )
+                | Event::Page { event: PageEvent::Failed(fault), .. }
+                | Event::Object(ObjectEvent::Ports { result: Err(fault), .. })
                 | Event::Pod(
                     PodEvent::LogEnded { fault: Some(fault), .. }
                     | PodEvent::Described { result: Err(fault), .. }

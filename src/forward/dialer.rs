@@ -181,9 +181,9 @@ pub trait Lease: Send + Sync + 'static {
     /// Returns the state of the tunnels. Called once a second or more often; must not block.
     fn stats(&self) -> Stats;
 
-    /// Returns true while new connections go through the pod proxy, not through the tunnels.
-    fn by_pod_proxy(&self) -> bool {
-        false
+    /// Returns the carrier of new connections, while they do not go through the tunnels.
+    fn carrier(&self) -> Option<&'static str> {
+        None
     }
 }
 
@@ -232,6 +232,9 @@ impl Lease for kube_tunnel::Lease {
 /// was closed. With `relayed`, the pod's port is a relay, not the target.
 pub(super) fn fault(error: &Error, via: &Via, address: &str, relayed: bool) -> Option<Fault> {
     let pod = &via.pod;
+    if let (Some(_), Error::Pod { text }) = (via.node, error) {
+        return Some(Fault::new(What::TargetUnreachable, address, text));
+    }
     let by_words = match error {
         Error::Forbidden { text }
         | Error::Unauthorized { text }
@@ -274,7 +277,7 @@ mod tests {
     #[test]
     fn a_fault_names_what_it_happened_to() {
         let pod = PodKey { cluster: "dev".into(), namespace: "default".into(), name: "brow-db-abc".into() };
-        let via = Via { pod, uid: String::new(), port: 1080, to: None };
+        let via = Via { pod, uid: String::new(), port: 1080, to: None, node: None };
         let of = |error: Error, relayed| fault(&error, &via, "10.0.0.1:3306", relayed);
         let refused = || Error::Refused { text: "connection refused".into() };
         assert_eq!(

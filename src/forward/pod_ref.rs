@@ -77,6 +77,7 @@ mod tests {
             uid: name.into(),
             port: 1080,
             to: None,
+            node: None,
         };
         let (first, other) = (pod_refs.on(via("a")), pod_refs.on(via("b")));
         let again = pod_refs.on(via("a"));

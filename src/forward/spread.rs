@@ -185,7 +185,7 @@ mod tests {
         let refs = PodRefs::new(mpsc::unbounded_channel().0);
         let pod = |name: &str| {
             let key = PodKey { cluster: "dev".into(), namespace: "default".into(), name: name.into() };
-            let via = Via { pod: key, uid: name.into(), port: 80, to: None };
+            let via = Via { pod: key, uid: name.into(), port: 80, to: None, node: None };
             Arc::new(SpreadPod::new(via.clone(), refs.on(via)))
         };
         let pods: SpreadPods = watch::Sender::new(vec![pod("a"), pod("b"), pod("c")]);

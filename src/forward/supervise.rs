@@ -14,7 +14,6 @@ use super::{Destination, Forward, Rest, Wait};
 use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::route::Via;
-use brow_model::settings::Carrier;
 use brow_model::traffic::TunnelInfo;
 use kube_tunnel::{Backoff, Error, Protocol, Stats};
 
@@ -236,8 +235,8 @@ async fn report_changes<D: Dialer>(forward: &Forward<D>, out: &Outputs<D::Lease>
     loop {
         let stats = upstream.lease.stats();
         let first_byte = forward.meter.counters.first_byte();
-        let info = if upstream.lease.by_pod_proxy() {
-            Some(TunnelInfo { protocol: Carrier::PodProxy.name().to_owned(), rtt: None, first_byte })
+        let info = if let Some(carrier) = upstream.lease.carrier() {
+            Some(TunnelInfo { protocol: carrier.to_owned(), rtt: None, first_byte })
         } else {
             stats.protocol.map(|protocol| {
                 let protocol = protocol.name().to_owned();

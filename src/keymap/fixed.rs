@@ -34,17 +34,19 @@ const TERMINAL: [(&str, &str); 2] = [("ctrl-z", "fixed.suspend"), ("ctrl-l", "fi
 /// Returns the action of a key that the table does not bind in this mode: an edit or an answer.
 pub(super) fn action(mode: Mode, chord: Chord) -> Option<Action> {
     match mode {
-        Mode::Form | Mode::Filter | Mode::Search | Mode::Browser | Mode::Find | Mode::Kinds => {
+        Mode::Form | Mode::Filter | Mode::Search | Mode::Browser | Mode::Find | Mode::Kinds | Mode::PageFilter => {
             let edit = EDITS.iter().find(|(keys, ..)| is_among(keys, chord)).map(|(_, edit, _)| *edit);
             edit.or_else(|| chord.writes().map(InputRequest::InsertChar)).map(|edit| Action::Type(Typed::Edit(edit)))
         }
-        Mode::Question | Mode::Quit | Mode::Consent => ANSWERS[usize::from(mode == Mode::Consent)..]
+        Mode::Question | Mode::Quit | Mode::Consent | Mode::Proposal | Mode::Refusal => ANSWERS
+            [usize::from(matches!(mode, Mode::Consent | Mode::Refusal))..]
             .iter()
             .find(|(key, ..)| is_among(&[key], chord))
             .map(|(_, action, _)| action.clone()),
         Mode::Scroll
         | Mode::Tags
         | Mode::Connections
+        | Mode::Page
         | Mode::Log
         | Mode::Clusters
         | Mode::Targets

@@ -32,6 +32,7 @@ impl Keymap {
                     | Section::Browser
                     | Section::Find
                     | Section::Kinds
+                    | Section::Page
                     | Section::Connections
                     | Section::Log
                     | Section::Form => {}

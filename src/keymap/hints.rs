@@ -22,7 +22,7 @@ const WELCOME: [(Command, &str); 5] = [
 ];
 
 /// The hints of one mode, while they are collected.
-struct Hints<'a> {
+pub(super) struct Hints<'a> {
     keymap: &'a Keymap,
     text: &'a Text,
     mode: Mode,
@@ -31,7 +31,7 @@ struct Hints<'a> {
 
 impl Hints<'_> {
     /// Adds hints for commands, in the words of `hint.<name>`.
-    fn say(&mut self, commands: &[Command]) -> &mut Self {
+    pub(super) fn say(&mut self, commands: &[Command]) -> &mut Self {
         for command in commands {
             let words = format!("hint.{}", command.name());
             self.say_as(&[*command], &words);
@@ -40,12 +40,12 @@ impl Hints<'_> {
     }
 
     /// Adds hints for commands if a condition holds.
-    fn say_if(&mut self, here: bool, commands: &[Command]) -> &mut Self {
+    pub(super) fn say_if(&mut self, here: bool, commands: &[Command]) -> &mut Self {
         if here { self.say(commands) } else { self }
     }
 
     /// Adds one hint for commands that belong together: the first key of each, and a text for all.
-    fn say_as(&mut self, commands: &[Command], words: &str) -> &mut Self {
+    pub(super) fn say_as(&mut self, commands: &[Command], words: &str) -> &mut Self {
         let keys: String = commands
             .iter()
             .filter_map(|command| self.keymap.table.keys(self.mode, *command).into_iter().next())
@@ -90,11 +90,13 @@ impl Keymap {
                 );
                 hints.say_if(mode == Mode::Quit, &[Command::QuitNow]);
             }
+            Mode::Proposal | Mode::Refusal => of_edit(dialog, &mut hints),
             Mode::Browser => of_browser(model, &mut hints),
             Mode::Find => of_find(model, &mut hints),
             Mode::Tags | Mode::Search | Mode::Scroll | Mode::Connections => of_text(model, dialog, &mut hints),
             Mode::Kinds => of_kinds(model, &mut hints),
-            Mode::Filter => {
+            Mode::Page => super::page_hints::of_page(model, &mut hints),
+            Mode::Filter | Mode::PageFilter => {
                 hints
                     .say_as(&[Command::Accept], "hint.keep-filter")
                     .say_as(&[Command::Cancel], "hint.clear-filter")
@@ -143,10 +145,12 @@ impl Keymap {
         palette.order.iter().map(hint).collect()
     }
 
-    /// The first key of each command in the targets pane or, if it has none there, by its name: what is said names it.
+    /// The first key of each command in the targets pane, else on an object's page or, if it has none there either, its
+    /// name: what is said names it.
     pub fn key_names(&self) -> HashMap<String, String> {
         let first = |command: &Command| {
-            let key = self.table.keys(Mode::Targets, *command).into_iter().next();
+            let modes = [Mode::Targets, Mode::Page];
+            let key = modes.into_iter().find_map(|mode| self.table.keys(mode, *command).into_iter().next());
             (command.name().to_owned(), key.unwrap_or_else(|| command.name().to_owned()))
         };
         Command::ALL.iter().map(first).collect()
@@ -293,6 +297,19 @@ fn of_find(model: &Model, hints: &mut Hints<'_>) {
     hints.say_as(&[Command::Cancel], if cleared { "hint.clear-text" } else { "hint.close" });
 }
 
+fn of_edit(dialog: Option<&Dialog>, hints: &mut Hints<'_>) {
+    if let Some(Dialog::Edit(edit)) = dialog
+        && edit.stage.buttons() > 0
+    {
+        let refused = hints.mode == Mode::Refusal;
+        hints
+            .say_as(&[Command::Left, Command::Right], "hint.choose-button")
+            .say_as(&[Command::Accept], "hint.press")
+            .say_if(refused, &[Command::Copy]);
+    }
+    hints.say_as(&[Command::Up, Command::Down], "hint.scroll").say_as(&[Command::Cancel], "hint.close");
+}
+
 fn of_kinds(model: &Model, hints: &mut Hints<'_>) {
     let Some(Dialog::Kinds(browser)) = model.screen.dialogs.last() else {
         return;
@@ -305,7 +322,9 @@ fn of_kinds(model: &Model, hints: &mut Hints<'_>) {
             if let Some(row) = table.selected() {
                 let forwards = !row.services.is_empty() || table.kind.namespaced;
                 hints.say_as(&[Command::Accept], "hint.show").say_if(forwards, &[Command::Forward]);
+                hints.say_if(table.kind.is_custom(), &[Command::Edit, Command::Delete]);
             }
+            hints.say_if(table.kind.is_custom(), &[Command::New]);
             hints.say_if(table.columns.iter().any(|column| column.wide), &[Command::Wide]);
             hints.say_if(table.kind.namespaced, &[Command::OneNamespace]);
             if table.selected().is_some() {

@@ -4,6 +4,7 @@ mod chord;
 mod fixed;
 mod help;
 mod hints;
+mod page_hints;
 mod table;
 
 #[cfg(test)]
@@ -56,6 +57,14 @@ pub enum Mode {
     Find,
     /// The browser of kinds: a filter, and rows.
     Kinds,
+    /// An object's page.
+    Page,
+    /// The filter of the log on an object's page.
+    PageFilter,
+    /// A change of an object that is ready to be applied: lines that scroll, and buttons.
+    Proposal,
+    /// A text of an object that was refused: a fault to copy, and buttons.
+    Refusal,
     /// The list of a forward's connections, or of the sessions in containers.
     Connections,
     /// The event log in the strip.
@@ -88,6 +97,10 @@ impl Keymap {
             Some(Dialog::Browser(_)) => Mode::Browser,
             Some(Dialog::Find(_)) => Mode::Find,
             Some(Dialog::Kinds(_)) => Mode::Kinds,
+            Some(Dialog::Object(page)) if page.is_filtering() => Mode::PageFilter,
+            Some(Dialog::Object(_)) => Mode::Page,
+            Some(Dialog::Edit(edit)) if edit.stage.fault().is_some() => Mode::Refusal,
+            Some(Dialog::Edit(_)) => Mode::Proposal,
             Some(Dialog::Tags { .. }) => Mode::Tags,
             Some(Dialog::Help { .. } | Dialog::Palette(_)) => Mode::Search,
             Some(Dialog::Connections(_) | Dialog::Shells { .. }) => Mode::Connections,
@@ -96,7 +109,6 @@ impl Keymap {
             Some(Dialog::Confirm { .. }) => Mode::Question,
             Some(
                 Dialog::Describe { .. }
-                | Dialog::Object { .. }
                 | Dialog::Why(_)
                 | Dialog::PodLog { .. }
                 | Dialog::NotCopied { .. }
@@ -157,11 +169,18 @@ impl Mode {
     /// The sections of the table that hold here, the nearest first.
     fn sections(self) -> [Section; 2] {
         let own = match self {
-            Self::Form | Self::Filter | Self::Search => Section::Form,
-            Self::Question | Self::Quit | Self::Consent | Self::Scroll | Self::Tags => Section::Dialogs,
+            Self::Form | Self::Filter | Self::Search | Self::PageFilter => Section::Form,
+            Self::Question
+            | Self::Quit
+            | Self::Consent
+            | Self::Scroll
+            | Self::Tags
+            | Self::Proposal
+            | Self::Refusal => Section::Dialogs,
             Self::Browser => Section::Browser,
             Self::Find => Section::Find,
             Self::Kinds => Section::Kinds,
+            Self::Page => Section::Page,
             Self::Connections => Section::Connections,
             Self::Log => Section::Log,
             Self::Clusters => Section::Clusters,
@@ -174,30 +193,48 @@ impl Mode {
 
     /// Returns true if characters are typed into a text field in this mode.
     fn has_text(self) -> bool {
-        matches!(self, Self::Form | Self::Filter | Self::Search | Self::Browser | Self::Find | Self::Kinds)
+        matches!(
+            self,
+            Self::Form | Self::Filter | Self::Search | Self::Browser | Self::Find | Self::Kinds | Self::PageFilter
+        )
     }
 
     /// Returns true if a command of one of the mode's sections has an effect in this mode.
     fn takes(self, command: Command) -> bool {
         use Command::{
-            Accept, Bottom, Cancel, ConnectOnce, Copy, Create, Describe, Down, EndConnection, Forward, Help, Left,
-            Mark, MarkAll, Next, OneNamespace, PageDown, PageUp, Previous, Quit, QuitNow, Right, Shell, Stop, Strings,
-            TakeKnown, Top, Up, Why, Wide,
+            Accept, Bottom, Cancel, ConnectOnce, Copy, Create, Deepen, Delete, Describe, Down, Edit, EndConnection,
+            Filter, Forward, Help, Left, Mark, MarkAll, New, Next, NextContainer, OneNamespace, PageDown, PageUp,
+            PodLog, Previous, PreviousRun, Quit, QuitNow, Reload, Reveal, Right, Shell, ShowEvents, ShowRelations,
+            ShowSummary, ShowYaml, Stop, Strings, TakeKnown, Top, Up, Why, Wide,
         };
         let steps = matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Quit);
         match self {
             Self::Form => steps || matches!(command, ConnectOnce | Next | Previous),
             Self::Search => steps || command == Help,
+            Self::PageFilter => steps,
             Self::Filter => matches!(command, Accept | Cancel | Next | Previous | Up | Down | Quit),
             Self::Question | Self::Quit | Self::Consent => {
                 matches!(command, Accept | Cancel | Next | Previous | Up | Down | Left | Right | Quit)
                     || (self == Self::Quit && command == QuitNow)
             }
             Self::Scroll => steps || matches!(command, Top | Bottom | Copy | Create | Why),
+            Self::Page => {
+                let parts = matches!(command, ShowSummary | ShowEvents | ShowRelations | ShowYaml | PodLog);
+                let moves = matches!(command, Top | Bottom | Left | Right | Next | Previous | Help);
+                let own = matches!(command, Deepen | Reload | Reveal | NextContainer | PreviousRun | Filter);
+                let shared = matches!(command, Edit | Forward | Shell | Copy | Strings | Why | Describe);
+                steps || parts || moves || own || shared
+            }
             Self::Connections => steps || matches!(command, EndConnection | Top | Bottom),
             Self::Tags => steps || matches!(command, Top | Bottom | Mark | Stop),
             Self::Find => steps || matches!(command, Forward | Shell | Why | Copy | Strings | Describe | Help),
-            Self::Kinds => steps || matches!(command, Forward | Wide | OneNamespace | Copy | Strings | Describe | Help),
+            Self::Kinds => {
+                steps
+                    || matches!(command, Forward | Wide | OneNamespace | Copy | Strings | Describe | Help)
+                    || matches!(command, Edit | New | Delete)
+            }
+            Self::Proposal => steps || matches!(command, Left | Right | Next | Previous | Top | Bottom),
+            Self::Refusal => steps || matches!(command, Left | Right | Next | Previous | Copy),
             Self::Browser => steps || matches!(command, Mark | MarkAll | TakeKnown | Why | Describe | Help),
             Self::Log | Self::Clusters | Self::Targets | Self::Pods | Self::Forwards => true,
         }
@@ -213,11 +250,15 @@ impl Mode {
                 | Self::Browser
                 | Self::Find
                 | Self::Kinds
+                | Self::Page
+                | Self::PageFilter
                 | Self::Connections
                 | Self::Question
                 | Self::Consent
                 | Self::Scroll
                 | Self::Tags
+                | Self::Proposal
+                | Self::Refusal
         );
         if closes && command == Command::Quit { Command::Cancel } else { command }
     }

@@ -14,7 +14,7 @@ fn covers(section: Section) -> bool {
 }
 
 /// Commands whose default keys came after version 0.2. A config may have these for other commands, which keep them.
-const GIVE_WAY: [(Section, Command); 40] = [
+const GIVE_WAY: [(Section, Command); 43] = [
     (Section::Targets, Command::Stop),
     (Section::Targets, Command::Restart),
     (Section::Targets, Command::Renew),
@@ -50,6 +50,9 @@ const GIVE_WAY: [(Section, Command); 40] = [
     (Section::Targets, Command::Why),
     (Section::Browser, Command::Why),
     (Section::Find, Command::Why),
+    (Section::Kinds, Command::Edit),
+    (Section::Kinds, Command::New),
+    (Section::Kinds, Command::Delete),
     (Section::Dialogs, Command::Why),
     (Section::Dialogs, Command::Create),
     (Section::Anywhere, Command::Shells),

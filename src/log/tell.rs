@@ -8,7 +8,7 @@ use crate::text::Text;
 use brow_model::Model;
 use brow_model::effect::Effect;
 use brow_model::event::InstanceEvent;
-use brow_model::event::{ClusterEvent, Event, ForwardEvent, PodEvent, StoreEvent};
+use brow_model::event::{ClusterEvent, EditEvent, Event, ForwardEvent, PodEvent, StoreEvent};
 use brow_model::fault::{Fault, What};
 use brow_model::log::{self, Entry, Message};
 use brow_model::proxy::{PodKey, ProxyPod};
@@ -71,11 +71,16 @@ fn tell(event: &Event) {
         Event::Pod(event) => tell_pod(event),
         Event::Forward { id, epoch, event } => tell_forward(id.0, epoch.0, event),
         Event::Instance(event) => tell_instance(event),
+        Event::Gateway(event) => debug!("the engine: {event:?}"),
         Event::Store(event) => tell_store(event),
         Event::Agent(event) => debug!("an agent: {event:?}"),
         Event::Shell(event) => debug!("a session in a container: {event:?}"),
         Event::Contexts(Ok(contexts)) => debug!(contexts = contexts.len(), "the kubeconfig was read"),
         Event::Contexts(Err(fault)) => debug!("the kubeconfig was not read: {}", why(fault)),
+        Event::Edit { epoch, event } => tell_edit(epoch.0, event),
+        Event::ObjectDeleted { object, result } => {
+            debug!(cluster = object.cluster, "deleted {}: {:?}", object.short_name(), result.as_ref().err().map(why));
+        }
         Event::Terminate => debug!("asked to end"),
         // Their outcome is told.
         Event::Act(_)
@@ -85,7 +90,20 @@ fn tell(event: &Event) {
         | Event::Browse { .. }
         | Event::Index { .. }
         | Event::Kinds { .. }
+        | Event::Metrics(_)
+        | Event::Page { .. }
         | Event::Object(_) => {}
+    }
+}
+
+/// Tells how an edit goes; never what is in the object.
+fn tell_edit(epoch: u64, event: &EditEvent) {
+    let outcome = |what, fault: Option<&Fault>| debug!(epoch, "an edit {what}: {:?}", fault.map(|fault| fault.what));
+    match event {
+        EditEvent::Opened(result) => outcome("was opened", result.as_ref().err()),
+        EditEvent::Left(result) => outcome("left the editor", result.as_ref().err()),
+        EditEvent::Tried { result, .. } => outcome("was tried", result.as_ref().err()),
+        EditEvent::Applied(result) => outcome("was applied", result.as_ref().err()),
     }
 }
 

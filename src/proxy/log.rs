@@ -1,4 +1,4 @@
-//! Follows the log of a pod's relay.
+//! Follows the log of a pod: of its relay, or of a container.
 
 use std::time::Duration;
 
@@ -29,15 +29,34 @@ const BATCH_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// Follows a pod's log until it ends or the future is dropped, and reports its lines. A lost connection is reported,
 /// and reading continues at the same position once there is another.
-pub async fn follow_log(clusters: Clusters, key: PodKey, epoch: Epoch, events: EventSender) {
-    let mut follower = Follower { clusters, key, epoch, events, position: Position::default() };
+pub async fn follow_log(clusters: Clusters, source: LogSource, epoch: Epoch, events: EventSender) {
+    let LogSource { key, container, previous } = source;
+    let position = Position::default();
+    let mut follower = Follower { clusters, key, container, previous, epoch, events, position };
     let fault = follower.follow().await.err();
     follower.tell_end(fault).await;
+}
+
+/// The log of a pod.
+pub struct LogSource {
+    pub key: PodKey,
+    /// The container, where there are several.
+    pub container: Option<String>,
+    /// True for the log of the run before, which has ended.
+    pub previous: bool,
+}
+
+impl From<PodKey> for LogSource {
+    fn from(key: PodKey) -> Self {
+        Self { key, container: None, previous: false }
+    }
 }
 
 struct Follower {
     clusters: Clusters,
     key: PodKey,
+    container: Option<String>,
+    previous: bool,
     epoch: Epoch,
     events: EventSender,
     position: Position,
@@ -62,7 +81,7 @@ impl Follower {
             let lost = match self.read().await? {
                 End::Unwanted => return Ok(()),
                 // A server or a node that restarts ends it in order, too.
-                End::Log if !self.may_go_on().await => return Ok(()),
+                End::Log if self.previous || !self.may_go_on().await => return Ok(()),
                 End::Log => None,
                 End::Lost(fault) => Some(fault.with(Remedy::Retrying)),
             };
@@ -83,7 +102,8 @@ impl Follower {
             Err(fault) => return Ok(End::Lost(fault)),
         };
         let api: Api<Pod> = Api::namespaced(login.client, &self.key.namespace);
-        let params = LogParams { follow: true, timestamps: true, ..self.position.begin() };
+        let (container, previous) = (self.container.clone(), self.previous);
+        let params = LogParams { follow: !previous, timestamps: true, container, previous, ..self.position.begin() };
         let stream = match api.log_stream(&self.key.name, &params).await {
             Ok(stream) => stream,
             Err(error) => {
@@ -134,7 +154,9 @@ impl Follower {
         match api.get(&self.key.name).await {
             Ok(pod) => {
                 let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
-                statuses.iter().any(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()))
+                let is_meant = |name: &str| self.container.as_ref().is_none_or(|own| own == name);
+                let mut statuses = statuses.iter().filter(|status| is_meant(&status.name));
+                statuses.any(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()))
             }
             Err(error) => fault(&self.key.name, &error, None).0 == Link::Unreachable,
         }

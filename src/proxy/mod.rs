@@ -1,5 +1,6 @@
 //! Proxy pods: their spec, the relay in them, creation and deletion, and the watch on all of ours.
 
+mod debug;
 mod describe;
 mod lifecycle;
 mod log;
@@ -9,10 +10,11 @@ pub mod relay;
 mod spec;
 mod watch;
 
+pub use debug::{DebugContainer, DebugProfile, DebugState, debug_name, debug_patch, debug_state, has_debug};
 pub use describe::describe;
 pub use lifecycle::{create, delete, runs, uid_of, until_ready};
-pub use log::follow_log;
-pub use node::{NODE_CONTAINER, NODE_TTL, NewNodePod, NoShell, NodeShell, no_shell, node_pod};
+pub use log::{LogSource, follow_log};
+pub use node::{NODE_CONTAINER, NODE_TTL, NewNodePod, NoShell, NodeShell, no_shell, node_command, node_pod};
 pub use project::project;
 pub use spec::{DEFAULT_IMAGE, NewPod, spec};
 pub use watch::{RequestedPods, watch};

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec, ResourceRequirem
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::debug::HOLD;
 use super::spec::random;
 use super::{CREATED_AT, INSTALLATION, MANAGED_BY, NONCE, ON_DEMAND, OWNER, TARGET, TTL};
 use brow_model::installation::Identity;
@@ -23,10 +24,8 @@ pub const NODE_CONTAINER: &str = "node";
 /// The label of these pods in place of a target's. No forward goes through one: it is on demand, of another run.
 const LABEL: &str = "node-shell";
 
-/// Waits for the terminal's type, the first line of the input, so that nothing is printed before somebody is there to
-/// see it; then enters the namespaces of the node's first process.
-const ENTER: &str = "stty -echo 2>/dev/null; read -r TERM || exit; stty echo 2>/dev/null; export TERM; \
-                     exec nsenter -t 1 -m -u -i -n -p -- \"$@\"";
+/// Enters the namespaces of the node's first process. Its first argument is the terminal's type.
+const ENTER: &str = "TERM=$1; export TERM; shift; exec nsenter -t 1 -m -u -i -n -p -- \"$@\"";
 
 /// Runs the node's bash where there is one, else its sh.
 const LOGIN: &str = "command -v bash >/dev/null 2>&1 && exec bash -l; exec sh -l";
@@ -38,10 +37,6 @@ pub struct NodeShell<'a> {
     pub namespace: &'a str,
     /// An image with sh and nsenter.
     pub image: &'a str,
-    /// The command; without one the node's shell.
-    pub command: &'a [String],
-    /// It has a terminal.
-    pub tty: bool,
 }
 
 /// The random values of its pod.
@@ -123,14 +118,14 @@ pub fn node_pod(shell: &NodeShell<'_>, me: &Identity, new_pod: &NewNodePod, now:
     }
 }
 
-/// Writes a word such that Kubernetes leaves it as it is: it would replace `$(NAME)` and `$$` in a command.
-fn literal(word: String) -> String {
-    if word.contains('$') { word.replace('$', "$$") } else { word }
+/// Returns the command that enters the node and runs a command there; without one, the node's shell.
+pub fn node_command(command: &[String], term: &str) -> Vec<String> {
+    let login = ["sh", "-c", LOGIN].map(str::to_owned);
+    let command = if command.is_empty() { login.as_slice() } else { command };
+    ["sh", "-c", ENTER, "sh", term].map(str::to_owned).iter().chain(command).cloned().collect()
 }
 
 fn container(shell: &NodeShell<'_>) -> Container {
-    let own = || ["sh", "-c", LOGIN].map(str::to_owned).to_vec();
-    let command = if shell.command.is_empty() { own() } else { shell.command.to_vec() };
     let amounts = |all: [(&str, &str); 2]| -> BTreeMap<String, Quantity> {
         all.map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned()))).into()
     };
@@ -138,10 +133,9 @@ fn container(shell: &NodeShell<'_>) -> Container {
         name: NODE_CONTAINER.to_owned(),
         image: Some(shell.image.to_owned()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
-        command: Some(["sh", "-c", ENTER, "sh"].map(str::to_owned).into_iter().chain(command).map(literal).collect()),
+        command: Some(HOLD.map(str::to_owned).to_vec()),
         stdin: Some(true),
         stdin_once: Some(true),
-        tty: Some(shell.tty),
         security_context: Some(SecurityContext { privileged: Some(true), ..SecurityContext::default() }),
         resources: Some(ResourceRequirements {
             requests: Some(amounts([("cpu", "5m"), ("memory", "16Mi")])),
@@ -161,8 +155,7 @@ mod tests {
     #[test]
     fn kubernetes_ends_the_pod_whatever_becomes_of_us() {
         let me = Identity { owner: "ann@ship".to_owned(), installation: crate::store::throwaway() };
-        let command = ["cat".to_owned(), "/etc/os-release; $(id) $$".to_owned()];
-        let shell = NodeShell { node: "n1", namespace: "ops", image: "busybox", command: &command, tty: true };
+        let shell = NodeShell { node: "n1", namespace: "ops", image: "busybox" };
         let new_pod = NewNodePod { name: "brow-node-x".to_owned(), nonce: "n".to_owned() };
         let pod = serde_json::to_value(node_pod(&shell, &me, &new_pod, Utc::now())).unwrap();
         let spec = &pod["spec"];
@@ -172,14 +165,14 @@ mod tests {
             assert_eq!(spec[host], true, "{host}");
         }
         let container = &spec["containers"][0];
-        for flag in ["stdin", "stdinOnce", "tty"] {
-            assert_eq!(container[flag], true, "{flag}");
-        }
-        assert_eq!(container["securityContext"], json!({ "privileged": true }));
+        // With a terminal it would outlive the connection.
         assert_eq!(
-            container["command"].as_array().unwrap()[4..],
-            [json!("cat"), json!("/etc/os-release; $$(id) $$$$")]
+            (&container["stdin"], &container["stdinOnce"], &container["tty"]),
+            (&json!(true), &json!(true), &json!(null))
         );
+        assert_eq!(container["securityContext"], json!({ "privileged": true }));
+        let command = node_command(&["cat".to_owned(), "/etc/os-release; $(id) $$".to_owned()], "xterm");
+        assert_eq!(command[4..], ["xterm", "cat", "/etc/os-release; $(id) $$"]);
         assert_eq!((&spec["restartPolicy"], &spec["automountServiceAccountToken"]), (&json!("Never"), &json!(false)));
         // The dashboard shows it as ours, and its cleanups find it; no forward goes through it.
         let row = crate::proxy::project("dev", &serde_json::from_value(pod).unwrap()).unwrap();

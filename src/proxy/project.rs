@@ -109,7 +109,7 @@ fn phase_and_fault(name: &str, status: &PodStatus, deleted: bool) -> (Phase, Opt
 
 /// Returns the reason why a container waits, if that is an error (`pkg/kubelet/images/types.go`,
 /// `pkg/kubelet/kuberuntime/kuberuntime_container.go`).
-fn waiting_fault(relay: &ContainerStatus) -> Option<(What, String)> {
+pub(super) fn waiting_fault(relay: &ContainerStatus) -> Option<(What, String)> {
     let waiting = relay.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting.reason.as_deref()?;
     let what = match reason {

@@ -37,7 +37,7 @@ pub(super) const CPU_LIMIT: &str = "1";
 const RELAY: &str = "relay";
 
 /// The uid of `nobody` in every distribution that the image could be built on.
-const NOBODY: i64 = 65_534;
+pub(super) const NOBODY: i64 = 65_534;
 
 /// The characters of a pod's random suffix: those of Kubernetes' own names, which spell no words
 /// (`k8s.io/apimachinery/pkg/util/rand`).

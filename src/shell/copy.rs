@@ -3,7 +3,9 @@
 //! Both ways the archive is unpacked beside its place, compared with the other side's sha256, and put in its place only
 //! then.
 
+mod limits;
 mod pack;
+mod paths;
 mod place;
 mod run;
 mod unpack;
@@ -14,7 +16,7 @@ use std::fs;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::{Buf as _, Bytes};
 use tempfile::TempDir;
@@ -27,14 +29,15 @@ use brow_model::fault::Fault;
 use brow_model::proxy::PodKey;
 use kube_tunnel::Error;
 use kube_tunnel::exec::Input;
+pub use limits::LeftOut;
+use limits::STAGING;
 use pack::Listing;
+use paths::{Source, destination, staging};
 use place::place;
 use run::{Ran, Running};
 use unpack::{ALL, STAGED, Unpacked, unpack};
 pub use unpack::{Refusal, Rule};
 
-/// The prefix of the folders in which things are unpacked.
-const STAGING: &str = ".brow-cp-";
 /// Pieces of an archive that may wait.
 const QUEUE: usize = 16;
 /// The size of such a piece.
@@ -46,8 +49,10 @@ const SUM: usize = 64;
 /// GNU tar's exit code, and words, where files changed while it read them.
 const CHANGED: (i32, &str) = (1, "file changed as we read it");
 
-/// The word of a script that takes no more of an archive.
+/// The words of a script that takes no more of an archive, begins to merge a folder, has compared the sums.
 const STOP: &[u8] = b"stop";
+const PLACING: &[u8] = b"placing";
+const COMPARED: &[u8] = b"compared";
 /// Unpacks in a container. Its arguments: the destination, the name for what goes into a folder, the destination's
 /// parent, a name for the staging folder, and `file` or `folder`.
 const UNPACK: &str = include_str!("copy/unpack.sh");
@@ -65,14 +70,15 @@ pub struct Place<'a> {
 pub struct Progress {
     pub moved: AtomicU64,
     pub total: AtomicU64,
+    /// True once files are put in their place, one by one: a folder is merged.
+    pub is_placing: AtomicBool,
 }
 
 /// The result of a copy.
 #[derive(Debug)]
 pub struct Copied {
     pub files: usize,
-    /// The links and special files that were not copied.
-    pub left_out: Vec<String>,
+    pub left_out: LeftOut,
     /// The sums were compared; else the reason why not.
     pub compared: Result<(), String>,
 }
@@ -114,7 +120,7 @@ pub async fn out(
     let source = Source::new(from);
     let here = |(path, error)| Trouble::Here(path, error);
     let target = destination(to, source.base.as_deref()).map_err(here)?;
-    let staging = staging(&target, to).map_err(here)?;
+    let staging = staging(&target).map_err(here)?;
     let args = ["cf", "-", "-C", &source.dir, &format!("./{}", source.name)];
     let mut running = Running::start(at, "tar", &args, false).await?;
     let (sender, pieces) = mpsc::channel(QUEUE);
@@ -138,6 +144,7 @@ pub async fn out(
     };
     let compared = if compare { compare_out(at, &source, &unpacked).await? } else { Err(String::new()) };
     let copied = Copied { files: unpacked.files.len(), left_out: unpacked.left_out, compared };
+    progress.is_placing.store(target.is_dir(), Ordering::Relaxed);
     let placing = spawn_blocking(move || place(&staging.path().join(STAGED), &target));
     placing.await.map_err(|error| joined(&error))?.map_err(here)?;
     Ok(copied)
@@ -166,8 +173,11 @@ pub async fn into(at: Place<'_>, from: &Path, to: &str, progress: &Arc<Progress>
         let sending = send(listing, input, Arc::clone(progress), &stop);
         let reading = running.read(async |piece| {
             said.extend_from_slice(&piece);
-            if said.starts_with(STOP) {
+            if says(&said, STOP) {
                 stop.cancel();
+            }
+            if says(&said, PLACING) {
+                progress.is_placing.store(true, Ordering::Relaxed);
             }
             said.len() <= MAX_SUMS
         });
@@ -184,8 +194,13 @@ pub async fn into(at: Place<'_>, from: &Path, to: &str, progress: &Arc<Progress>
         }
     };
     judge(&ran.ok_or_else(|| Trouble::There("too much output".to_owned()))?, true)?;
-    let is_compared = files == 0 || said.starts_with(b"compared");
+    let is_compared = files == 0 || says(&said, COMPARED);
     Ok(Copied { files, left_out, compared: if is_compared { Ok(()) } else { Err("sha256sum".to_owned()) } })
+}
+
+/// Returns whether a line of the output is this word.
+fn says(said: &[u8], word: &[u8]) -> bool {
+    said.split(|byte| *byte == b'\n').any(|line| line == word)
 }
 
 /// Sends an archive until the container wants no more of it, which then says why.
@@ -218,60 +233,6 @@ async fn send(
 /// Returns the trouble of a thread that panicked.
 fn joined(error: &JoinError) -> Trouble {
     Trouble::There(error.to_string())
-}
-
-/// A path in a container, as `tar` is told of it.
-#[derive(Debug, PartialEq, Eq)]
-struct Source {
-    /// The folder that it is in.
-    dir: String,
-    /// Its name there, or [`ALL`].
-    name: String,
-    /// The name that its copy has in a folder, if it has one.
-    base: Option<String>,
-    /// The path itself, which no program takes for an option.
-    path: String,
-}
-
-impl Source {
-    fn new(path: &str) -> Self {
-        let path = relative(path);
-        let bare = path.trim_end_matches('/');
-        let (dir, name) =
-            bare.rsplit_once('/').map_or((".", bare), |(dir, name)| (if dir.is_empty() { "/" } else { dir }, name));
-        let inner = Some(name).filter(|name| !["", ".", ".."].contains(name)).map(str::to_owned);
-        if path.ends_with('/') || inner.is_none() {
-            return Self { dir: path.clone(), name: ALL.to_owned(), base: inner, path };
-        }
-        Self { dir: dir.to_owned(), name: name.to_owned(), base: inner, path }
-    }
-}
-
-/// Returns a path that no program takes for an option, nor `find` for an expression.
-fn relative(path: &str) -> String {
-    if path.starts_with(['-', '(', '!', ',']) { format!("./{path}") } else { path.to_owned() }
-}
-
-/// Returns the path that the copy is to have: in a folder that is there, by the name that it has in the container.
-fn destination(to: &Path, base: Option<&str>) -> Result<PathBuf, (PathBuf, io::Error)> {
-    let failed = |error: io::Error| (to.to_owned(), error);
-    match fs::metadata(to) {
-        Ok(there) if there.is_dir() => Ok(base.map_or_else(|| to.to_owned(), |base| to.join(base))),
-        // Through a link, as cp does; a device is not replaced.
-        Ok(there) if there.is_file() => fs::canonicalize(to).map_err(failed),
-        Ok(_) => Err(failed(io::ErrorKind::AlreadyExists.into())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !to.as_os_str().as_encoded_bytes().ends_with(b"/") => {
-            Ok(to.to_owned())
-        }
-        Err(error) => Err(failed(error)),
-    }
-}
-
-/// Makes a folder on the disk of the target: beside it, or in the folder whose contents are replaced.
-fn staging(target: &Path, to: &Path) -> Result<TempDir, (PathBuf, io::Error)> {
-    let beside = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let parent = if target == to && to.is_dir() { to } else { beside };
-    tempfile::Builder::new().prefix(STAGING).tempdir_in(parent).map_err(|error| (parent.to_owned(), error))
 }
 
 /// Says how a program failed, if it did. Files that changed while they were read are a failure only where they are to

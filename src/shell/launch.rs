@@ -7,11 +7,9 @@ use std::process::Stdio;
 
 use tokio::process::{Child, Command};
 
+use super::environment;
 use crate::cluster::descriptors::with_inherited;
 use brow_model::shell::ShellPlace;
-
-/// The variables that a new pane gets from us: it has those of the program that makes it.
-const VARIABLES: [&str; 6] = ["KUBECONFIG", "BROW_CONFIG", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "PATH", "LANG"];
 
 /// The way in which sessions are started.
 #[derive(Debug, Clone, Default)]
@@ -54,21 +52,17 @@ impl Launcher {
         with_inherited(|| command.spawn())
     }
 
-    /// Starts a session in a new pane, by arguments that no shell reads. The program that makes the pane has an
-    /// environment of its own.
+    /// Starts a session in a new pane, by arguments that no shell reads. It has our environment, as far as that is not
+    /// the pane's own. To be called inside a runtime.
     ///
     /// # Errors
     /// Where the program that makes the pane cannot be started.
     pub fn pane(&self, pane: &[&'static str], place: &ShellPlace) -> io::Result<Child> {
-        let inherited = VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var_os(name)?)));
-        let set = inherited.chain(self.env.iter().cloned()).map(|(name, value)| {
-            let mut set = OsString::from(name + "=");
-            set.push(value);
-            set
-        });
+        let ours = std::env::vars_os().chain(self.env.iter().map(|(name, value)| (name.into(), value.clone())));
+        let environment = environment::offer(ours)?;
         let (first, rest) = (pane.first().copied().unwrap_or_default(), pane.get(1..).unwrap_or_default());
         let mut command = Command::new(first);
-        command.args(rest).arg("env").args(set).arg(&self.program).args(self.arguments(place));
+        command.args(rest).arg(&self.program).args(self.arguments(place)).arg("--environment").arg(environment);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         with_inherited(|| command.spawn())
     }

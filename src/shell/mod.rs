@@ -1,6 +1,7 @@
 //! Sessions in containers: bytes between this terminal, or a pipe, and a process in a pod; and copies of files.
 
 pub mod copy;
+mod environment;
 mod keys;
 mod launch;
 mod open;
@@ -14,10 +15,12 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _, stderr, stdout};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::unbounded_channel;
-use tokio::time::sleep;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::term::{RawMode, Stdin};
+pub use environment::fetch as fetch_environment;
 use keys::{Chord, Keys};
 use kube_tunnel::Error;
 use kube_tunnel::exec::{Ended, Input, Output, Process, Terminal};
@@ -29,6 +32,9 @@ pub use open::{Choice, choose, fault, shell_command, start, term_name};
 /// pause.
 const FIRST_INPUT_DELAY: Duration = Duration::from_millis(300);
 
+/// The pause between two sizes, in which a program notices the first.
+const REDRAW_PAUSE: Duration = Duration::from_millis(50);
+
 /// The options of a session.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
@@ -38,6 +44,8 @@ pub struct SessionOptions {
     pub escape: Option<u8>,
     /// The words about the chords.
     pub help: String,
+    /// The words about an end that is near, and their time; there is a chord for a new session then.
+    pub warning: Option<(Instant, String)>,
     /// The time of the last byte either way, in seconds of the Unix time.
     pub active: Arc<AtomicI64>,
 }
@@ -49,6 +57,10 @@ pub enum Outcome {
     Ended(Ended),
     /// Somebody left by the chord.
     Left,
+    /// Somebody left by the chord for a new session.
+    Again,
+    /// Nothing was typed or printed for too long.
+    Idle,
     /// The connection was lost.
     Lost(Error),
     /// The terminal is gone.
@@ -74,9 +86,9 @@ pub async fn run(process: Process, options: &SessionOptions) -> Outcome {
 
 async fn carry(mut process: Process, options: &SessionOptions, raw: Option<&RawMode>) -> io::Result<Outcome> {
     let (sender, mut chords) = unbounded_channel();
-    let mut keys = Keys::new(options.escape.filter(|_| options.tty));
+    let mut keys = Keys::new(options.escape.filter(|_| options.tty), options.warning.is_some());
     let stdin = Stdin::read(move |bytes| {
-        let (bytes, found) = keys.take(&bytes);
+        let (bytes, found) = keys.take(&bytes, std::time::Instant::now());
         for chord in found {
             // The receiver is gone once the session has ended.
             let _ended = sender.send(chord);
@@ -85,28 +97,50 @@ async fn carry(mut process: Process, options: &SessionOptions, raw: Option<&RawM
     })?;
     let gone = raw.map(RawMode::gone).unwrap_or_default();
     let mut continued = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
-    let mut resized = signal(SignalKind::window_change())?;
+    let resized = signal(SignalKind::window_change())?;
+    // The words that are said meanwhile.
+    let (say, mut said) = unbounded_channel();
+    let redraw = Notify::new();
     // Apart from one another: output is taken while input waits, and the other way round.
     let up = upload(process.input.take(), stdin, options);
-    let sizes = follow_size(process.terminal.take(), &mut resized);
-    let down = download(&mut process, options, raw);
-    tokio::pin!(up, sizes, down);
+    let sizes = follow_size(process.terminal.take(), resized, &redraw);
+    let down = download(&mut process, options, raw, &mut said);
+    let warned = warn(options, &say);
+    tokio::pin!(up, sizes, down, warned);
     loop {
         tokio::select! {
             () = gone.cancelled() => return Ok(Outcome::Hangup),
             Some(chord) = chords.recv() => match (chord, raw) {
-                (Chord::Suspend, Some(raw)) => raw.suspend()?,
-                (Chord::Help, _) => write(&mut stderr(), options.help.as_bytes()).await?,
+                (Chord::Suspend, Some(raw)) => {
+                    raw.suspend()?;
+                    redraw.notify_one();
+                }
+                (Chord::Help, _) => {
+                    // The session goes on without it.
+                    let _said = say.send(options.help.clone());
+                }
+                (Chord::New, _) => return Ok(Outcome::Again),
                 (Chord::Leave | Chord::Suspend, _) => return Ok(Outcome::Left),
             },
             _ = continued.recv() => if let Some(raw) = raw {
                 raw.resume()?;
+                redraw.notify_one();
             },
             outcome = &mut down => return outcome,
             outcome = &mut up => return outcome,
+            never = &mut warned => match never {},
             never = &mut sizes => match never {},
         }
     }
+}
+
+/// Says that the end is near when it is.
+async fn warn(options: &SessionOptions, say: &UnboundedSender<String>) -> Infallible {
+    if let Some((at, words)) = &options.warning {
+        sleep_until(*at).await;
+        let _said = say.send(words.clone());
+    }
+    std::future::pending().await
 }
 
 /// Sends what is typed; ends only with the terminal.
@@ -129,39 +163,80 @@ async fn upload(input: Option<Input>, mut stdin: Stdin, options: &SessionOptions
     std::future::pending().await
 }
 
-/// Writes what the process does, until it has ended.
-async fn download(process: &mut Process, options: &SessionOptions, raw: Option<&RawMode>) -> io::Result<Outcome> {
+/// Writes what the process does, until it has ended, and what is said meanwhile.
+async fn download(
+    process: &mut Process,
+    options: &SessionOptions,
+    raw: Option<&RawMode>,
+    said: &mut UnboundedReceiver<String>,
+) -> io::Result<Outcome> {
+    let mut terminal = raw.map(|_| crate::term::Output::begin()).transpose()?;
     let (mut out, mut err) = (stdout(), stderr());
-    while let Some(output) = process.output.recv().await {
-        options.active.store(Utc::now().timestamp(), Ordering::Relaxed);
-        match output {
-            Ok(Output::Stdout(bytes)) => {
-                if let Some(raw) = raw {
-                    raw.note(&bytes);
+    loop {
+        let output = tokio::select! {
+            Some(words) = said.recv() => {
+                match &mut terminal {
+                    Some(terminal) => terminal.write(words.into()).await?,
+                    None => write(&mut err, words.as_bytes()).await?,
                 }
-                write(&mut out, &bytes).await?;
+                continue;
             }
-            Ok(Output::Stderr(bytes)) => write(&mut err, &bytes).await?,
-            Ok(Output::Ended(ended)) => return Ok(Outcome::Ended(ended)),
-            Err(error) => return Ok(Outcome::Lost(error)),
+            output = process.output.recv() => output,
+        };
+        options.active.store(Utc::now().timestamp(), Ordering::Relaxed);
+        let end = match output {
+            Some(Ok(Output::Stdout(bytes))) => {
+                match (&mut terminal, raw) {
+                    (Some(terminal), Some(raw)) => {
+                        raw.note(&bytes);
+                        terminal.write(bytes).await?;
+                    }
+                    (_, _) => write(&mut out, &bytes).await?,
+                }
+                continue;
+            }
+            Some(Ok(Output::Stderr(bytes))) => {
+                write(&mut err, &bytes).await?;
+                continue;
+            }
+            Some(Ok(Output::Ended(ended))) => Outcome::Ended(ended),
+            Some(Err(error)) => Outcome::Lost(error),
+            None => Outcome::Lost(Error::Closed),
+        };
+        if let Some(terminal) = &mut terminal {
+            terminal.finish().await?;
         }
+        return Ok(end);
     }
-    Ok(Outcome::Lost(Error::Closed))
 }
 
-/// Tells the process the size of our terminal, now and whenever it changes.
-async fn follow_size(terminal: Option<Terminal>, resized: &mut Signal) -> Infallible {
+/// Tells the process the size of our terminal, now and whenever it changes. To be drawn anew, it is told of another
+/// size in between.
+async fn follow_size(terminal: Option<Terminal>, mut resized: Signal, redraw: &Notify) -> Infallible {
     if let Some(terminal) = terminal {
+        let mut anew = false;
         loop {
-            let size = crossterm::terminal::size();
-            if let Ok((columns, rows)) = size
-                && terminal.resize(columns, rows).await.is_err()
-            {
-                break;
+            if let Ok((columns, rows)) = crossterm::terminal::size() {
+                let between = async {
+                    if anew && rows > 1 {
+                        terminal.resize(columns, rows - 1).await?;
+                        sleep(REDRAW_PAUSE).await;
+                    }
+                    terminal.resize(columns, rows).await
+                };
+                if between.await.is_err() {
+                    break;
+                }
             }
-            if resized.recv().await.is_none() {
-                break;
-            }
+            anew = tokio::select! {
+                next = resized.recv() => {
+                    if next.is_none() {
+                        break;
+                    }
+                    false
+                }
+                () = redraw.notified() => true,
+            };
         }
     }
     std::future::pending().await

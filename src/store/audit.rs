@@ -101,6 +101,7 @@ mod tests {
             at: at.parse().unwrap(),
             action: "create-pod",
             thing: "a\nb".to_owned(),
+            by: None,
             cluster: Some("dev".to_owned()),
             agent: None,
             namespace: None,

@@ -12,6 +12,7 @@ mod ledger;
 mod legacy;
 pub mod limited;
 mod paths;
+mod prometheus;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ mod worker;
 mod writer;
 
 pub use audit::AuditLog;
+pub use disk::make_dir;
 pub use exchange::{Contents, Offer, targets_as_json, targets_as_toml, targets_in, text_in};
 pub use guard::guard;
 pub use imports::Parsed;
@@ -73,6 +75,7 @@ fn interpret(paths: &Paths, text: Option<&str>) -> Result<Loaded, Fault> {
         pods_until: state.pods_until,
         pod_proxies: state.pod_proxies.into_iter().flat_map(of).collect(),
         own: state.pods.into_values().filter_map(|made| made.uid).collect(),
+        prometheus: state.prometheus.into_iter().filter_map(|(cluster, kept)| Some((cluster, kept.found()?))).collect(),
         learned: state.learned,
         path: paths.config.display().to_string(),
         exists: text.is_some(),

@@ -14,6 +14,7 @@ use brow_model::target::Target;
 
 use super::disk::{self, Locked};
 use super::ledger::PodRecord;
+use super::prometheus::FoundPrometheus;
 
 /// The state that is kept between runs. Unknown fields are preserved: a newer version may have written them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,9 @@ pub struct State {
     /// The forwards that dashboards have open, or had when they ended, by instance.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub open: BTreeMap<String, Session>,
+    /// The Prometheuses that were found, by context.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub prometheus: BTreeMap<String, FoundPrometheus>,
     /// The theme that was chosen by key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub theme: Option<Theme>,

@@ -205,6 +205,7 @@ async fn orders_given_before_the_end_are_carried_out_though_nobody_listens() {
         at: "2026-07-01T00:00:00Z".parse().unwrap(),
         action: "open-forward",
         thing: "t1".to_owned(),
+        by: None,
         cluster: None,
         agent: None,
         namespace: None,

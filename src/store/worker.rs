@@ -10,6 +10,7 @@ use brow_model::ownership::Claim;
 
 use super::config::edit::Removed;
 use super::disk::{self, Locked};
+use super::prometheus::FoundPrometheus;
 use super::{Paths, audit, config, exchange, imports, interpret, ledger, legacy, state};
 
 /// The config as last read: its text (`None` without a file), or the error.
@@ -114,6 +115,12 @@ impl Worker {
             }),
             StoreEffect::PodProxy { cluster, namespace, failure } => state::change(dir, |state| {
                 state.pod_proxies.entry(cluster).or_default().insert(namespace, failure);
+            }),
+            StoreEffect::Prometheus { cluster, found } => state::change(dir, |state| {
+                _ = match found {
+                    Some(found) => state.prometheus.insert(cluster, FoundPrometheus::of(&found)),
+                    None => state.prometheus.remove(&cluster),
+                };
             }),
             StoreEffect::ForgetPod(uid) => ledger::forget(dir, &uid),
             StoreEffect::Learned(tip) => state::change(dir, |state| _ = state.learned.insert(tip.name().to_owned())),

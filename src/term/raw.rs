@@ -1,9 +1,11 @@
 //! Raw mode without a screen of ours, and standard input read byte by byte: for a program that draws by itself, such as
 //! a shell in a container.
 
-use std::io::{self, PipeWriter, Read as _, Write as _, pipe, stdin, stdout};
+use std::io::{self, PipeWriter, Read as _, pipe, stdin};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -13,6 +15,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::hangup::Hangup;
+use super::modes::Modes;
+use super::output::write_until;
 
 /// True while the terminal is in raw mode for a session. The panic hook and [`RawMode`] both restore it, once.
 static RAW: AtomicBool = AtomicBool::new(false);
@@ -22,17 +26,16 @@ const READ_SIZE: usize = 32 * 1024;
 /// The chunks of input that may wait to be taken.
 const CHUNKS: usize = 64;
 
-/// Switches off all that a program that was cut off may have switched on: colors, a hidden cursor, bracketed paste, the
-/// mouse, application keys. A new line begins then.
-const RESET: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?2004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1l\x1b>\r\n";
-/// The alternate screen is entered and left.
-const ENTER_SCREEN: &[u8] = b"\x1b[?1049h";
-const LEAVE_SCREEN: &[u8] = b"\x1b[?1049l";
+/// Plain colors and a visible cursor, on a new line, after a program that was cut off.
+const PLAIN: &[u8] = b"\x1b[0m\x1b[?25h\r\n";
+/// The longest wait for a terminal that takes nothing.
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The modes that the program has switched, while its session has the terminal. The panic hook needs them, too.
+static MODES: Mutex<Modes> = Mutex::new(Modes::new());
 
 /// Raw mode, for as long as this lives.
 pub struct RawMode {
-    /// The program has entered the alternate screen.
-    alternate: AtomicBool,
     /// The program has ended by itself, and has left the terminal as it should be.
     is_tidy: AtomicBool,
     hangup: Hangup,
@@ -46,8 +49,9 @@ impl RawMode {
     pub fn enter() -> io::Result<Self> {
         let hangup = Hangup::watch()?;
         enable_raw_mode()?;
+        *modes() = Modes::new();
         RAW.store(true, Ordering::SeqCst);
-        Ok(Self { alternate: AtomicBool::new(false), is_tidy: AtomicBool::new(false), hangup })
+        Ok(Self { is_tidy: AtomicBool::new(false), hangup })
     }
 
     /// A token that is cancelled when the terminal is gone.
@@ -57,14 +61,10 @@ impl RawMode {
 
     /// Takes note of output that the terminal gets.
     pub fn note(&self, output: &[u8]) {
-        let last = |sign: &[u8]| output.windows(sign.len()).rposition(|part| part == sign);
-        match (last(ENTER_SCREEN), last(LEAVE_SCREEN)) {
-            (None, None) => {}
-            (entered, left) => self.alternate.store(entered > left, Ordering::Relaxed),
-        }
+        modes().note(output);
     }
 
-    /// Takes note that the program has ended by itself: there is nothing to switch off for it.
+    /// Takes note that the program has ended by itself: its last line is its own.
     pub fn set_tidy(&self) {
         self.is_tidy.store(true, Ordering::Relaxed);
     }
@@ -79,7 +79,8 @@ impl RawMode {
         self.resume()
     }
 
-    /// Enters raw mode again after a stop: the shell has changed the terminal meanwhile.
+    /// Enters raw mode again after a stop: the shell has changed the terminal meanwhile. What the program has switched
+    /// is switched again.
     ///
     /// # Errors
     /// Where the terminal refuses.
@@ -87,25 +88,39 @@ impl RawMode {
         leave();
         enable_raw_mode()?;
         RAW.store(true, Ordering::SeqCst);
+        let again = modes().redone();
+        give(&again);
         Ok(())
     }
 }
 
 impl Drop for RawMode {
     fn drop(&mut self) {
-        if !self.is_tidy.load(Ordering::Relaxed) && !self.hangup.token().is_cancelled() {
-            let screen = if self.alternate.load(Ordering::Relaxed) { LEAVE_SCREEN } else { b"" };
-            let mut out = stdout().lock();
-            // A terminal that cannot be written needs no restoring.
-            let _gone = out.write_all(&[screen, RESET].concat()).and_then(|()| out.flush());
+        if self.hangup.token().is_cancelled() {
+            *modes() = Modes::new();
+        } else if !self.is_tidy.load(Ordering::Relaxed) && RAW.load(Ordering::SeqCst) {
+            let undone = std::mem::take(&mut *modes()).undone();
+            give(&[&undone, PLAIN].concat());
         }
         leave();
     }
 }
 
-/// Leaves raw mode, if it is on.
+fn modes() -> MutexGuard<'static, Modes> {
+    MODES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes what restores the terminal. One that cannot be written needs no restoring.
+fn give(bytes: &[u8]) {
+    let _gone = write_until(bytes, Instant::now() + RESTORE_TIMEOUT);
+}
+
+/// Leaves raw mode, if it is on, with what the program has switched.
 pub(super) fn leave() {
     if RAW.swap(false, Ordering::SeqCst) {
+        // A panic while it was locked would wait for itself.
+        let undone = MODES.try_lock().map(|modes| modes.undone()).unwrap_or_default();
+        give(&undone);
         let _gone = disable_raw_mode();
     }
 }

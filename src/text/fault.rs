@@ -72,7 +72,9 @@ impl Text {
             Remedy::ByKind => (by_kind("fault"), by_kind("remedy")),
         };
         let detail = match (fault.what, fault.detail.trim()) {
-            (What::PortInUse, holder) if !holder.is_empty() => self.fill("fault.held", &[("detail", holder)]),
+            (What::PortInUse | What::GatewayPortTaken, holder) if !holder.is_empty() => {
+                self.fill("fault.held", &[("detail", holder)])
+            }
             (What::PodLate, limit) => self.fill("fault.pod-late-detail", &[("detail", limit)]),
             (What::WorkloadMissing, names) if !names.is_empty() => self.fill("fault.near-names", &[("detail", names)]),
             (What::KindMissing, crd) if !crd.is_empty() => match Installer::of(crd) {

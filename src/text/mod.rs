@@ -1,5 +1,6 @@
 //! Every word a person sees, in English and simplified Chinese; the tables are in `assets/text`.
 
+mod edit;
 mod fault;
 mod log;
 mod question;

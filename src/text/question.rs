@@ -40,6 +40,7 @@ impl Text {
                 let title = self.fill("question.clean-all", &[("count", &pods.to_string())]);
                 (title, button("question.clean-all-says"), vec![button("button.cancel"), button("button.delete")])
             }
+            Question::DeleteObject { object, production, .. } => self.delete_object(object, *production),
             Question::Quit { forwards, pods, unsaved } => self.quit(*forwards, *pods, *unsaved),
             Question::OtherPort { port, fault, .. } => {
                 let port = port.to_string();

@@ -49,6 +49,10 @@ fn made_keys() -> BTreeSet<String> {
     }
     keys.extend(Page::ALL.iter().map(|page| format!("form-page.{}", page.key())));
     keys.extend(brow_model::offer::LeftOutReason::ALL.iter().map(|why| format!("left-out.{}", why.key())));
+    keys.extend(brow_model::page::PagePart::ALL.iter().map(|part| format!("page.{}", part.name())));
+    keys.extend(brow_model::page::LABELS.iter().map(|label| format!("page.{label}")));
+    let relations = brow_model::page::Relation::ALL.iter().skip(1);
+    keys.extend(relations.map(|relation| format!("relation.{}", relation.name())));
     for what in What::ALL {
         let name = serde_json::to_value(what).unwrap();
         keys.extend(["fault", "remedy"].map(|table| format!("{table}.{}", name.as_str().unwrap())));
@@ -100,7 +104,9 @@ fn the_chinese_table_is_chinese() {
         "dialog.describe",
         "form.ttl",
         "log.forward-opened",
+        "view.measure-cpu",
         "view.pod",
+        "view.prometheus",
         "view.ttl",
     ];
     let (en, zh) = (words(Language::En), words(Language::ZhCn));

@@ -44,6 +44,15 @@ impl Text {
         self.fill("view.bytes", &[("count", &count)])
     }
 
+    /// Cores: `0.04`, `1.5`, `12`.
+    pub fn cores(&self, cores: f64) -> String {
+        match cores {
+            ..0.995 => format!("{cores:.2}"),
+            ..9.95 => format!("{cores:.1}"),
+            _ => format!("{cores:.0}"),
+        }
+    }
+
     /// Bytes a second.
     pub fn rate(&self, bytes: u64) -> String {
         format!("{}/s", self.bytes(bytes))
@@ -164,6 +173,8 @@ mod tests {
             assert_eq!(text.bytes(bytes), shown, "{bytes}");
         }
         assert_eq!(text.rate(1_500), "1.50 kB/s");
+        let cores = [0.0, 0.037, 0.996, 1.25, 9.96, 128.4].map(|cores| text.cores(cores));
+        assert_eq!(cores, ["0.00", "0.04", "1.0", "1.2", "10", "128"]);
         for (bytes, shown) in [
             (0, "0 bytes"),
             (1, "1 byte"),

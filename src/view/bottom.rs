@@ -39,8 +39,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, above: O
         put_line(frame.buffer_mut(), area.x, area.y, area.width, &hints(scene, area.width));
         return;
     };
-    // A question shows all keys that answer it.
-    let room = if above.is_some() || scene.has_dialog() { area.width } else { area.width / 2 };
+    // A question shows all keys that answer it. The browser of kinds has many, and nowhere else to answer a key.
+    let many = matches!(scene.model.screen.dialogs.last(), Some(Dialog::Kinds(_)));
+    let room = match (many, above.is_some() || scene.has_dialog()) {
+        (true, _) => area.width.saturating_sub(line_width(&notice) + 2),
+        (false, true) => area.width,
+        (false, false) => area.width / 2,
+    };
     let used = put_line(frame.buffer_mut(), area.x, area.y, room, &hints(scene, room));
     let rest = Rect { x: area.x + used + 2, width: area.width.saturating_sub(used + 2), ..area };
     let beside = match scene.model.screen.dialogs.last() {

@@ -27,7 +27,7 @@ pub(super) enum Cell<'a> {
 }
 
 /// Eighths of a cell, filled from below.
-const VERTICAL_EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+pub(super) const VERTICAL_EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 /// The least and the most columns of the last minute's values.
 const SPARK: (u16, u16) = (8, 30);
 

@@ -1,5 +1,6 @@
 //! The strip's details: all that is known of the selected row, with the whole of its fault.
 
+pub(super) mod metrics;
 mod traffic;
 
 use std::borrow::Cow;
@@ -9,16 +10,19 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
 use super::Scene;
-use super::panes::{clusters, forwards, pods};
+use super::panes::{clusters, forwards, gateways, pods};
 use super::typeset::{line_width, wrap};
+use brow_model::GatewayRow;
 use brow_model::cluster::{Cluster, Scope};
 use brow_model::fault::Fault;
 use brow_model::focus::Pane;
 use brow_model::forward::Forward;
 use brow_model::forward_settings::LocalUsers;
 use brow_model::instance::RemoteForward;
+use brow_model::local_cluster::LocalKind;
 use brow_model::proxy::ProxyPod;
 use brow_model::target::Target;
+use brow_model::workload::Destination;
 
 /// A line of styled words.
 pub(super) type Line<'a> = Vec<Span<'a>>;
@@ -51,15 +55,18 @@ pub(super) fn fault(scene: Scene<'_>) -> Option<&Fault> {
 fn facts(scene: Scene<'_>, room: u16, tall: u16) -> Option<Facts<'_>> {
     let model = scene.model;
     match model.screen.focus.pane {
-        Pane::Clusters => model
-            .screen
-            .clusters
-            .selected()
-            .and_then(|name| model.cluster(name))
-            .map(|cluster| of_cluster(scene, cluster)),
-        Pane::Targets => {
-            model.screen.targets.selected().and_then(|name| model.target(name)).map(|target| of_target(scene, target))
-        }
+        Pane::Clusters => model.screen.clusters.selected().and_then(|name| model.cluster(name)).map(|cluster| {
+            let (trend, metrics) = metrics::of_cluster(scene, cluster, room);
+            let mut facts = of_cluster(scene, cluster);
+            facts.pairs.extend(metrics);
+            Facts { trend, ..facts }
+        }),
+        Pane::Targets => model.screen.targets.selected().and_then(|name| model.target(name)).map(|target| {
+            let (trend, metrics) = metrics::of_target(scene, target, room);
+            let mut facts = of_target(scene, target);
+            facts.pairs.extend(metrics);
+            Facts { trend, ..facts }
+        }),
         Pane::Pods => {
             model.screen.pods.selected().and_then(|key| model.pods.all().get(key)).map(|pod| of_pod(scene, pod))
         }
@@ -68,7 +75,9 @@ fn facts(scene: Scene<'_>, room: u16, tall: u16) -> Option<Facts<'_>> {
                 let trend = traffic::trend(scene, &forward.traffic, room);
                 Facts { trend, ..of_forward(scene, forward, room >= 100 || tall >= 5) }
             });
-            own.or_else(|| model.instances.forwards().get(id).map(|other| of_other(scene, other)))
+            let other = || model.instances.forwards().get(id).map(|other| of_other(scene, other));
+            let gateway = || model.gateways.rows().get(id).map(|row| of_gateway(scene, row));
+            own.or_else(other).or_else(gateway)
         }),
     }
 }
@@ -139,6 +148,10 @@ fn of_cluster<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Facts<'a> {
         fact("view.user", cluster.user.as_str().into()),
         fact("view.namespace", cluster.namespace.as_str().into()),
     ];
+    let is_confirmed = scene.model.gateways.confirms(&cluster.name);
+    let key = if is_confirmed { "view.local-cluster-there" } else { "view.local-cluster-of" };
+    let local = |kind: LocalKind| scene.text().fill(key, &[("kind", kind.name())]);
+    facts.extend(cluster.local().map(|kind| fact("view.local-cluster", local(kind).into())));
     facts.extend(cluster.version.as_deref().map(|version| fact("view.version", version.into())));
     facts.extend(cluster.rtt.map(|rtt| fact("view.rtt", scene.text().rtt(rtt).into())));
     facts.extend(match &cluster.scope {
@@ -184,13 +197,17 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     if policy.local_users != LocalUsers::Me {
         facts.push(fact("view.local-users", policy.local_users.name().into()));
     }
-    let next = is_closed.then(|| {
+    let next = (is_closed && scene.model.gateways_of(target).is_empty()).then(|| {
         if policy.on_demand {
             let idle = scene.text().age(TimeDelta::from_std(policy.idle).unwrap_or_default());
             return scene.text().fill("view.on-demand-does", &[("address", address.as_str()), ("idle", &idle)]);
         }
         let port = scene.model.port_of(target);
+        let of_node = matches!(target.address, Destination::Node(_));
+        let is_local = of_node && scene.model.cluster(&target.cluster).and_then(Cluster::local).is_some();
         let key = match (target.address.is_direct(), port.is_some()) {
+            _ if is_local && target.forward.persist => "view.connect-does-gateway",
+            _ if is_local => "view.connect-does-node",
             (false, true) => "view.connect-does",
             (false, false) => "view.connect-does-any",
             (true, true) => "view.connect-does-direct",
@@ -261,7 +278,10 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
     let mut facts: Vec<_> =
         agent(scene, forward).into_iter().chain(traffic::carried(scene, forward, exactly)).collect();
     if let Some(via) = forward.via() {
-        facts.push(fact("view.pod", format!("{}:{}", via.pod, via.port).into()));
+        facts.push(match via.node {
+            Some(at) => fact("view.node", format!("{} ({at})", via.pod.name).into()),
+            None => fact("view.pod", format!("{}:{}", via.pod, via.port).into()),
+        });
     }
     if !forward.backends.is_empty() {
         let ready = forward.backends.iter().filter(|backend| backend.ready).count();
@@ -325,6 +345,32 @@ fn hint(scene: Scene<'_>, forward: &Forward) -> Option<String> {
     let open = forwards::open_to_others(forward).then_some("view.beyond-loopback");
     let key = open.or(forward.is_resting().then_some("view.listening"))?;
     Some(scene.get(key).to_owned())
+}
+
+fn of_gateway<'a>(scene: Scene<'a>, row: &'a GatewayRow) -> Facts<'a> {
+    let theme = scene.theme();
+    let gateway = &row.gateway;
+    let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
+    let mut facts = vec![
+        in_cluster(scene, &gateway.cluster, scene.model.cluster_name(&gateway.cluster).to_owned()),
+        fact("view.gateway", gateway.name.as_str().into()),
+        fact("view.tunnel", "docker".into()),
+        fact("view.owner", gateway.owner.as_str().into()),
+    ];
+    if let Some((traffic, total)) = scene.model.gateways.traffic_of(gateway).and_then(|at| Some((at, at.total?))) {
+        let rate = scene.text().rate(traffic.bytes.newest_first(1).next().unwrap_or_default());
+        facts.push(fact("view.gateway-bytes", format!("{} {rate}", scene.text().bytes(total)).into()));
+    }
+    let head = vec![
+        bold(scene, &row.port.target()),
+        Span::raw("  "),
+        gateways::local(scene, row),
+        Span::raw("  "),
+        Span::styled(gateways::state(scene, gateway.state), gateways::style(scene, gateway.state)),
+    ];
+    let next = scene.text().fill("view.gateway-stays", &[("name", &gateway.name)]);
+    let next = Some(next).filter(|_| gateway.fault.is_none());
+    Facts { head, pairs: facts, fault: gateway.fault.as_ref(), next, ..Facts::default() }
 }
 
 fn of_other<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Facts<'a> {

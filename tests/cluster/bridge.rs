@@ -101,7 +101,7 @@ async fn serve(mut near: TcpStream, upstream: Client, lets: Lets, node: Runtime,
         ("SPDY/3.1", _) => Protocol::Spdy,
         (_, "SPDY/3.1+portforward.k8s.io") => Protocol::SpdyOverWebSocket,
         (_, other) => {
-            assert_eq!(other, "v4.channel.k8s.io");
+            assert!(other.ends_with("v4.channel.k8s.io"), "{other}");
             Protocol::V4
         }
     };
@@ -126,7 +126,7 @@ async fn serve(mut near: TcpStream, upstream: Client, lets: Lets, node: Runtime,
         answer += "Upgrade: SPDY/3.1\r\n\r\n";
     } else {
         let accept = derive_accept_key(key.as_bytes());
-        let protocol = value("sec-websocket-protocol");
+        let protocol = if protocol == Protocol::V4 { "v4.channel.k8s.io" } else { value("sec-websocket-protocol") };
         write!(answer, "Upgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n").expect("a string takes all");
         write!(answer, "Sec-WebSocket-Protocol: {protocol}\r\n\r\n").expect("a string takes all");
     }

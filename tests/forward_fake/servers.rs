@@ -13,7 +13,7 @@ use super::TIMEOUT;
 
 pub fn via(name: &str) -> Via {
     let pod = PodKey { cluster: "dev".into(), namespace: "default".into(), name: name.into() };
-    Via { pod, uid: String::new(), port: 1080, to: None }
+    Via { pod, uid: String::new(), port: 1080, to: None, node: None }
 }
 
 /// A server in this process; `talk` serves one connection. It ends with the test's runtime.

@@ -1,10 +1,13 @@
 //! A stand-in for a k3d cluster without published ports, in the engine of `$BROW_TEST_DOCKER_HOST`.
 
+use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
 
 use crate::common::kube::until;
 use crate::common::{Home, TIMEOUT};
@@ -14,6 +17,30 @@ use crate::shell::{Done, Shell};
 const SERVICES: &str = "socat TCP-LISTEN:30999,fork,reuseaddr EXEC:cat & \
     socat UDP-RECVFROM:30998,fork,reuseaddr EXEC:cat & \
     mkdir -p /tmp/www && hostname >/tmp/www/index.html && exec busybox httpd -f -p 30080 -h /tmp/www";
+
+/// Held exclusively by the test that restarts the engine, shared by those that use it, of other processes, too.
+pub struct EngineLock {
+    _file: File,
+}
+
+impl EngineLock {
+    fn take(operation: FlockOperation) -> Self {
+        let path = std::env::temp_dir().join("brow-test-engine.lock");
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).unwrap();
+        flock(&file, operation).unwrap();
+        Self { _file: file }
+    }
+}
+
+/// The engine, together with others.
+pub fn engine() -> EngineLock {
+    EngineLock::take(FlockOperation::LockShared)
+}
+
+/// The engine alone.
+pub fn whole_engine() -> EngineLock {
+    EngineLock::take(FlockOperation::LockExclusive)
+}
 
 pub fn host() -> String {
     std::env::var("BROW_TEST_DOCKER_HOST").unwrap()

@@ -46,6 +46,11 @@ fn a_node_that_cannot_be_entered_is_told_of_and_nothing_is_made() {
     // The node of a pod.
     create(namespace, &[pod("one", &["main"])]);
     fails(&mut pods.command(&home, &["pod/one", "--node", "--", "true"]), &[&node()[5..], words[1]]);
+    // The namespace that would admit it is named.
+    if admits_privileged(namespace) {
+        kubectl(&["-n", namespace, "create", "quota", "none", "--hard=pods=0"]);
+        fails(&mut pods.command(&home, &[&node(), "--yes", "--", "true"]), &["kube-system does"]);
+    }
     // Somebody who may have proxy pods, and may not attach.
     let person = pods.namespace.kubeconfig(&home);
     let mut command = Command::new(env!("CARGO_BIN_EXE_brow-tui"));
@@ -108,6 +113,41 @@ fn a_shell_on_a_node_leaves_no_pod_behind() {
     assert_eq!(line, "ready\n");
     child.kill().unwrap();
     child.wait().unwrap();
-    let over = |pod: &Value| ["Succeeded", "Failed"].contains(&pod["status"]["phase"].as_str().unwrap());
-    until("Kubernetes has ended the pod", || node_pods(namespace).iter().all(over));
+    until("Kubernetes has ended the pod", || node_pods(namespace).iter().all(is_over));
+}
+
+/// Returns whether a pod has ended.
+fn is_over(pod: &Value) -> bool {
+    ["Succeeded", "Failed"].contains(&pod["status"]["phase"].as_str().unwrap())
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn a_shell_on_a_node_ends_when_idle_is_renewed_and_goes_with_its_terminal() {
+    let (pods, home) = (Pods::new("nodeidle", &[]), Home::new(""));
+    let (namespace, place) = (&pods.namespace.0, node());
+    if !admits_privileged(namespace) {
+        return;
+    }
+    // Nothing is typed, and nothing is printed.
+    home.write_config("[shell]\nnode_idle = \"3s\"\n");
+    let mut screen = pods.screen(&home, kubeconfig(), &[&place, "--yes"]);
+    assert_eq!(screen.wait_end().exit_code(), 143, "{}", screen.text());
+    assert!(screen.given_back() && screen.text().contains("nothing was typed or printed for 3s"), "{}", screen.text());
+    assert_eq!(node_pods(namespace), Vec::<Value>::new());
+    home.write_config("");
+
+    // A new one in its place.
+    let mut screen = pods.screen(&home, kubeconfig(), &[&place, "--yes"]);
+    type_line(&mut screen, "echo $((6*7))");
+    screen.wait_for("42");
+    let first = node_pods(namespace).remove(0)["metadata"]["name"].clone();
+    screen.press("~n");
+    until("another pod", || node_pods(namespace).iter().any(|pod| pod["metadata"]["name"] != first));
+    type_line(&mut screen, "echo $((6*8))");
+    screen.wait_for("48");
+    // Killed on a terminal: the pod is over all the same.
+    screen.signal(rustix::process::Signal::KILL);
+    screen.wait_end();
+    until("Kubernetes has ended the pod", || node_pods(namespace).iter().all(is_over));
 }

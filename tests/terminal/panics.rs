@@ -1,5 +1,6 @@
 //! Panics: the terminal is given back first, then they are told.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use brow_model::Model;
@@ -8,7 +9,7 @@ use brow_tui::app::{App, TerminalInfo};
 use brow_tui::cluster::Clusters;
 use brow_tui::effects::Effects;
 use brow_tui::store::{self, Paths};
-use brow_tui::term::{Term, panicked, restore_on_panic};
+use brow_tui::term::{RawMode, Term, panicked, restore_on_panic};
 use kube_tunnel::contain::contain;
 
 use crate::common::{Home, Screen, Start};
@@ -43,6 +44,21 @@ fn a_panic_gives_the_terminal_back() {
         panic!("something broke");
     }
     panicking("panics::a_panic_gives_the_terminal_back");
+}
+
+#[test]
+fn a_panic_in_a_session_switches_back_what_its_program_switched() {
+    if std::env::var_os("BROW_TEST_PANIC").is_some() {
+        restore_on_panic();
+        let raw = RawMode::enter().unwrap();
+        let switched = "\x1b[?1049h\x1b[?1000h";
+        print!("{switched}");
+        std::io::stdout().flush().unwrap();
+        raw.note(switched.as_bytes());
+        panic!("something broke");
+    }
+    let screen = panicking("panics::a_panic_in_a_session_switches_back_what_its_program_switched");
+    assert!(String::from_utf8_lossy(screen.raw()).contains("\x1b[?1000l"));
 }
 
 #[test]

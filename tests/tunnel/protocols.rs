@@ -1,6 +1,7 @@
 //! Each protocol carries bytes, and the best one that passes is found by itself.
 
-use kube_tunnel::{Error, LeaseOptions, Protocol, Tunnels};
+use kube_tunnel::exec::{Container, Output, Process, Stdio, Target};
+use kube_tunnel::{Error, LeaseOptions, Protocol, Route, Tunnels};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -79,6 +80,31 @@ async fn a_gateway_that_knows_no_spdy_is_passed_by_web_socket() {
     carries(&stage, &tunnels, Protocol::SpdyOverWebSocket).await;
     let asked = bridge.asked();
     assert_eq!(asked.iter().filter(|protocol| **protocol == Protocol::Spdy).count(), 1, "remembered: {asked:?}");
+}
+
+#[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+async fn a_shell_passes_a_gateway_that_knows_no_spdy() {
+    let stage = Stage::new().await;
+    let bridge = Bridge::new(stage.client().await, Lets::V4).await;
+    let Route { namespace, pod, .. } = stage.route(ECHO);
+    let container = Container { namespace, pod, name: Some("echo".to_owned()) };
+    let (target, stdio) = (Target::Exec(vec!["sh".to_owned()]), Stdio { stdin: true, tty: true });
+    let mut process = Process::start(&bridge.client(), &container, &target, stdio).await.unwrap();
+    assert_eq!(bridge.asked(), [Protocol::Spdy, Protocol::V4]);
+    let (terminal, input) = (process.terminal.take().unwrap(), process.input.take().unwrap());
+    terminal.resize(77, 33).await.unwrap();
+    input.send(b"until stty size | grep '33 77'; do :; done; exit 5\r").await.unwrap();
+    let mut said = Vec::new();
+    let ended = loop {
+        match process.output.recv().await.unwrap().unwrap() {
+            Output::Stdout(bytes) | Output::Stderr(bytes) => said.extend_from_slice(&bytes),
+            Output::Ended(ended) => break ended,
+        }
+    };
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert_eq!(ended.code, Some(5), "{said}");
+    assert!(said.contains("\n33 77"), "{said}");
 }
 
 #[tokio::test]

@@ -11,16 +11,17 @@ mod state;
 mod types;
 mod update;
 
-pub use language::{action, command, effect, event, fault, log, request};
+pub use language::{action, command, effect, event, fault, gateway as engine, log, metrics as measuring, request};
 pub use screen::{
-    batch, browser, dialog, filter, find, first_run, focus, form, kinds as kind_browser, list, menu, palette,
-    text_field,
+    batch, browser, dialog, edit as object_edit, filter, find, first_run, focus, form, kinds as kind_browser, list,
+    menu, page as object_page, palette, text_field,
 };
-pub use state::{Mode, Model, ShownQuestion};
+pub use state::{Detection, GatewayRow, Measured, Mode, Model, ShownQuestion};
 pub use types::{
-    address, agent, allow, attention, backend, cluster, connection, connection_strings, epoch, field, forward,
-    forward_settings, health, index, installation, instance, inventory, kinds, lifecycle, offer, ownership, port_plan,
-    proxy, restore, route, service, settings, shell, target, traffic, ttl, why, workload,
+    address, agent, allow, attention, backend, cluster, connection, connection_strings, edit, epoch, field, forward,
+    forward_settings, gateway, health, index, installation, instance, inventory, kinds, lifecycle, local_cluster,
+    metrics, node, offer, ownership, page, port_plan, proxy, restore, route, service, settings, shell, target, traffic,
+    ttl, why, workload,
 };
 
 #[cfg(test)]

@@ -12,13 +12,14 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::kinds::{Kind, discover, version};
+use super::query::{pairs, query};
 use super::response::{Refusal, Response, json as answer, text};
 use super::select::Selector;
 use super::store::Key;
 use super::users::{Access, User, open};
 use super::watch::{self, Form};
 use super::world::World;
-use super::{exec, forward, list, log, pods, proxy, workloads};
+use super::{custom, debug, exec, forward, list, log, pods, proxy, workloads};
 
 /// The longest body (`apiserver/pkg/server/config.go`, `MaxRequestBodyBytes`).
 const MAX_BODY: usize = 3 << 20;
@@ -77,6 +78,9 @@ fn elsewhere(user: User, method: &Method, path: &str, parts: &[&str]) -> Result<
     }
     match parts {
         ["healthz" | "livez" | "readyz", ..] => Ok(text(200, "ok")),
+        ["openapi", "v3", "apis", group, at] => {
+            custom::schemas(group, at).map(|all| answer(200, &all)).ok_or_else(Refusal::nowhere)
+        }
         _ => discover(parts).ok_or_else(Refusal::nowhere),
     }
 }
@@ -95,7 +99,8 @@ fn login(world: &World, headers: &HeaderMap) -> Result<User, Refusal> {
 
 async fn body(request: Request<Incoming>) -> Result<Value, Refusal> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if !kind.is_empty() && !kind.contains("json") {
+    // An apply has the type of YAML; what clients send is JSON, which is YAML, too.
+    if !kind.is_empty() && !kind.contains("json") && kind != "application/apply-patch+yaml" {
         return Err(Refusal::media_type());
     }
     let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
@@ -105,34 +110,6 @@ async fn body(request: Request<Incoming>) -> Result<Value, Refusal> {
     }
     serde_json::from_slice(&bytes)
         .map_err(|error| Refusal::bad(format!("couldn't get version/kind; json parse error: {error}")))
-}
-
-/// The pairs of a query; escapes undone.
-fn query(query: &str) -> HashMap<String, String> {
-    pairs(query).into_iter().collect()
-}
-
-fn pairs(query: &str) -> Vec<(String, String)> {
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(k, v)| (unescape(k), unescape(v))).collect()
-}
-
-fn unescape(text: &str) -> String {
-    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::new(), 0);
-    while let Some(byte) = bytes.get(at) {
-        let hex = (*byte == b'%').then(|| text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok()));
-        match (byte, hex.flatten()) {
-            (_, Some(value)) => {
-                out.push(value);
-                at += 3;
-                continue;
-            }
-            (b'+', None) => out.push(b' '),
-            _ => out.push(*byte),
-        }
-        at += 1;
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 impl Call {
@@ -160,6 +137,7 @@ impl Call {
             (&Method::DELETE, true) => "deletecollection",
             (&Method::DELETE, false) => "delete",
             (&Method::PATCH, false) => "patch",
+            (&Method::PUT, false) => "update",
             _ => return Err(Refusal::not_allowed()),
         })
     }
@@ -182,9 +160,13 @@ impl Call {
             ("pods", "portforward", "create" | "get") => {
                 forward::answer(world, self.kind, self.key(), request, self.text("ports"))
             }
-            ("pods", "exec", "create") => {
+            ("pods", "ephemeralcontainers", "patch") => {
+                let patch = body(request).await?;
+                Ok(answer(200, &*debug::patch(world, self.kind, &self.key(), &patch)?))
+            }
+            ("pods", "attach" | "exec", "create") => {
                 let query = pairs(request.uri().query().unwrap_or_default());
-                exec::answer(world, self.kind, &self.key(), request, &query)
+                exec::answer(world, (self.kind, &self.key()), self.sub == "attach", request, &query)
             }
             ("pods", "proxy", "create" | "get") => {
                 proxy::answer(world, self.kind, &self.namespace, &self.name, request)
@@ -214,6 +196,23 @@ impl Call {
                 let patched = workloads::patch(world, &self.key(), &patch);
                 patched.map(|object| answer(200, &object)).ok_or_else(|| Refusal::no_such(self.kind, &self.name))
             }
+            (_, "", verb) if self.kind.is_custom() => self.answer_custom(world, verb, body(request).await?),
+            _ => Err(Refusal::not_allowed()),
+        }
+    }
+
+    /// Answers what changes a custom resource.
+    fn answer_custom(&self, world: &World, verb: &str, given: Value) -> Result<Response, Refusal> {
+        let keeps = self.text("dryRun").is_empty();
+        match verb {
+            "create" => {
+                custom::create(world, self.kind, &self.namespace, given, keeps).map(|object| answer(201, &object))
+            }
+            "patch" | "update" => {
+                let how = (verb == "update", keeps);
+                custom::change(world, self.kind, &self.key(), &given, how).map(|object| answer(200, &object))
+            }
+            "delete" => custom::delete(world, self.kind, &self.key(), &given).map(|object| answer(200, &object)),
             _ => Err(Refusal::not_allowed()),
         }
     }
@@ -242,17 +241,5 @@ impl Call {
         }
         let meta = json!({ "resourceVersion": version.to_string() });
         Ok(answer(200, &json!({ "kind": "PodList", "apiVersion": "v1", "metadata": meta, "items": deleted })))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn queries_are_read() {
-        let query = query("watch=true&labelSelector=a%3Db%2Cc+in+%28d%29&x&bad=%zz%");
-        assert_eq!(query["labelSelector"], "a=b,c in (d)");
-        assert_eq!((query["watch"].as_str(), query["x"].as_str(), query["bad"].as_str()), ("true", "", "%zz%"));
     }
 }

@@ -9,18 +9,25 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
+use super::debug::{self, Attached};
 use super::kinds::Kind;
 use super::response::{Refusal, Response, switching};
 use super::spdy::{self, Served};
 use super::store::Key;
-use super::world::{World, words};
+use super::world::{World, hex, words};
 use kube_tunnel::frame;
 
 /// The version of the protocol (`apimachinery/pkg/util/remotecommand/constants.go`).
 const V4: &str = "v4.channel.k8s.io";
 
+/// The image without any program besides its own.
+const BARE: &str = "practice/echo";
+
 /// The longest line that the shell takes.
 const MAX_LINE: usize = 4096;
+
+/// The exit code of that script where there is no tar (`src/shell/copy/unpack.sh`).
+const NO_TAR: i32 = 70;
 
 const HELP: &str = "echo WORDS, ls, pwd, hostname, cat (what you type), stty size, env, help, exit [CODE]\n";
 
@@ -28,6 +35,10 @@ const HELP: &str = "echo WORDS, ls, pwd, hostname, cat (what you type), stty siz
 pub(super) struct Exec {
     pub command: Vec<String>,
     pub tty: bool,
+    /// It joins the container's own process, which ends with its input.
+    attached: Option<Attached>,
+    /// The image of its container.
+    image: String,
     /// The number of streams that the client opens.
     pub streams: usize,
     pod: Arc<Value>,
@@ -36,22 +47,24 @@ pub(super) struct Exec {
 /// Answers a request to run a command, and serves what it is upgraded to. `query` has its parameters in order.
 pub(super) fn answer(
     world: &Arc<World>,
-    kind: &Kind,
-    key: &Key,
+    (kind, key): (&Kind, &Key),
+    attaches: bool,
     mut request: Request<Incoming>,
     query: &[(String, String)],
 ) -> Result<Response, Refusal> {
     let pod = world.store.get(key).ok_or_else(|| Refusal::no_such(kind, &key.name))?;
     let all = |name: &'static str| query.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.clone());
     let command: Vec<String> = all("command").collect();
-    if command.is_empty() {
+    if command.is_empty() && !attaches {
         return Err(Refusal::bad("you must specify at least 1 command for the container"));
     }
-    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
-    let names: Vec<&str> = containers.map(|container| words(&container["name"])).collect();
-    if let Some(name) = all("container").next().filter(|name| !names.contains(&name.as_str())) {
+    let name = all("container").next();
+    let is_meant = |container: &&Value| name.as_ref().is_none_or(|name| container["name"] == name.as_str());
+    let Some(container) = debug::containers(&pod).find(is_meant) else {
+        let name = name.unwrap_or_default();
         return Err(Refusal::bad(format!("container {name} is not valid for pod {}", key.name)));
-    }
+    };
+    let (container, image) = (words(&container["name"]).to_owned(), words(&container["image"]).to_owned());
     let upgrade = request.headers().get(header::UPGRADE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !upgrade.eq_ignore_ascii_case("SPDY/3.1") {
         return Err(Refusal::bad("Upgrade request required"));
@@ -59,7 +72,8 @@ pub(super) fn answer(
     let is_on = |name: &'static str| all(name).any(|value| value == "true");
     // The error stream besides, and with a terminal that of its size.
     let streams = 1 + ["stdin", "stdout", "stderr", "tty"].into_iter().filter(|name| is_on(name)).count();
-    let exec = Exec { command, tty: is_on("tty"), streams, pod };
+    let joins = || Attached { world: Arc::clone(world), key: key.clone(), container };
+    let exec = Exec { command, tty: is_on("tty"), attached: attaches.then(joins), image, streams, pod };
     let upgraded = hyper::upgrade::on(&mut request);
     world.spawn(async move {
         if let Ok(upgraded) = upgraded.await {
@@ -123,6 +137,9 @@ impl Exec {
     pub(super) async fn run(&self, streams: Streams, out: mpsc::Sender<Bytes>) {
         let Streams { error, stdout, stdin, resize } = streams;
         let (sizes, size) = watch::channel((0, 0));
+        if self.image.starts_with(BARE) && self.attached.is_none() {
+            return self.tell(&out, error, stdout, &self.missing()).await;
+        }
         let mut shell = Shell { exec: self, stdin, stdout, size, out: out.clone(), line: Vec::new() };
         let code = tokio::select! {
             code = shell.run() => code,
@@ -137,6 +154,23 @@ impl Exec {
                 "details": { "causes": [{ "reason": "ExitCode", "message": code.to_string() }] },
             })
         };
+        self.tell(&out, error, stdout, &status).await;
+    }
+
+    /// Returns the words of a node whose container lacks the program.
+    fn missing(&self) -> Value {
+        let program = self.command.first().map_or("sh", String::as_str);
+        let message = format!(
+            "Internal error occurred: error executing command in container: failed to exec in container: failed to start \
+             exec \"{}\": OCI runtime exec failed: exec failed: unable to start container process: exec: \"{program}\": \
+             executable file not found in $PATH: unknown",
+            hex(64)
+        );
+        json!({ "metadata": {}, "status": "Failure", "reason": "InternalError", "message": message })
+    }
+
+    /// Tells the end, and ends the output.
+    async fn tell(&self, out: &mpsc::Sender<Bytes>, error: u32, stdout: u32, status: &Value) {
         let status = status.to_string();
         let mut last = BytesMut::new();
         last.extend_from_slice(&frame::data_head(error, status.len(), true));
@@ -162,9 +196,20 @@ struct Shell<'a> {
 impl Shell<'_> {
     /// Returns the exit code.
     async fn run(&mut self) -> i32 {
+        if self.exec.attached.is_some() {
+            while let Some(stdin) = &mut self.stdin
+                && stdin.recv().await.is_some()
+            {}
+            return 0;
+        }
         let command: Vec<&str> = self.exec.command.iter().map(String::as_str).collect();
         match command.as_slice() {
             ["sh" | "bash", "-c", _, _, _] | ["sh" | "bash"] => self.interact().await,
+            // The script of a copy: there is no tar here, and no files.
+            ["sh" | "bash", "-c", _, _, _, ..] => {
+                self.write("stop\n").await;
+                NO_TAR
+            }
             ["sh" | "bash", "-c", script] => self.obey(script).await.unwrap_or(0),
             ["cat"] => {
                 self.copy().await;

@@ -29,7 +29,7 @@ const fn kind(
 }
 
 /// Every resource; each group has one version.
-pub(super) const KINDS: [Kind; 16] = [
+pub(super) const KINDS: [Kind; 18] = [
     kind("", "configmaps", "ConfigMap", &["cm"], true),
     kind("", "events", "Event", &["ev"], true),
     kind("", "namespaces", "Namespace", &["ns"], false),
@@ -42,10 +42,12 @@ pub(super) const KINDS: [Kind; 16] = [
     kind("apps", "replicasets", "ReplicaSet", &["rs"], true),
     kind("apps", "statefulsets", "StatefulSet", &["sts"], true),
     kind("batch", "jobs", "Job", &[], true),
+    kind("discovery.k8s.io", "endpointslices", "EndpointSlice", &[], true),
     kind("networking.k8s.io", "ingresses", "Ingress", &["ing"], true),
     kind("networking.k8s.io", "networkpolicies", "NetworkPolicy", &["netpol"], true),
     kind("traefik.io", "ingressroutes", "IngressRoute", &[], true),
     kind("traefik.io", "middlewares", "Middleware", &[], true),
+    kind("upgrade.cattle.io", "plans", "Plan", &[], true),
 ];
 
 /// Resources that are only posted to.
@@ -55,8 +57,16 @@ const REVIEWS: [(&str, &str, &str); 3] = [
     ("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview"),
 ];
 
-const GROUPS: [&str; 6] =
-    ["apps", "batch", "authorization.k8s.io", "authentication.k8s.io", "networking.k8s.io", "traefik.io"];
+const GROUPS: [&str; 8] = [
+    "apps",
+    "batch",
+    "discovery.k8s.io",
+    "authorization.k8s.io",
+    "authentication.k8s.io",
+    "networking.k8s.io",
+    "traefik.io",
+    "upgrade.cattle.io",
+];
 
 pub(super) fn version(group: &str) -> &'static str {
     if group == "traefik.io" { "v1alpha1" } else { "v1" }
@@ -65,6 +75,11 @@ pub(super) fn version(group: &str) -> &'static str {
 impl Kind {
     pub(super) fn find(group: &str, plural: &str) -> Option<&'static Self> {
         KINDS.iter().find(|kind| kind.group == group && kind.plural == plural)
+    }
+
+    /// Returns true for a kind that is none of Kubernetes' own.
+    pub(super) fn is_custom(&self) -> bool {
+        matches!(self.group, "traefik.io" | "upgrade.cattle.io")
     }
 
     /// `v1` or `apps/v1`.
@@ -80,6 +95,7 @@ impl Kind {
     fn verbs(&self) -> &'static [&'static str] {
         match self.plural {
             "pods" => &["create", "delete", "deletecollection", "get", "list", "watch"],
+            _ if self.is_custom() => &["create", "delete", "get", "list", "patch", "update", "watch"],
             _ => &["get", "list", "watch"],
         }
     }
@@ -132,6 +148,9 @@ fn resources(group: &str) -> Value {
                 let name = format!("pods/{name}");
                 json!({ "name": name, "singularName": "", "namespaced": true, "kind": kind, "verbs": verbs })
             };
+            all.push(sub("attach", "PodAttachOptions", &["create", "get"]));
+            all.push(sub("ephemeralcontainers", "Pod", &["get", "patch", "update"]));
+            all.push(sub("exec", "PodExecOptions", &["create", "get"]));
             all.push(sub("log", "Pod", &["get"]));
             all.push(sub("portforward", "PodPortForwardOptions", &["create", "get"]));
             all.push(sub("proxy", "PodProxyOptions", &["create", "get"]));

@@ -152,7 +152,7 @@ async fn pull(world: &World, key: &Key, pod: &Value, at_once: bool) -> bool {
 }
 
 /// Returns the error of an image that cannot be pulled: its registry has an invalid name (RFC 6761, 6.4).
-fn unpullable(image: &str) -> Option<String> {
+pub(super) fn unpullable(image: &str) -> Option<String> {
     let (registry, path) = image.split_once('/')?;
     let host = registry.split(':').next().unwrap_or_default();
     let last = path.rsplit('/').next().unwrap_or_default();

@@ -6,7 +6,9 @@
 //! wrong.
 
 mod api;
+mod custom;
 mod datagrams;
+mod debug;
 mod exec;
 mod files;
 mod forward;
@@ -16,12 +18,15 @@ mod list;
 mod log;
 mod pods;
 mod program;
+mod prometheus;
 mod proxy;
+mod query;
 mod redis;
 mod relay;
 mod response;
 mod select;
 mod servers;
+mod slices;
 mod spdy;
 mod store;
 mod table;

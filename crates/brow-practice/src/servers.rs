@@ -15,6 +15,7 @@ use tokio::io::{self, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::time::sleep;
 
 use super::datagrams;
+use super::prometheus;
 use super::redis;
 use super::relay;
 use super::store::Key;
@@ -33,6 +34,8 @@ pub(super) enum Server {
     Page,
     /// Gives back what it is sent.
     Echo,
+    /// Answers queries about an hour.
+    Prometheus,
     /// Speaks RESP.
     Redis,
     Relay,
@@ -62,10 +65,14 @@ const NETWORK: [Host; 2] = [
 /// The address that never answers: a firewall drops what is sent there.
 pub(super) const SILENT: &str = "10.0.0.99";
 
+/// The address of the node within the cluster.
+pub(super) const NODE_IP: &str = "10.0.0.2";
+
 /// The images, each with its port and server.
-const IMAGES: [(&str, u16, Server); 3] = [
+const IMAGES: [(&str, u16, Server); 4] = [
     ("practice/page", 8080, Server::Page),
     ("practice/echo", 7, Server::Echo),
+    ("practice/prometheus", 9090, Server::Prometheus),
     ("practice/redis", 6379, Server::Redis),
 ];
 
@@ -99,6 +106,7 @@ pub(super) fn connect(world: &Arc<World>, server: Server, run: Option<RunningPod
         let _ended = match server {
             Server::Page => page(far, run.map(|run| run.log)).await,
             Server::Echo => echo(far).await,
+            Server::Prometheus => prometheus::serve(far).await,
             Server::Redis => redis::serve(far, &at.memory).await,
             Server::Relay => match run {
                 Some(run) => relay::serve(far, &at, &run, &hash).await,
@@ -163,13 +171,20 @@ pub(super) async fn dial(world: &Arc<World>, host: &str, port: u16) -> Result<Du
     Err(DialError::Unresolved)
 }
 
-/// A ready pod behind a service's name or address, or with this address itself; `None`: nobody is called so.
+/// A ready pod behind a service's name, address or port of the node, or with this address itself; `None`: nobody is
+/// called so.
 fn behind(world: &World, host: &str, is_ip: bool, port: u16) -> Option<Result<(Arc<Value>, Server), DialError>> {
     let (pods, _) = world.store.list("pods", None);
     if let Some(pod) = pods.iter().find(|pod| is_ip && pod["status"]["podIP"] == host) {
         return Some(listens(pod, port).map(|server| (Arc::clone(pod), server)).ok_or(DialError::Refused));
     }
-    let service = if is_ip {
+    let of_node = host == NODE_IP;
+    let service = if of_node {
+        let on_nodes = |service: &Arc<Value>| {
+            service["spec"]["ports"].as_array().is_some_and(|all| all.iter().any(|own| own["nodePort"] == port))
+        };
+        world.store.list("services", None).0.into_iter().find(on_nodes)?
+    } else if is_ip {
         world.store.list("services", None).0.into_iter().find(|service| service["spec"]["clusterIP"] == host)?
     } else {
         let mut parts = host.trim_end_matches('.').splitn(3, '.');
@@ -180,7 +195,8 @@ fn behind(world: &World, host: &str, is_ip: bool, port: u16) -> Option<Result<(A
         world.store.get(&Key::new("services", namespace, name))?
     };
     let ports = service["spec"]["ports"].as_array()?;
-    let inner = ports.iter().find(|own| own["port"] == port)?["targetPort"].as_u64()?;
+    let inner =
+        ports.iter().find(|own| own[if of_node { "nodePort" } else { "port" }] == port)?["targetPort"].as_u64()?;
     let wanted = service["spec"]["selector"].as_object()?;
     let fits = |pod: &&Arc<Value>| {
         let labels = &pod["metadata"]["labels"];

@@ -58,7 +58,8 @@ impl User {
             Self::Viewer => &[(READ_VERBS, ANY, ANY)],
             Self::Team if namespace == "shop" => &[
                 (&["get", "list", "watch", "create", "delete"], &[""], &["pods"]),
-                (&["create"], &[""], &["pods/portforward", "pods/exec"]),
+                (&["create"], &[""], &["pods/portforward", "pods/exec", "pods/attach"]),
+                (&["patch"], &[""], &["pods/ephemeralcontainers"]),
                 (&["get"], &[""], &["pods/log"]),
                 (
                     READ_VERBS,

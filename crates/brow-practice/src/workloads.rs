@@ -12,8 +12,13 @@ use tokio::time::sleep;
 
 use super::kinds::{KINDS, Kind};
 use super::pods::{self, FULL_NAMESPACE};
+use super::servers::NODE_IP;
+use super::slices;
 use super::store::Key;
 use super::world::{NODE, World, hex, now, uid, words};
+
+/// The hash of the upgrade plan that the node has been through.
+const PLAN_HASH: &str = "0dad2a9ec1c7d3a4b5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718";
 
 /// Changes within this time are looked at together.
 const DEBOUNCE: Duration = Duration::from_millis(50);
@@ -28,11 +33,11 @@ pub(super) fn seed(world: &Arc<World>) {
         (object["kind"], object["apiVersion"]) = (kind.kind.into(), kind.api_version().into());
         keep(world, kind, namespace, name, object);
     };
-    for name in ["default", FULL_NAMESPACE, "harbor", "kube-system", "shop"] {
+    for name in ["default", FULL_NAMESPACE, "harbor", "kube-system", "monitoring", "shop"] {
         let meta = json!({ "labels": { "kubernetes.io/metadata.name": name } });
         add("namespaces", "", name, json!({ "metadata": meta, "status": { "phase": "Active" } }));
     }
-    let labels = json!({ "kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64" });
+    let labels = node_labels();
     let ready = json!([{ "type": "Ready", "status": "True", "reason": "KubeletReady", "lastTransitionTime": now() }]);
     let info = json!({ "kubeletVersion": super::kinds::VERSION, "containerRuntimeVersion": "containerd://practice" });
     add(
@@ -41,24 +46,10 @@ pub(super) fn seed(world: &Arc<World>) {
         NODE,
         json!({
             "metadata": { "labels": labels },
-            "status": { "conditions": ready, "nodeInfo": info, "addresses": [{ "type": "InternalIP", "address": "10.0.0.2" }] },
+            "status": { "conditions": ready, "nodeInfo": info, "addresses": [{ "type": "InternalIP", "address": NODE_IP }] },
         }),
     );
-    for (namespace, name, port, inner, ip) in [
-        ("shop", "web", 80, 8080, "10.96.0.80"),
-        ("shop", "redis", 6379, 6379, "10.96.0.63"),
-        ("harbor", "echo", 7, 7, "10.96.0.7"),
-    ] {
-        let ports = json!([{ "name": "main", "port": port, "targetPort": inner, "protocol": "TCP" }]);
-        add(
-            "services",
-            namespace,
-            name,
-            json!({
-                "spec": { "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip], "selector": { "app": name }, "ports": ports },
-            }),
-        );
-    }
+    seed_services(&add);
     for (plural, namespace, name, image, port, replicas) in [
         ("deployments", "shop", "web", "practice/page:1", 8080, 2),
         ("statefulsets", "shop", "redis", "practice/redis:7", 6379, 1),
@@ -83,12 +74,45 @@ pub(super) fn seed(world: &Arc<World>) {
     });
     // The first of its name.
     let _kept = pods::admit(world, ballast, true);
-    reconcile(world, true);
+    // The second time statuses tell of what the first one brought about.
+    (0..2).for_each(|_| reconcile(world, true));
+}
+
+/// The services; the page is at a port of the node, too.
+fn seed_services(add: &impl Fn(&str, &str, &str, Value)) {
+    for (namespace, name, port, inner, ip) in [
+        ("shop", "web", 80, 8080, "10.96.0.80"),
+        ("shop", "redis", 6379, 6379, "10.96.0.63"),
+        ("harbor", "echo", 7, 7, "10.96.0.7"),
+    ] {
+        let mut ports = json!([{ "name": "main", "port": port, "targetPort": inner, "protocol": "TCP" }]);
+        let kind = if name == "web" { "NodePort" } else { "ClusterIP" };
+        if name == "web" {
+            ports[0]["nodePort"] = 30_080.into();
+        }
+        add(
+            "services",
+            namespace,
+            name,
+            json!({
+                "spec": { "type": kind, "clusterIP": ip, "clusterIPs": [ip], "selector": { "app": name }, "ports": ports },
+            }),
+        );
+    }
+}
+
+/// The labels of the node, with the plan that has upgraded it.
+fn node_labels() -> Value {
+    json!({
+        "kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
+        "plan.upgrade.cattle.io/server": PLAN_HASH,
+    })
 }
 
 /// Things to find. Two of them refer to what does not exist: the Service of `/admin`, the Secret of the certificate. A
 /// policy keeps proxy pods from redis.
 fn seed_more(add: &impl Fn(&str, &str, &str, Value)) {
+    seed_prometheus(add);
     let labels = json!({ "labels": { "app": "web" } });
     add("configmaps", "shop", "web-settings", json!({ "metadata": labels, "data": { "greeting": "Welcome aboard" } }));
     let password = STANDARD.encode(super::world::hex(16));
@@ -111,9 +135,42 @@ fn seed_more(add: &impl Fn(&str, &str, &str, Value)) {
         json!({ "entryPoints": ["websecure"], "routes": [route], "tls": { "secretName": "storefront-certificate" } });
     add("ingressroutes", "shop", "storefront", json!({ "metadata": labels, "spec": spec }));
     add("middlewares", "shop", "compress", json!({ "spec": { "compress": {} } }));
+    seed_plan(add);
 }
 
-fn keep(world: &World, kind: &Kind, namespace: &str, name: &str, mut object: Value) {
+/// A plan that has upgraded the node.
+fn seed_plan(add: &impl Fn(&str, &str, &str, Value)) {
+    let image = json!({ "image": "rancher/k3s-upgrade" });
+    let selects = json!({ "matchLabels": { "kubernetes.io/os": "linux" } });
+    let spec = json!({
+        "concurrency": 1, "cordon": true, "nodeSelector": selects, "serviceAccountName": "system-upgrade",
+        "upgrade": image, "version": "v1.35.0+k3s1",
+    });
+    let conditions = json!([
+        { "type": "LatestResolved", "status": "True", "reason": "Version" },
+        { "type": "Complete", "status": "True", "reason": "Complete" },
+    ]);
+    let status = json!({ "latestVersion": "v1.35.0+k3s1", "latestHash": PLAN_HASH, "conditions": conditions });
+    add("plans", "kube-system", "server", json!({ "spec": spec, "status": status }));
+}
+
+/// A Prometheus, as its chart installs it.
+fn seed_prometheus(add: &impl Fn(&str, &str, &str, Value)) {
+    let (space, name) = ("monitoring", "prometheus-server");
+    let labels = json!({ "app.kubernetes.io/name": "prometheus", "app.kubernetes.io/component": "server" });
+    let ports = json!([{ "name": "http", "port": 80, "targetPort": 9090, "protocol": "TCP" }]);
+    let ip = "10.96.0.90";
+    let spec = json!({ "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip], "selector": labels, "ports": ports });
+    add("services", space, name, json!({ "metadata": { "labels": labels }, "spec": spec }));
+    let port = json!({ "containerPort": 9090, "protocol": "TCP" });
+    let container = json!({ "name": "prometheus-server", "image": "practice/prometheus:3", "ports": [port] });
+    let template = json!({ "metadata": { "labels": labels }, "spec": { "containers": [container] } });
+    let spec = json!({ "replicas": 1, "selector": { "matchLabels": labels }, "template": template });
+    let meta = json!({ "labels": labels, "generation": 1 });
+    add("deployments", space, name, json!({ "metadata": meta, "spec": spec, "status": {} }));
+}
+
+pub(super) fn keep(world: &World, kind: &Kind, namespace: &str, name: &str, mut object: Value) {
     let meta = &mut object["metadata"];
     meta["name"] = name.into();
     if kind.namespaced {
@@ -159,6 +216,7 @@ fn reconcile(world: &Arc<World>, at_once: bool) {
         });
         world.store.update(&key("deployments", &deployment), |object| object["status"] = status);
     }
+    slices::reconcile(world);
 }
 
 fn key(plural: &'static str, object: &Value) -> Key {

@@ -1,13 +1,26 @@
 //! Words for what goes wrong in a copy, with the next step.
 
 use std::io::{self, ErrorKind};
+use std::sync::atomic::Ordering;
 
 use super::Way;
-use crate::shell::copy::{Refusal, Rule, Trouble};
+use crate::shell::copy::{Progress, Refusal, Rule, Trouble};
 use crate::text::Text;
 
+/// Adds what has become of the place of the copy.
+pub(super) fn with_place(text: &Text, words: &str, progress: &Progress) -> String {
+    let is_placing = progress.is_placing.load(Ordering::Relaxed);
+    format!("{words}\n{}", text.get(if is_placing { "cli.cp-partly" } else { "cli.cp-nothing" }))
+}
+
 /// Returns the message of a copy that failed in a container.
-pub(super) fn of(text: &Text, trouble: &Trouble, thing: &str, way: Way<'_>) -> String {
+pub(super) fn of(text: &Text, trouble: &Trouble, thing: &str, way: Way<'_>, progress: &Progress) -> String {
+    let words = words_of(text, trouble, thing, way);
+    let is_open = matches!(trouble, Trouble::Lost(_) | Trouble::Killed(_));
+    if is_open || progress.is_placing.load(Ordering::Relaxed) { with_place(text, &words, progress) } else { words }
+}
+
+fn words_of(text: &Text, trouble: &Trouble, thing: &str, way: Way<'_>) -> String {
     let place = way.place();
     let with = |key: &str, name: &str, detail: &str| {
         text.fill(key, &[("thing", thing), ("place", place), ("name", name), ("detail", detail)])
@@ -68,6 +81,7 @@ fn refused(text: &Text, refusal: &Refusal, with: &impl Fn(&str, &str, &str) -> S
         }
         Refusal::IsLink(target) => with("cli.cp-is-link", from, target),
         Refusal::IsSpecial => with("cli.cp-is-special", from, ""),
+        Refusal::TooMany(count) => with("cli.cp-too-many", from, &count.to_string()),
         Refusal::Broken(detail) => with("cli.cp-broken", from, detail),
         Refusal::Here(path, error) => here(text, &path.to_string_lossy(), error),
     }

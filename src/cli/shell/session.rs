@@ -27,6 +27,7 @@ use brow_model::instance::{Report, Role};
 use brow_model::proxy::PodKey;
 use brow_model::request::Request;
 use brow_model::shell::{ShellRecord, ShellReport};
+use brow_model::ttl::Ttl;
 use kube_tunnel::exec::Ended;
 
 /// The exit code where the shell or command is not there, as shells have it.
@@ -60,6 +61,7 @@ impl Journal {
             at: Utc::now(),
             action,
             thing: self.key.name.clone(),
+            by: None,
             cluster: Some(self.key.cluster.clone()),
             namespace: Some(self.key.namespace.clone()),
             agent: None,
@@ -72,6 +74,16 @@ impl Journal {
     }
 }
 
+/// The end of a session.
+pub(super) struct End {
+    /// The exit code.
+    pub code: u8,
+    /// The container has no shell.
+    pub has_no_shell: bool,
+    /// Another is to follow.
+    pub again: bool,
+}
+
 /// The session among the running instances, and in the audit log.
 pub(super) struct Session {
     journal: Journal,
@@ -79,6 +91,8 @@ pub(super) struct Session {
     events: mpsc::Receiver<Event>,
     instance: Option<(Instance, JoinHandle<()>)>,
     token: CancellationToken,
+    /// The time without a byte after which it ends.
+    idle: Option<Duration>,
 }
 
 impl Session {
@@ -88,13 +102,14 @@ impl Session {
         key: PodKey,
         record: ShellRecord,
         active: Arc<AtomicI64>,
+        idle: Option<Duration>,
     ) -> Self {
         let (sender, events) = EventSender::channel(EVENT_CAPACITY);
         let token = CancellationToken::new();
         // Without a place among the others it works all the same.
         let joined = instance::join(&globals.runtime, Role::Shell, sender, token.clone()).ok();
         let instance = joined.map(|(instance, running)| (instance, tokio::spawn(running)));
-        let mut session = Self { journal: Journal::new(globals, key, record), active, events, instance, token };
+        let mut session = Self { journal: Journal::new(globals, key, record), active, events, instance, token, idle };
         session.journal.write(text, "open-shell", None);
         session.publish();
         session
@@ -128,13 +143,19 @@ impl Session {
                         return (Ok(Outcome::Left), true);
                     }
                 }
-                _ = ticks.tick() => self.publish(),
+                _ = ticks.tick() => {
+                    self.publish();
+                    if is_idle(self.active.load(Ordering::Relaxed), self.idle, Utc::now()) {
+                        return (Ok(Outcome::Idle), false);
+                    }
+                }
             }
         }
     }
 
-    /// Says how it ended, where that is not plain, and returns the exit code.
-    pub(super) async fn finish(mut self, text: &Text, thing: &str, end: Result<Outcome, u8>, stopped: bool) -> u8 {
+    /// Says how it ended, where that is not plain.
+    pub(super) async fn finish(mut self, text: &Text, thing: &str, end: Result<Outcome, u8>, stopped: bool) -> End {
+        let (mut has_no_shell, again) = (false, matches!(end, Ok(Outcome::Again)));
         let with = |detail: &str| [("thing", thing.to_owned()), ("detail", detail.to_owned())];
         let say = |key: &str, detail: &str| {
             let with = with(detail);
@@ -149,6 +170,7 @@ impl Session {
                 if is_missing && self.journal.record.command.len() <= 1 {
                     let name = self.journal.record.command.first().map_or("sh", String::as_str);
                     print::err(&text.fill("cli.shell-none", &[("thing", thing), ("name", name)]));
+                    has_no_shell = true;
                 }
                 (if is_missing { NOT_FOUND } else { FAILED }, Some(What::Server))
             }
@@ -156,6 +178,17 @@ impl Session {
                 say(if stopped { "cli.shell-ended-elsewhere" } else { "cli.shell-left" }, "");
                 // What was under way did not come to its end.
                 (if stopped { ended_by(TERMINATED) } else { 0 }, None)
+            }
+            Ok(Outcome::Again) => (0, None),
+            Ok(Outcome::Idle) => {
+                say(
+                    "cli.shell-idle",
+                    &self
+                        .idle
+                        .and_then(|idle| Ttl::from_secs(idle.as_secs()))
+                        .map_or_else(String::new, |idle| idle.to_string()),
+                );
+                (ended_by(TERMINATED), None)
             }
             Ok(Outcome::Lost(error)) => {
                 say("cli.shell-lost", &error.to_string());
@@ -175,6 +208,29 @@ impl Session {
             // Its socket goes with it.
             let _left = timeout(LEAVE_TIMEOUT, running).await;
         }
-        code
+        End { code, has_no_shell, again }
+    }
+}
+
+/// Returns whether nothing came or went for too long since a Unix time.
+fn is_idle(active: i64, idle: Option<Duration>, now: DateTime<Utc>) -> bool {
+    let active = DateTime::from_timestamp(active, 0).unwrap_or(now);
+    let silent = (now - active).to_std().unwrap_or_default();
+    idle.is_some_and(|idle| silent >= idle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_idle_after_its_time_if_it_has_one() {
+        let now = |secs: i64| DateTime::from_timestamp(1_000 + secs, 0).unwrap();
+        let idle = Some(Duration::from_mins(30));
+        assert!(!is_idle(1_000, idle, now(1_799)));
+        assert!(is_idle(1_000, idle, now(1_800)));
+        // A clock that was set back, and a session without such a time.
+        assert!(!is_idle(1_000, idle, now(-60)));
+        assert!(!is_idle(1_000, None, now(99_999)));
     }
 }

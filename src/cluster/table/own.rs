@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::plan::{self, Nodes};
 use brow_model::index::ServedKind;
 use brow_model::kinds::RouteService;
 use brow_model::workload::{is_dns_label, is_dns_name};
@@ -10,7 +11,7 @@ use brow_model::workload::{is_dns_label, is_dns_name};
 /// A column that is read from the object.
 pub(super) struct OwnColumn {
     pub name: &'static str,
-    pub of: fn(&Value) -> String,
+    pub of: fn(&Value, &Nodes) -> String,
 }
 
 const ROUTE: [OwnColumn; 4] = [
@@ -20,10 +21,11 @@ const ROUTE: [OwnColumn; 4] = [
     OwnColumn { name: "TLS", of: tls },
 ];
 const SPEC: [OwnColumn; 1] = [OwnColumn { name: "Settings", of: settings }];
-const PLAN: [OwnColumn; 3] = [
-    OwnColumn { name: "Version", of: plan_version },
-    OwnColumn { name: "Applying", of: plan_applying },
-    OwnColumn { name: "State", of: plan_state },
+const PLAN: [OwnColumn; 4] = [
+    OwnColumn { name: "Version", of: plan::version },
+    OwnColumn { name: "Nodes", of: plan::progress },
+    OwnColumn { name: "Applying", of: plan::applying },
+    OwnColumn { name: "State", of: plan::state },
 ];
 
 /// Returns the columns of a kind that are read from its objects.
@@ -31,7 +33,7 @@ pub(super) fn columns(kind: &ServedKind) -> &'static [OwnColumn] {
     match (kind.group.as_str(), kind.kind.as_str()) {
         _ if is_route(kind) => &ROUTE,
         ("traefik.io" | "traefik.containo.us", _) => &SPEC,
-        ("upgrade.cattle.io", "Plan") => &PLAN,
+        _ if plan::is_plan(kind) => &PLAN,
         _ => &[],
     }
 }
@@ -61,7 +63,7 @@ pub(super) fn services(kind: &ServedKind, object: &Value) -> Vec<RouteService> {
     all
 }
 
-fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+pub(super) fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     value[field].as_array().into_iter().flatten()
 }
 
@@ -69,7 +71,7 @@ fn backends(object: &Value) -> impl Iterator<Item = &Value> {
     list(&object["spec"], "routes").flat_map(|route| list(route, "services"))
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
@@ -77,19 +79,19 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn joined(parts: impl Iterator<Item = String>) -> String {
+pub(super) fn joined(parts: impl Iterator<Item = String>) -> String {
     parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
-fn entry_points(object: &Value) -> String {
+fn entry_points(object: &Value, _: &Nodes) -> String {
     joined(list(&object["spec"], "entryPoints").map(text))
 }
 
-fn matches(object: &Value) -> String {
+fn matches(object: &Value, _: &Nodes) -> String {
     joined(list(&object["spec"], "routes").map(|route| text(&route["match"])))
 }
 
-fn named_services(object: &Value) -> String {
+fn named_services(object: &Value, _: &Nodes) -> String {
     joined(backends(object).map(|service| {
         let (place, name, port) = (text(&service["namespace"]), text(&service["name"]), text(&service["port"]));
         let place = if place.is_empty() { place } else { format!("{place}/") };
@@ -99,7 +101,7 @@ fn named_services(object: &Value) -> String {
     }))
 }
 
-fn tls(object: &Value) -> String {
+fn tls(object: &Value, _: &Nodes) -> String {
     let tls = &object["spec"]["tls"];
     let resolver = tls["certResolver"].as_str();
     let passes = tls["passthrough"] == true;
@@ -107,37 +109,8 @@ fn tls(object: &Value) -> String {
 }
 
 /// The names of what is set: a middleware's is its type.
-fn settings(object: &Value) -> String {
+fn settings(object: &Value, _: &Nodes) -> String {
     joined(object["spec"].as_object().into_iter().flat_map(serde_json::Map::keys).cloned())
-}
-
-fn plan_version(object: &Value) -> String {
-    let latest = text(&object["status"]["latestVersion"]);
-    let wanted = joined([text(&object["spec"]["version"]), text(&object["spec"]["channel"])].into_iter());
-    if latest.is_empty() { wanted } else { latest }
-}
-
-fn plan_applying(object: &Value) -> String {
-    joined(list(&object["status"], "applying").map(text))
-}
-
-/// The reason of what went wrong, else how far it is.
-fn plan_state(object: &Value) -> String {
-    let conditions: Vec<&Value> = list(&object["status"], "conditions").collect();
-    let is = |kind: &str, status: &str| {
-        let found = conditions.iter().find(|condition| condition["type"] == kind && condition["status"] == status);
-        found.copied()
-    };
-    let failed = is("Validated", "False").or(is("LatestResolved", "False"));
-    if let Some(condition) = failed {
-        return joined([text(&condition["reason"]), text(&condition["message"])].into_iter());
-    }
-    let state = match (is("Complete", "True"), list(&object["status"], "applying").next()) {
-        (_, Some(_)) => "Applying",
-        (Some(_), None) => "Complete",
-        (None, None) => "Pending",
-    };
-    state.to_owned()
 }
 
 #[cfg(test)]
@@ -153,7 +126,7 @@ mod tests {
     }
 
     fn shown(kind: &ServedKind, object: &Value) -> Vec<String> {
-        columns(kind).iter().map(|column| (column.of)(object)).collect()
+        columns(kind).iter().map(|column| (column.of)(object, &None)).collect()
     }
 
     #[test]
@@ -179,18 +152,18 @@ mod tests {
         assert_eq!(found, [("shop", "web", Some("80")), ("ops", "x", Some("http"))]);
         assert_eq!(shown(&route, &json!({ "spec": { "routes": "odd", "tls": {} } })), ["", "", "", ""]);
         assert!(services(&kind("example.com", "IngressRoute"), &object).is_empty());
+        // Routes of streams and of datagrams have no kinds of services.
+        for of in ["IngressRouteTCP", "IngressRouteUDP"] {
+            let service = json!({ "name": "db", "port": 5432, "weight": 1 });
+            let object =
+                json!({ "metadata": { "namespace": "shop" }, "spec": { "routes": [{ "services": [service] }] } });
+            let found = services(&kind("traefik.io", of), &object);
+            assert_eq!(
+                (found.len(), found[0].name.as_str(), found[0].port.as_deref()),
+                (1, "db", Some("5432")),
+                "{of}"
+            );
+        }
         assert_eq!(shown(&kind("traefik.io", "Middleware"), &json!({ "spec": { "compress": {} } })), ["compress"]);
-    }
-
-    #[test]
-    fn a_plan_is_its_version_and_how_far_it_is() {
-        let plan = kind("upgrade.cattle.io", "Plan");
-        let with = |status: Value| shown(&plan, &json!({ "spec": { "channel": "stable" }, "status": status }));
-        assert_eq!(with(json!({})), ["stable", "", "Pending"]);
-        let applying = json!({ "latestVersion": "v1.30.1", "applying": ["one", "two"] });
-        assert_eq!(with(applying), ["v1.30.1", "one, two", "Applying"]);
-        let condition = |kind: &str, status: &str| json!([{ "type": kind, "status": status, "reason": "Why" }]);
-        assert_eq!(with(json!({ "conditions": condition("Complete", "True") }))[2], "Complete");
-        assert_eq!(with(json!({ "conditions": condition("Validated", "False") }))[2], "Why");
     }
 }

@@ -37,32 +37,6 @@ fn named(resource: &str, group: &str) -> String {
     if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") }
 }
 
-/// The groups that Kubernetes itself brings; all others are custom.
-const BUILT_IN_GROUPS: [&str; 22] = [
-    "",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "apiregistration.k8s.io",
-    "apps",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-    "events.k8s.io",
-    "extensions",
-    "flowcontrol.apiserver.k8s.io",
-    "networking.k8s.io",
-    "node.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "resource.k8s.io",
-    "scheduling.k8s.io",
-    "storage.k8s.io",
-];
-
 /// The built-in kinds that are indexed: those that people look for by name.
 const INDEXED: [(&str, &str); 13] = [
     ("", "configmaps"),
@@ -176,14 +150,9 @@ pub(in crate::cluster) async fn served(client: &Client) -> Result<Vec<ServedKind
     Ok(all)
 }
 
-/// Returns true for a kind that something else than Kubernetes brings.
-pub(in crate::cluster) fn is_custom(kind: &ServedKind) -> bool {
-    !BUILT_IN_GROUPS.contains(&kind.group.as_str())
-}
-
 /// Returns true for a kind that people look for by name.
 pub(in crate::cluster) fn is_indexed(kind: &ServedKind) -> bool {
-    is_custom(kind) || INDEXED.contains(&(kind.group.as_str(), kind.plural.as_str()))
+    kind.is_custom() || INDEXED.contains(&(kind.group.as_str(), kind.plural.as_str()))
 }
 
 /// Adds the kinds of a list that are not there yet.

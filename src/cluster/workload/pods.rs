@@ -250,6 +250,7 @@ fn backend(query: &Query, selection: &Selection, pod: &Pod) -> Result<Backend, U
             uid: pod.metadata.uid.clone().unwrap_or_default(),
             port,
             to: None,
+            node: None,
         },
         ready: is_ready(pod),
         created: created.and_then(|time| DateTime::from_timestamp(time.0.as_second(), 0)).unwrap_or_default(),

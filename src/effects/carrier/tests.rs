@@ -8,7 +8,7 @@ use super::*;
 
 fn via(namespace: &str) -> Via {
     let pod = PodKey { cluster: "dev".into(), namespace: namespace.into(), name: "brow-db-abc".into() };
-    Via { pod, uid: "1".into(), port: relay::PORT, to: None }
+    Via { pod, uid: "1".into(), port: relay::PORT, to: None, node: None }
 }
 
 #[tokio::test]

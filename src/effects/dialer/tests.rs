@@ -52,7 +52,13 @@ async fn what_goes_wrong_with_a_pod_that_goes_is_for_the_next_one() {
     };
     let to: Address = "10.0.0.1:80".parse().unwrap();
     let key = PodKey { cluster: "practice".into(), namespace: "shop".into(), name: "echo".into() };
-    let via = |uid: &str| Via { pod: key.clone(), uid: uid.to_owned(), port: 7, to: Some(Relayed::To(to.clone())) };
+    let via = |uid: &str| Via {
+        pod: key.clone(),
+        uid: uid.to_owned(),
+        port: 7,
+        to: Some(Relayed::To(to.clone())),
+        node: None,
+    };
     let lease = dialer.lease(&via(&uid)).await.unwrap();
     let asked =
         async |uid: &str| dialer.request(&lease.tunnels, &via(uid), RelayRequest::Connect(&to)).await.unwrap_err();

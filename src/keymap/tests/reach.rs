@@ -14,6 +14,7 @@ fn every_default_key_reaches_its_command_in_the_place_that_it_is_for() {
         Mode::Browser,
         Mode::Find,
         Mode::Kinds,
+        Mode::Page,
         Mode::Connections,
         Mode::Log,
         Mode::Clusters,

@@ -73,7 +73,7 @@ async fn a_log_goes_on_where_it_was_when_its_connection_was_lost() {
     let serving = tokio::spawn(serve(listener, answers, Arc::clone(&asked)));
     let key = PodKey { cluster: "dev".into(), namespace: "team".into(), name: "x".into() };
     let (sender, mut events) = crate::events::EventSender::channel(64);
-    follow_log(clusters, key, Epoch(1), sender).await;
+    follow_log(clusters, key.into(), Epoch(1), sender).await;
     serving.await.unwrap();
     let (mut lines, mut ends) = (Vec::new(), Vec::new());
     while let Some(Event::Pod(event)) = events.recv().await {

@@ -1,15 +1,17 @@
 //! Writes an archive of a file or folder of this machine, for a container.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ring::digest::{Context, SHA256};
+use rustix::fs::OFlags;
 use tar::{Builder, EntryType, Header};
 
+use super::limits::{LeftOut, MAX_ENTRIES};
 use super::unpack::{STAGED, hex};
 
 /// The archive's last entry: the sums of its files, as `sha256sum -c` takes them. An archive without it was cut.
@@ -29,7 +31,7 @@ pub(super) struct Listing {
     /// The number of files.
     pub files: usize,
     /// The special files that cannot be copied.
-    pub left_out: Vec<String>,
+    pub left_out: LeftOut,
 }
 
 #[derive(Debug)]
@@ -63,10 +65,14 @@ impl Listing {
     fn add(&mut self, item: Item) -> Result<(), Unreadable> {
         let kind = item.about.file_type();
         if !kind.is_dir() && !kind.is_file() && !kind.is_symlink() {
-            self.left_out.push(item.path.to_string_lossy().into_owned());
+            self.left_out.add(item.path.to_string_lossy().into_owned());
             return Ok(());
         }
-        let (path, name) = (item.path.clone(), item.name.clone());
+        if self.items.len() >= MAX_ENTRIES {
+            let words = format!("more than {MAX_ENTRIES} files and folders: copy its folders one by one");
+            return Err((item.path, io::Error::other(words)));
+        }
+        let (path, name, folder) = (item.path.clone(), item.name.clone(), item.about.clone());
         if kind.is_file() {
             self.files += 1;
             self.total += item.about.len();
@@ -77,6 +83,9 @@ impl Listing {
             let mut entries =
                 fs::read_dir(&path).map_err(unreadable)?.collect::<io::Result<Vec<_>>>().map_err(unreadable)?;
             entries.sort_by_key(fs::DirEntry::file_name);
+            // A link that has taken its place leads elsewhere.
+            let now = if self.items.len() == 1 { fs::metadata(&path) } else { fs::symlink_metadata(&path) };
+            same(&folder, &now.map_err(unreadable)?).map_err(unreadable)?;
             for entry in entries {
                 let about = entry.metadata().map_err(|error| (entry.path(), error))?;
                 self.add(Item { path: entry.path(), name: name.join(entry.file_name()), about })?;
@@ -106,7 +115,7 @@ impl Listing {
                 let target = fs::read_link(path).map_err(unreadable)?;
                 builder.append_link(&mut header, name, target).map_err(unreadable)?;
             } else {
-                let file = File::open(path).map_err(unreadable)?;
+                let file = open(path, about).map_err(unreadable)?;
                 header.set_size(about.len());
                 let mut reading = Reading { file: file.take(about.len()), sum: Context::new(&SHA256), moved };
                 builder.append_data(&mut header, name, &mut reading).map_err(unreadable)?;
@@ -123,6 +132,22 @@ impl Listing {
         builder.append_data(&mut header, SUMS, sums.as_slice()).map_err(here)?;
         builder.into_inner().and_then(|mut writer| writer.flush()).map_err(here)
     }
+}
+
+/// Opens a file that was listed. What has taken its place since may be a link to something that is not to be copied,
+/// or a pipe, which would never end.
+fn open(path: &Path, about: &Metadata) -> io::Result<File> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    same(about, &file.metadata()?)?;
+    Ok(file)
+}
+
+/// Checks that two are the same file or folder.
+fn same(listed: &Metadata, now: &Metadata) -> io::Result<()> {
+    let is_same = (listed.dev(), listed.ino(), listed.file_type()) == (now.dev(), now.ino(), now.file_type());
+    let replaced = || io::Error::other("something else has taken its place while it was copied");
+    if is_same { Ok(()) } else { Err(replaced()) }
 }
 
 /// Adds a line for `sha256sum -c`. Not every version of it knows how others escape a name.
@@ -172,7 +197,7 @@ mod tests {
 
         let listing = Listing::new(&from).unwrap();
         assert_eq!((listing.is_folder(), listing.files, listing.total), (true, 2, 4));
-        assert_eq!(listing.left_out, [from.join("socket").to_string_lossy()]);
+        assert_eq!(listing.left_out.names, [from.join("socket").to_string_lossy()]);
         let (mut bytes, moved) = (Vec::new(), AtomicU64::new(0));
         listing.pack(&mut bytes, &moved).unwrap();
         assert_eq!(moved.into_inner(), 4);
@@ -202,6 +227,32 @@ mod tests {
             ]
         );
         assert_eq!(sums, format!("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  {long}\n"));
+    }
+
+    #[test]
+    fn what_takes_the_place_of_a_file_is_not_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("from/sub")).unwrap();
+        fs::create_dir_all(at("secret")).unwrap();
+        for path in ["from/key", "from/sub/key", "secret/key"] {
+            fs::write(at(path), b"x").unwrap();
+        }
+        let refused = |listing: &Listing| {
+            let mut out = Vec::new();
+            let (path, error) = listing.pack(&mut out, &AtomicU64::new(0)).unwrap_err();
+            assert!(error.to_string().contains("taken its place"), "{error}");
+            path
+        };
+        let listing = Listing::new(&at("from")).unwrap();
+        fs::remove_file(at("from/key")).unwrap();
+        symlink(at("secret/key"), at("from/key")).unwrap();
+        assert_eq!(refused(&listing), at("from/key"));
+        // A folder above it, too.
+        let listing = Listing::new(&at("from")).unwrap();
+        fs::remove_dir_all(at("from/sub")).unwrap();
+        symlink(at("secret"), at("from/sub")).unwrap();
+        assert_eq!(refused(&listing), at("from/sub/key"));
     }
 
     #[test]

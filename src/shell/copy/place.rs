@@ -4,6 +4,9 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::limits::STAGING;
+use super::unpack::STAGED;
+
 /// Moves a file or folder to its place, over a file of that name. A folder that is there gets what is in the new one;
 /// links in it are not followed.
 ///
@@ -23,8 +26,34 @@ pub(super) fn place(from: &Path, to: &Path) -> Result<(), (PathBuf, io::Error)> 
         Ok(_) if is_folder => Err(failed(ErrorKind::NotADirectory.into())),
         Ok(there) if there.is_dir() => Err(failed(ErrorKind::IsADirectory.into())),
         Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(error)),
-        _ => fs::rename(from, to).map_err(failed),
+        _ => match fs::rename(from, to) {
+            // A folder on the way to it is a mount point.
+            Err(error) if error.kind() == ErrorKind::CrossesDevices => across(from, to).map_err(failed),
+            renamed => renamed.map_err(failed),
+        },
     }
+}
+
+/// Copies to another disk, such that a file is whole there or not at all.
+fn across(from: &Path, to: &Path) -> io::Result<()> {
+    let about = from.symlink_metadata()?;
+    if about.is_dir() {
+        fs::create_dir(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            across(&entry.path(), &to.join(entry.file_name()))?;
+        }
+        return fs::set_permissions(to, about.permissions());
+    }
+    let beside = to.parent().unwrap_or(Path::new("."));
+    let staging = tempfile::Builder::new().prefix(STAGING).tempdir_in(beside)?;
+    let whole = staging.path().join(STAGED);
+    if about.is_symlink() {
+        std::os::unix::fs::symlink(fs::read_link(from)?, &whole)?;
+    } else {
+        fs::copy(from, &whole)?;
+    }
+    fs::rename(whole, to)
 }
 
 #[cfg(test)]
@@ -50,6 +79,18 @@ mod tests {
         place(&new, &to).unwrap();
         let words = ["a", "sub/b", "sub/c", "d"].map(|path| fs::read_to_string(to.join(path)).unwrap());
         assert_eq!(words, ["2", "2", "1", "1"]);
+    }
+
+    #[test]
+    fn another_disk_gets_whole_files() {
+        let dir = tree(&[("new/sub/b", "2"), ("to/a", "1")]);
+        let (new, to) = (dir.path().join("new"), dir.path().join("to"));
+        symlink("sub/b", new.join("link")).unwrap();
+        across(&new, &to.join("new")).unwrap();
+        assert_eq!(fs::read_to_string(to.join("new/link")).unwrap(), "2");
+        across(&new.join("sub/b"), &to.join("a")).unwrap();
+        assert_eq!(fs::read_to_string(to.join("a")).unwrap(), "2");
+        assert_eq!(fs::read_dir(&to).unwrap().count(), 2, "nothing besides");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::limits::{LeftOut, MAX_ENTRIES};
 use ring::digest::{Context, SHA256};
 use tar::{Archive, Entry, EntryType};
 
@@ -41,6 +42,9 @@ pub enum Refusal {
     /// It is a device, a pipe or a socket.
     #[error("not a file")]
     IsSpecial,
+    /// It has more entries than are taken: so many.
+    #[error("more than {0} entries")]
+    TooMany(usize),
     /// It ends too early, or is no archive.
     #[error("{0}")]
     Broken(String),
@@ -70,8 +74,7 @@ pub struct Unpacked {
     pub is_folder: bool,
     /// The files, by their path below it, and their sha256.
     pub files: BTreeMap<PathBuf, String>,
-    /// The links and special files that were not made.
-    pub left_out: Vec<String>,
+    pub left_out: LeftOut,
 }
 
 /// Reads an archive of `name` into the folder `staging`, as [`STAGED`].
@@ -83,7 +86,10 @@ pub(super) fn unpack(reader: impl Read, name: &OsStr, staging: &Path, moved: &At
     let mut archive = Archive::new(Bounded { reader, room: Rc::clone(&room) });
     let broken = |error: io::Error| Refusal::Broken(error.to_string());
     let mut unpacking = Unpacking { name, root: staging.join(STAGED), moved, unpacked: Unpacked::default() };
-    for entry in archive.entries().map_err(broken)? {
+    for (at, entry) in archive.entries().map_err(broken)?.enumerate() {
+        if at >= MAX_ENTRIES {
+            return Err(Refusal::TooMany(MAX_ENTRIES));
+        }
         let mut entry = entry.map_err(broken)?;
         // Only headers are limited: the disk limits the contents.
         room.set(u64::MAX);
@@ -157,7 +163,7 @@ impl Unpacking<'_> {
                     return Err(Refusal::IsLink(target.to_string_lossy().into_owned()));
                 }
                 if !stays_inside(&path, target) {
-                    self.unpacked.left_out.push(format!("{shown} → {}", target.display()));
+                    self.unpacked.left_out.add(format!("{shown} → {}", target.display()));
                     return Ok(());
                 }
                 symlink(target, &at)
@@ -165,7 +171,7 @@ impl Unpacking<'_> {
             EntryType::GNUSparse => return Err(breaks(Rule::Sparse)),
             _ if is_root => return Err(Refusal::IsSpecial),
             _ => {
-                self.unpacked.left_out.push(shown);
+                self.unpacked.left_out.add(shown);
                 return Ok(());
             }
         };

@@ -33,6 +33,7 @@ if [ "$kind" = folder ] && [ -d "$to" ]; then
     find . -type d -exec sh -c 'for at; do
         if [ -h "$0/$at" ] || { [ -e "$0/$at" ] && [ ! -d "$0/$at" ]; }; then echo "$0/$at" >&2; exit 1; fi
     done' "$there" {} + || exit 72
+    echo placing
     # A folder that is missing there goes as it is, with its mode.
     find . -type d -exec sh -c '[ ! -e "$0/$1" ] && mv "$1" "$0/$1"' "$there" {} \; -prune
     find . ! -type d -exec sh -c 'for at; do mv -f "$at" "$0/$at" || exit 1; done' "$there" {} + || exit 77

@@ -90,7 +90,7 @@ fn a_folder_comes_with_its_files_links_and_sums_and_without_setuid() {
         file("./app/late/y", "1"),
     ];
     let unpacked = place.unpack("app", &archive(&entries)).unwrap();
-    assert!(unpacked.is_folder && unpacked.left_out.is_empty());
+    assert!(unpacked.is_folder && unpacked.left_out.names.is_empty());
     let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     assert_eq!((unpacked.files[Path::new("run")].as_str(), unpacked.files[Path::new("again")].as_str()), (abc, abc));
     assert_eq!(fs::metadata(place.at("run")).unwrap().permissions().mode() & 0o7000, 0);
@@ -130,7 +130,7 @@ fn nothing_is_written_through_a_link() {
         match place.unpack("x", &archive(&entries)) {
             Err(Refusal::Entry(_, Rule::Behind)) => {}
             // One that was not made leaves room for a folder of its name.
-            Ok(unpacked) => assert_eq!(unpacked.left_out, ["x/link → sub/.."]),
+            Ok(unpacked) => assert_eq!(unpacked.left_out.names, ["x/link → sub/.."]),
             other => panic!("{target}: {other:?}"),
         }
     }
@@ -148,7 +148,7 @@ fn links_that_could_lead_outside_are_not_made() {
         let entries = [folder("x"), link("x/up", "."), link("x/link", target), file("x/link/file", "1")];
         let unpacked = place.unpack("x", &archive(&entries)).unwrap();
         // Nothing but a folder of this archive is under that name.
-        assert_eq!(unpacked.left_out, [format!("x/link → {target}")], "{target}");
+        assert_eq!(unpacked.left_out.names, [format!("x/link → {target}")], "{target}");
         assert!(place.at("link").symlink_metadata().unwrap().is_dir(), "{target}");
     }
     // Through one another: `deep` is the folder itself, and a step up from there would be outside.
@@ -162,7 +162,7 @@ fn links_that_could_lead_outside_are_not_made() {
         link("x/fine", "a/b/deep/a"),
     ];
     let unpacked = place.unpack("x", &archive(&entries)).unwrap();
-    assert_eq!(unpacked.left_out, ["x/out → a/b/deep/../secret"]);
+    assert_eq!(unpacked.left_out.names, ["x/out → a/b/deep/../secret"]);
     assert_eq!(fs::canonicalize(place.at("fine")).unwrap(), fs::canonicalize(place.at("a")).unwrap());
 }
 
@@ -183,7 +183,7 @@ fn devices_and_pipes_are_left_out_and_what_comes_twice_is_refused() {
     let kinds = [special(EntryType::Char), special(EntryType::Block), special(EntryType::Fifo)];
     let entries: Vec<_> = std::iter::once(folder("x")).chain(kinds).collect();
     let unpacked = place.unpack("x", &archive(&entries)).unwrap();
-    assert_eq!(unpacked.left_out, ["x/special"; 3]);
+    assert_eq!(unpacked.left_out.names, ["x/special"; 3]);
     assert!(place.at("special").symlink_metadata().is_err());
     let alone = Place::new().unpack("x", &archive(&[Raw(EntryType::Char, "x", "", 0o666)]));
     assert!(matches!(alone, Err(Refusal::IsSpecial)));

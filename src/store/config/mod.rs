@@ -92,6 +92,7 @@ fn whole(mut root: Section<'_, '_>) -> Config {
             .boolean_or("restore", (Restore::Always, Restore::Never), ("ask", Restore::Ask))
             .unwrap_or(base.restore),
         notify: notify(&mut root).unwrap_or(base.notify),
+        prometheus: root.parsed("prometheus").map_or(base.prometheus, |found| found.value),
         notify_quiet: root.parsed("notify_quiet").map_or(base.notify_quiet, |found| found.value),
         ..base
     };
@@ -172,9 +173,10 @@ fn cluster(mut section: Section<'_, '_>, aliases: &mut BTreeSet<String>, max_ttl
     let alias = alias.map(|found| found.value);
     let color = section.one_of("color", &ClusterColor::ALL);
     let production = section.boolean("production").unwrap_or_default();
+    let prometheus = section.parsed("prometheus").map(|found| found.value);
     let Target { pod, forward, .. } = said(&mut section, false, max_ttl);
     section.finish();
-    ClusterSettings { connect, tunnel, alias, color, production, pod, forward }
+    ClusterSettings { connect, tunnel, alias, color, prometheus, production, pod, forward }
 }
 
 fn keys(mut section: Section<'_, '_>) -> Vec<KeyOverride> {

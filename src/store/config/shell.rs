@@ -2,6 +2,7 @@
 
 use super::section::Section;
 use brow_model::shell::{ShellOpen, ShellSettings};
+use brow_model::ttl::Ttl;
 
 pub(super) fn read(mut section: Section<'_, '_>) -> ShellSettings {
     let base = ShellSettings::default();
@@ -12,6 +13,8 @@ pub(super) fn read(mut section: Section<'_, '_>) -> ShellSettings {
         open: section.one_of("open", &[("here", ShellOpen::Here), ("pane", ShellOpen::Pane)]).unwrap_or(base.open),
         program: section.word("program").map(|found| found.value),
         node_namespace: section.namespace("node_namespace").map(|found| found.value),
+        node_idle: section.parsed::<Ttl>("node_idle").map_or(base.node_idle, |found| found.value),
+        debug_image: section.word("debug_image").map(|found| found.value),
         escape: escape.map_or(base.escape, |text| text.chars().next()),
     };
     section.finish();

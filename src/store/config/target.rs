@@ -9,6 +9,7 @@ use brow_model::address::{AddressError, UrlPart};
 use brow_model::allow::AllowList;
 use brow_model::field::{Scope, Slot, TargetField, is_quantity, is_socket_path};
 use brow_model::forward_settings::LocalUsers;
+use brow_model::node::NodePorts;
 use brow_model::settings::{Carrier, PullPolicy, Relay, Toleration};
 use brow_model::target::Target;
 use brow_model::ttl::Ttl;
@@ -38,7 +39,7 @@ pub(super) fn said(section: &mut Section<'_, '_>, of_target: bool, max_ttl: Ttl)
     let mut resources = section.section("resources");
     let fits = |field: &TargetField| match field.scope() {
         Scope::Any => true,
-        Scope::Target | Scope::Proxy => of_target,
+        Scope::Target | Scope::Proxy | Scope::Node => of_target,
         Scope::Workload => false,
     };
     for field in TargetField::ALL.into_iter().filter(fits) {
@@ -147,6 +148,9 @@ pub(super) fn target(
     if section.has("allow") && address.as_ref().is_some_and(|address: &Destination| !address.is_proxy()) {
         section.problem(&section.key_span("allow"), "allow", "is for a proxy (`address = \"proxy\"`)");
     }
+    if section.has("persist") && address.as_ref().is_some_and(|address| !matches!(address, Destination::Node(_))) {
+        section.problem(&section.key_span("persist"), "persist", "is for ports of nodes (`node = \"30999\"`)");
+    }
     section.require(&["name", "cluster"]);
     section.finish();
     if let (Some(name), Some(beside)) = (&name, beside.filter(|beside| !beside.is_empty())) {
@@ -155,33 +159,44 @@ pub(super) fn target(
     Some(Target { name: name?.value, cluster: cluster?.value, address: address?, ..said })
 }
 
-/// Reads the destination of a target: exactly one of `address` and `workload`, with the keys of the latter.
+/// Reads the destination of a target: exactly one of `address`, `workload` and `node`, with the keys of the
+/// second.
 fn place(section: &mut Section<'_, '_>) -> Option<(Destination, Vec<UrlPart>)> {
     let address = section.parsed("address");
     let workload = section.parsed::<Workload>("workload");
+    let node = section.parsed::<NodePorts>("node");
     let proxy = section.one_of("via", &[("direct", false), ("proxy", true)]).unwrap_or_default();
     let spread = section.boolean("spread").unwrap_or_default();
     let wait = section.parsed::<Ttl>("wait");
     if proxy && workload.as_ref().is_some_and(|found| found.value.kind != Kind::Service) {
         section.problem(&section.key_span("via"), "via", "is \"proxy\", which only a service has an address for");
     }
-    match (section.has("address"), section.has("workload")) {
-        (true, true) => {
-            let span = workload.as_ref().map_or_else(|| section.span.clone(), |found| found.span.clone());
-            section.problem(&span, "workload", "cannot be combined with `address`");
+    let given: Vec<&str> = ["address", "workload", "node"].into_iter().filter(|key| section.has(key)).collect();
+    match given[..] {
+        [first, second, ..] => {
+            let of_workload = workload.as_ref().filter(|_| second == "workload").map(|found| found.span.clone());
+            let of_node = node.as_ref().filter(|_| second == "node").map(|found| found.span.clone());
+            let span = of_workload.or(of_node).unwrap_or_else(|| section.span.clone());
+            section.problem(&span, second, format!("cannot be combined with `{first}`"));
         }
-        (false, false) if section.means("workload") => {}
-        (false, false) => section.require(&["address"]),
-        (true, false) => {
+        [] if section.means("workload") => {}
+        [] => section.require(&["address"]),
+        ["workload"] => {}
+        [other] => {
+            let article = if other == "address" { "an" } else { "a" };
             for key in ["via", "spread", "wait"].into_iter().filter(|key| section.has(key)) {
-                section.problem(&section.key_span(key), key, "is for a `workload`, not for an `address`");
+                section.problem(
+                    &section.key_span(key),
+                    key,
+                    format!("is for a `workload`, not for {article} `{other}`"),
+                );
             }
         }
-        (false, true) => {}
     }
     let wait = wait.map(|found| found.value);
     let workload = workload.map(|found| Destination::Workload(Workload { wait, proxy, spread, ..found.value }));
-    if let Some(workload) = workload {
+    let node = node.map(|found| Destination::Node(found.value));
+    if let Some(workload) = workload.or(node) {
         return Some((workload, Vec::new()));
     }
     let Written(address, beside) = address?.value;

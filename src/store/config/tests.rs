@@ -5,6 +5,7 @@ mod page;
 use super::*;
 use brow_model::field::is_quantity;
 use brow_model::forward_settings::AgentAccess;
+use brow_model::metrics::PrometheusChoice;
 use brow_model::settings::PullPolicy;
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
@@ -36,7 +37,7 @@ fn the_sample_names_every_key() {
         assert_eq!(known.difference(named).collect::<Vec<_>>(), Vec::<&String>::new());
     }
     assert_eq!(reader.into_problems(), []);
-    assert_eq!(config.targets.len(), 3);
+    assert_eq!(config.targets.len(), 4);
     assert_eq!(config.settings.clusters.len(), 1);
     for command in Command::ALL {
         let name = command.name();
@@ -71,11 +72,12 @@ fn the_form_has_a_field_for_every_key_of_a_target() {
 #[test]
 fn every_setting_arrives() {
     let config = read("c.toml".as_ref(), &in_force()).unwrap();
-    let [target, web, proxy] = &config.targets[..] else { panic!("{:?}", config.targets) };
+    let [target, web, node, proxy] = &config.targets[..] else { panic!("{:?}", config.targets) };
     assert_eq!((target.name.as_str(), target.cluster.as_str()), ("mysql-dev", "dev"));
     assert_eq!(target.address.to_string(), "10.0.0.1:3306");
     let workload = web.address.workload().unwrap();
     assert_eq!((workload.to_string().as_str(), workload.patience().as_secs()), ("service/web:http", 60));
+    assert_eq!((node.address.to_string().as_str(), node.forward.persist), ("node/30999", false));
     assert!(proxy.address.is_proxy());
     assert_eq!(proxy.forward.allow.to_string(), "*.svc, *.svc.cluster.local:443, 10.0.0.0/8:3306");
     assert_eq!((target.local_port, target.ttl.map(Ttl::secs)), (3306, Some(3600)));
@@ -146,4 +148,22 @@ fn wrong_configs_are_told_with_file_line_column_and_key() {
     }
     assert!(count >= 25, "only {count} files");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_prometheus_is_read_and_its_login_is_told_nobody() {
+    let read = |text: &str| read("c.toml".as_ref(), text);
+    let text = "prometheus = \"off\"\n[cluster.dev]\nprometheus = \"http://ann:hunter2@prom:9090/base/\"\n";
+    let config = read(text).unwrap();
+    assert_eq!(config.settings.prometheus_of("prod"), &PrometheusChoice::Off);
+    let PrometheusChoice::At(at) = config.settings.prometheus_of("dev") else { panic!() };
+    assert_eq!((at.to_string().as_str(), at.login()), ("http://prom:9090/base", Some("ann:hunter2")));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    for wrong in ["http://ann:hunter2@prom:99999", "http://ann:hunter2@a b", "ftp://ann:hunter2@prom"] {
+        let fault = read(&format!("prometheus = \"{wrong}\"\n")).unwrap_err();
+        assert!(fault.detail.contains("write auto, off, or a URL"), "{}", fault.detail);
+        assert!(!format!("{fault:?}").contains("hunter2"), "{fault:?}");
+    }
+    let words = read("prometheus = \"yes\"\n").unwrap_err().detail;
+    assert!(words.contains("is \"yes\""), "{words}");
 }

@@ -9,25 +9,30 @@ use brow_model::field::{Slot, TargetField};
 use brow_model::forward_settings::AgentAccess;
 use brow_model::settings::Toleration;
 use brow_model::target::Target;
+use brow_model::workload::Destination;
 
 /// A target's keys in the order in which they are written, each with its value; `None`: not written.
 pub fn fields(target: &Target) -> Vec<(&'static str, Option<Value>)> {
     let mut target = target.clone();
     let mut all: Vec<(&'static str, Option<Value>)> = Vec::new();
     let mut fields = TargetField::ALL;
-    // What belongs to a workload stands behind it.
+    // What belongs to a destination stands behind it.
     fields.sort_by_key(|field| match field {
         TargetField::Name | TargetField::Cluster | TargetField::Namespace | TargetField::Address => 0,
-        TargetField::Via | TargetField::Spread | TargetField::Wait => 1,
+        TargetField::Via | TargetField::Spread | TargetField::Wait | TargetField::Persist => 1,
         _ => 2,
     });
     for field in fields {
         let key = field.config_key();
         match field.slot(&mut target) {
             Some(Slot::Destination(place)) => {
-                let is_workload = place.workload().is_some();
-                all.push(("address", (!is_workload).then(|| place.to_string().into())));
-                all.push(("workload", is_workload.then(|| place.to_string().into())));
+                let (own, text) = match place {
+                    Destination::Address(_) | Destination::Proxy => ("address", place.to_string()),
+                    Destination::Workload(_) => ("workload", place.to_string()),
+                    Destination::Node(ports) => ("node", ports.ports()),
+                };
+                let keys = ["address", "workload", "node"];
+                all.extend(keys.map(|key| (key, (key == own).then(|| text.as_str().into()))));
             }
             Some(Slot::Quantity(quantity)) => {
                 if all.last().is_none_or(|(last, _)| *last != "resources") {

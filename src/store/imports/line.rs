@@ -336,6 +336,7 @@ impl Named<'_> {
 fn why(error: DestinationError) -> LeftOutReason {
     match error {
         DestinationError::Workload(WorkloadError::Port)
+        | DestinationError::Node(_)
         | DestinationError::Address(brow_model::address::AddressError::Port) => LeftOutReason::Port,
         DestinationError::Workload(WorkloadError::Kind) => LeftOutReason::Kind,
         DestinationError::Workload(WorkloadError::Form) => LeftOutReason::Form,

@@ -9,7 +9,7 @@ fn shown(offer: &Offer) -> String {
     let namespace = target.namespace.as_deref().unwrap_or("-");
     let wait = match &target.address {
         Destination::Workload(workload) => workload.wait.map(|wait| format!(" wait {wait}")).unwrap_or_default(),
-        Destination::Address(_) | Destination::Proxy => String::new(),
+        Destination::Address(_) | Destination::Node(_) | Destination::Proxy => String::new(),
     };
     format!("{} = {} {namespace} {} @{}{wait}", target.name, target.cluster, target.address, target.local_port)
 }

@@ -66,7 +66,10 @@ pub(super) fn draw(
 /// Returns true if the action cannot be undone.
 fn grave(question: &Question) -> bool {
     match question {
-        Question::KillPods(_) | Question::KillForeign { .. } | Question::CleanAll { .. } => true,
+        Question::KillPods(_)
+        | Question::KillForeign { .. }
+        | Question::CleanAll { .. }
+        | Question::DeleteObject { .. } => true,
         Question::Agent(approval) => approval.production,
         Question::DeleteTargets(_)
         | Question::Quit { .. }

@@ -30,12 +30,21 @@ pub(super) fn draw(
             put_line(frame.buffer_mut(), inner.x, inner.y, inner.width, &waiting);
         }
         Some(Err(fault)) => page(frame, scene, inner, &fault_lines(scene, fault, inner.width, inner.height), 0),
-        Some(Ok(text)) => {
-            state.set_max_scroll(text.len());
-            let (lines, first) = wrapped(scene, text, inner, scroll);
-            page(frame, scene, inner, &lines, first);
-        }
+        Some(Ok(lines)) => text_in(frame, scene, state, inner, (lines, scroll)),
     }
+}
+
+/// Draws a text from one of its lines on.
+pub(super) fn text_in(
+    frame: &mut Frame<'_>,
+    scene: Scene<'_>,
+    state: &mut ViewState,
+    inner: Rect,
+    (text, scroll): (&[String], usize),
+) {
+    state.set_max_scroll(text.len());
+    let (lines, first) = wrapped(scene, text, inner, scroll);
+    page(frame, scene, inner, &lines, first);
 }
 
 /// The text wrapped, and which of the wrapped lines `scroll` (which counts lines as they came) is. Towards the end the

@@ -106,6 +106,9 @@ fn here(scene: Scene<'_>) -> &'static str {
     if model.screen.dialogs.iter().any(|dialog| matches!(dialog, Dialog::Browser(_))) {
         return "place.browser";
     }
+    if model.screen.dialogs.iter().any(|dialog| matches!(dialog, Dialog::Object(_))) {
+        return "place.page";
+    }
     if model.screen.dialogs.iter().any(|dialog| matches!(dialog, Dialog::Find(_))) {
         return "place.find";
     }

@@ -17,6 +17,9 @@ use brow_model::kinds::System;
 /// From this width on the screen behind it is seen.
 const MIN_DIALOG: u16 = 100;
 
+/// Columns of the longest age that is usual: `364d23h`.
+const AGE: u16 = 7;
+
 /// Lines about what is missing, at most.
 const MAX_NOTES: usize = 3;
 
@@ -174,7 +177,8 @@ fn objects<'a>(
         shapes.push(Column::words(190_u8.saturating_sub(u8::try_from(place).unwrap_or(u8::MAX)), 9, 60));
     }
     heads.push(scene.get("column.age").to_owned());
-    shapes.push(Column::words(195, 3, 6));
+    // An age changes its length with time and from page to page: the column has room for all.
+    shapes.push(Column::words(195, 3, AGE));
     if !namespaces {
         (heads[0], shapes[0]) = (String::new(), Column::NONE);
     }
@@ -184,7 +188,11 @@ fn objects<'a>(
         let cells = shown.iter().map(|at| Cell::text(row.cells.get(*at).map_or("", String::as_str), theme.text));
         let space = if namespaces { row.namespace.as_str() } else { "" };
         let names = [Cell::text(space, theme.dim), Cell::text(row.name.as_str(), theme.text)];
-        names.into_iter().chain(cells).chain([Cell::text(age.unwrap_or_default(), theme.dim)]).collect()
+        names
+            .into_iter()
+            .chain(cells)
+            .chain([Cell::text(format!("{:<room$}", age.unwrap_or_default(), room = usize::from(AGE)), theme.dim)])
+            .collect()
     });
     Drawn { heads, shapes, rows: rows.collect(), first, cursor: table.cursor, count: table.order.len() }
 }

@@ -5,6 +5,7 @@ mod browser;
 mod confirm;
 mod connections;
 mod describe;
+mod edit;
 mod fault;
 mod field;
 mod find;
@@ -12,6 +13,7 @@ mod form;
 mod help;
 mod kinds;
 mod menu;
+mod object;
 mod palette;
 mod pod_log;
 mod shells;
@@ -45,15 +47,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
             let title = scene.text().fill("dialog.describe", &[("pod", &key.name)]);
             describe::draw(frame, scene, state, area, (&title, text.as_ref(), *scroll));
         }
-        Dialog::Object { object, text, scroll } => {
-            let title = format!("{} {}", object.kind.kind, object.name);
-            describe::draw(frame, scene, state, area, (&title, text.as_ref(), *scroll));
-        }
+        Dialog::Object(page) => object::draw(frame, scene, state, area, page),
         Dialog::Why(steps) => why::draw(frame, scene, state, area, steps),
         Dialog::PodLog { key, lines, ended, back, .. } => {
             pod_log::draw(frame, scene, state, area, (key, lines, ended.as_ref(), *back));
         }
         Dialog::Kinds(browser) => kinds::draw(frame, scene, state, area, browser),
+        Dialog::Edit(edit) => edit::draw(frame, scene, state, area, edit),
         Dialog::Find(finder) => find::draw(frame, scene, state, area, finder),
         Dialog::Browser(browser) => browser::draw(frame, scene, state, area, browser),
         Dialog::Connections(list) => connections::draw(frame, scene, state, area, list),

@@ -123,7 +123,7 @@ fn counts(scene: Scene<'_>) -> Vec<Span<'_>> {
 /// The width at which nothing in the pane has to be cut.
 pub(in crate::view) fn natural_width(scene: Scene<'_>) -> u16 {
     let all = scene.model.clusters.all().iter();
-    let name = |at: &Cluster| width(scene.model.cluster_name(&at.name)) + if at.current { 2 } else { 0 };
+    let name = |at: &Cluster| width(scene.model.cluster_name(&at.name)) + width(&mark(at));
     let names = all.clone().map(name).max().unwrap_or_default();
     let versions = all.map(|at| at.version.as_deref().map_or(0, width)).max().unwrap_or_default();
     let versions = versions.clamp(7, COLUMNS[1].most);
@@ -137,11 +137,10 @@ fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
     let forwards =
         model.forwards.all().values().filter(|forward| forward.spec.selector.cluster == cluster.name).count();
     let name = if cluster.link == Link::Idle { theme.dim } else { theme.text };
-    let current = if cluster.current { " *" } else { "" };
     let called = Cell::Name {
         before: Span::raw(""),
         name: scene.cluster(&cluster.name, name),
-        behind: Span::styled(current, theme.dim),
+        behind: Span::styled(mark(cluster), theme.dim),
     };
     vec![
         called,
@@ -151,6 +150,12 @@ fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
         number(scene, pods(scene, &cluster.name), cluster.link),
         number(scene, forwards, cluster.link),
     ]
+}
+
+/// Marks the current context, and a local cluster with the program that made it.
+fn mark(cluster: &Cluster) -> String {
+    let current = if cluster.current { " *" } else { "" };
+    cluster.local().map_or_else(|| current.to_owned(), |kind| format!("{current} {}", kind.name()))
 }
 
 /// Counts a cluster's pods, which are adjacent in the map.

@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
-use super::{Content, Scene, show};
+use super::{Content, Scene, gateways, show};
 use crate::view::cell::Cell;
 use crate::view::columns::Column;
 use crate::view::state::ViewState;
@@ -38,7 +38,7 @@ const fn columns_of(target: u16) -> [Column; 12] {
     ]
 }
 
-const COLUMNS: [Column; 12] = columns_of(24);
+pub(super) const COLUMNS: [Column; 12] = columns_of(24);
 /// With room for the mark of what an agent opened, in either language.
 const MARKED_COLUMNS: [Column; 12] = columns_of(31);
 
@@ -57,8 +57,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     };
     show(frame, scene, state, area, content, |id| {
         let own = model.forwards.all().get(id).map(|forward| cells(scene, forward));
-        let cells = own.or_else(|| model.instances.forwards().get(id).map(|other| others_cells(scene, other)));
-        Some((None, cells?))
+        let other = || model.instances.forwards().get(id).map(|other| others_cells(scene, other));
+        let gateway = || model.gateways.rows().get(id).map(|row| gateways::cells(scene, row));
+        Some((None, own.or_else(other).or_else(gateway)?))
     });
 }
 
@@ -134,7 +135,7 @@ pub(in crate::view) fn whose(scene: Scene<'_>, other: &RemoteForward) -> String 
 /// The target's name, with the port where it is not the first of several.
 fn name<'a>(scene: Scene<'a>, forward: &'a Forward) -> Cow<'a, str> {
     let target = scene.model.target(&forward.spec.target);
-    let several = target.filter(|target| target.address.workload().is_some_and(|workload| !workload.more.is_empty()));
+    let several = target.filter(|target| target.address.is_several());
     several.map_or(forward.spec.target.as_str().into(), |target| port_name(target, &forward.spec.address).into())
 }
 

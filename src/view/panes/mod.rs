@@ -3,6 +3,7 @@
 pub(super) mod clusters;
 mod empty;
 pub(super) mod forwards;
+pub(super) mod gateways;
 pub(super) mod pods;
 pub(super) mod targets;
 

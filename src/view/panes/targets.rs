@@ -6,7 +6,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use super::{Content, Scene, forwards, show};
+use super::{Content, Scene, forwards, gateways, show};
 use crate::view::cell::Cell;
 use crate::view::columns::Column;
 use crate::view::state::ViewState;
@@ -149,6 +149,9 @@ fn state<'a>(scene: Scene<'a>, target: &'a Target, forward: Option<&'a Forward>)
         .and_then(|all| all.iter().find_map(elsewhere))
     {
         return Span::styled(scene.text().reported_state(&other.forward), forwards::others_style(scene, other));
+    }
+    if let Some(row) = scene.model.gateways_of(target).first().and_then(|id| scene.model.gateways.rows().get(id)) {
+        return Span::styled(gateways::state(scene, row.gateway.state), gateways::style(scene, row.gateway.state));
     }
     if let Some(pod) = scene.model.pod_of(target) {
         if pod.phase == Phase::Ready {

@@ -273,7 +273,7 @@ fn no_description_in_the_help_is_cut() {
             let (mut state, mut model) = (crate::view::ViewState::default(), with(Dialog::help()));
             let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
             let mut seen = String::new();
-            for scroll in (0..210).step_by(15) {
+            for scroll in (0..345).step_by(15) {
                 model.screen.dialogs = vec![Dialog::Help { filter: field("", None), scroll }];
                 terminal.draw(|frame| crate::view::draw(frame, &model, &inputs, &mut state)).unwrap();
                 seen.push_str(&super::lines(&mut terminal));

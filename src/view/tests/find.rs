@@ -8,8 +8,7 @@ use crate::view::Theme;
 use brow_model::Model;
 use brow_model::action::{Action, Command, Typed};
 use brow_model::cluster::Link;
-use brow_model::dialog::Dialog;
-use brow_model::event::{Event, IndexEvent, ObjectEvent};
+use brow_model::event::{Event, IndexEvent};
 use brow_model::fault::{Grant, Remedy};
 use brow_model::index::{Entry, Indexed, ServedKind};
 use brow_model::settings::{Colors, Language};
@@ -103,16 +102,4 @@ fn search_in_chinese() {
     write(&mut model, "redis kind:ingr");
     let theme = Theme::named("dark", Colors::Truecolor).unwrap();
     shots_with("find-chinese", &model, &theme, &words(Language::ZhCn));
-}
-
-#[test]
-fn an_objects_page() {
-    let mut model = searching();
-    write(&mut model, "kind:ingr redis");
-    press(&mut model, Command::Accept);
-    let Some(Dialog::Object { object, .. }) = model.screen.dialogs.last() else { panic!("no page") };
-    let text = ["kind: IngressRoute", "metadata:", "  name: redis-commander", "spec:", "  entryPoints:", "  - web"];
-    let result = Ok(text.map(str::to_owned).to_vec());
-    model.update(Event::Object(ObjectEvent::Described { object: object.clone(), result }));
-    shots("find-object", &model);
 }

@@ -68,6 +68,7 @@ fn routes() -> Model {
     let columns = ["Entry points", "Match", "Services", "TLS"].map(|name| column(name, false));
     let created = Some(model.now - TimeDelta::hours(26));
     let row = |namespace: &str, name: &str, cells: [&str; 5]| TableRow {
+        uid: String::new(),
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         cells: cells.map(str::to_owned).to_vec(),

@@ -16,7 +16,7 @@ macro_rules! command_table {
             Targets "targets"
             hints [
                 Connect Copy Strings Renew New Browse Describe Edit Create OnDemand Delete CreateWithTtl Rename
-                Duplicate Export Import Connections Shell Why
+                Duplicate Export Import Connections Shell Why Persist
             ] empty [New Browse Import] {
                 /// Opens what is chosen (forwards, clusters), or closes it where all of it is open.
                 "connect" Connect ["enter"] (Accept) has_row => |m, out| m.connect_or_disconnect(out);
@@ -56,6 +56,8 @@ macro_rules! command_table {
                 "shell" Shell ["s"] has_row => |m, out| m.open_shell(false, out);
                 /// Opens a shell on the node of that pod.
                 "node-shell" NodeShell ["N"] has_row => |m, out| m.open_shell(true, out);
+                /// Creates a gateway container for ports of a local cluster's nodes, which outlives the program.
+                "persist" Persist ["P"] has_row => |m, out| m.persist_chosen(out);
                 /// Exports targets.
                 "export" Export ["E"] has_row => |m, _| m.offer_export();
             }
@@ -87,11 +89,12 @@ macro_rules! command_table {
                 /// Takes the next pod of the workload.
                 "next-pod" NextPod ["p"] has_backends => |m, out| m.for_own_forwards(Model::next_backend, out);
                 Connections ["w"] lists_connections => |m, out| m.show_connections(out);
+                PodLog ["l"] has_row => |m, out| m.follow_gateway_log(out);
                 Shell ["s"] has_row => |m, out| m.open_shell(false, out);
                 NodeShell ["N"] has_row => |m, out| m.open_shell(true, out);
                 Describe ["i"] has_trouble => |m, _| m.show_trouble();
             }
-            Clusters "clusters" hints [ConnectCluster Describe Browse Proxy Copy Restart New] empty [Reload] {
+            Clusters "clusters" hints [ConnectCluster Describe Browse Proxy Forward Copy Restart New] empty [Reload] {
                 /// Connects, or disconnects where all are connected.
                 "connect-cluster" ConnectCluster ["enter"] (Accept Connect) has_row => |m, out| {
                     m.connect_or_disconnect(out);
@@ -100,6 +103,9 @@ macro_rules! command_table {
                 "disconnect-cluster" DisconnectCluster ["x"] (Stop) has_link => |m, out| m.disconnect_chosen(out);
                 /// Opens a SOCKS and HTTP proxy into the cluster, without saving it.
                 "proxy" Proxy ["p"] has_row => |m, out| m.open_proxies(out);
+                /// Looks again for the cluster's Prometheus.
+                "find-prometheus" FindPrometheus ["m"] has_link => |m, out| m.find_prometheus_again(out);
+                Forward ["f"] has_prometheus => |m, out| m.forward_prometheus(out);
                 Restart ["R"] has_link => |m, out| m.connect_chosen(out);
                 Describe ["i"] has_trouble => |m, _| m.show_trouble();
                 Copy ["y"] has_row => |m, out| m.copy_names(out);
@@ -213,10 +219,45 @@ macro_rules! command_table {
                 "wide" Wide ["tab"];
                 /// Shows the namespace of the row alone, or all.
                 "one-namespace" OneNamespace ["shift-tab"];
+                Edit ["alt-e", "ctrl-o"];
+                New ["alt-a", "ctrl-n"];
+                Delete ["ctrl-delete", "alt-x"];
                 Copy ["ctrl-y"];
                 Strings ["ctrl-x"];
                 Describe ["ctrl-e"];
                 Cancel ["esc"];
+            }
+            Page "page" hints [] empty [] {
+                Accept ["enter"];
+                Next ["tab"];
+                Previous ["shift-tab"];
+                /// Shows the summary of the object.
+                "show-summary" ShowSummary ["1"];
+                /// Shows the events about it.
+                "show-events" ShowEvents ["2"];
+                /// Shows the objects that it is related to.
+                "show-relations" ShowRelations ["3"];
+                /// Shows it as YAML.
+                "show-yaml" ShowYaml ["4"];
+                PodLog ["5"];
+                /// Follows the relations one step further.
+                "deepen" Deepen ["+"];
+                Reload ["r", "ctrl-r"];
+                /// Shows the hidden values of a Secret, or hides them again.
+                "reveal" Reveal ["v"];
+                /// Shows the log of the next container, or of the next pod.
+                "next-container" NextContainer ["c"];
+                /// Shows the log of the run before, or that of now.
+                "previous-run" PreviousRun ["p"];
+                Filter ["/"];
+                Edit ["e"];
+                Forward ["f"];
+                Shell ["s"];
+                Copy ["y"];
+                Strings ["Y"];
+                Why ["U"];
+                Describe ["i"];
+                Cancel ["esc", "backspace"];
             }
             Connections "connections" hints [] empty [] {
                 /// Resets the selected connection, or ends the selected session.

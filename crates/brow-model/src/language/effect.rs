@@ -6,16 +6,22 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub use crate::language::edit::EditEffect;
 use crate::language::fault::{Fault, What};
+use crate::language::gateway::GatewayEffect;
 use crate::language::log::Entry;
+use crate::language::metrics::MetricsEffect;
+pub use crate::language::page::PageEffect;
 use crate::screen::first_run::Tip;
 use crate::types::agent::Consent;
 use crate::types::connection::ConnectionId;
+use crate::types::edit::Draft;
 use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::forward_settings::LocalUsers;
 use crate::types::health::ProbePlan;
 use crate::types::index::{ObjectRef, ServedKind};
+use crate::types::metrics::Prometheus;
 use crate::types::ownership::Claim;
 use crate::types::proxy::{PodKey, PodRequest};
 use crate::types::restore::OpenForward;
@@ -32,6 +38,12 @@ pub enum Effect {
     /// For proxy pods.
     Pod(PodEffect),
     Forward(ForwardEffect),
+    /// For the container engine.
+    Gateway(GatewayEffect),
+    /// For the measuring of clusters.
+    Metrics(MetricsEffect),
+    /// For the editing of objects.
+    Edit(EditEffect),
     /// For the writer of files.
     Store(StoreEffect),
     /// For the owner of the terminal.
@@ -98,8 +110,8 @@ pub enum ClusterEffect {
         /// The context.
         cluster: String,
     },
-    /// Fetch the description of an object.
-    DescribeObject(ObjectRef),
+    /// About an object's page.
+    Page(PageEffect),
     /// Fetch the ports of an object.
     ReadPorts(ObjectRef),
     /// Take the steps to something, instead of those that are being taken.
@@ -261,6 +273,12 @@ pub enum StoreEffect {
         /// The reason if it does not work.
         failure: Option<String>,
     },
+    /// Remember the Prometheus of a cluster, or that there is none any more.
+    Prometheus {
+        /// The context.
+        cluster: String,
+        found: Option<Box<Prometheus>>,
+    },
     /// Remember the theme that a person chose by key.
     RememberTheme(&'static str),
     /// Remember that a key needs not be taught any more.
@@ -289,6 +307,13 @@ pub enum TerminalEffect {
     Copy(Clip),
     /// Open a session in a container.
     Shell(ShellPlace),
+    /// Open a text in the person's editor. With a fault, the reason why it was refused stands above it as a comment.
+    EditText {
+        draft: Box<Draft>,
+        fault: Option<Fault>,
+        /// Echoed in the answer.
+        epoch: Epoch,
+    },
     /// End the program.
     Quit,
 }
@@ -336,11 +361,15 @@ pub struct AuditEntry {
     /// The action: `create-pod`, `delete-pod`; `open-forward`, `restart-forward`, `close-forward`; `add-target`,
     /// `edit-target`, `rename-target`, `delete-target`, `restore-target`, `import-targets`; `connect-cluster`,
     /// `disconnect-cluster`; `open-shell`, `close-shell`; `open-copy`, `close-copy`; `create-gateway`, `start-gateway`,
-    /// `stop-gateway`, `delete-gateway`; `agent-connect`, `agent-renew`, `agent-stop`, `agent-refused`,
+    /// `stop-gateway`, `delete-gateway`; `edit-object`, `create-object`, `delete-object`;
+    /// `agent-connect`, `agent-renew`, `agent-stop`, `agent-refused`,
     /// `agent-expired`, `agent-withdrawn`.
     pub action: &'static str,
     /// To what: a pod's, target's or context's name; for a renaming, both names.
     pub thing: String,
+    /// The person, as in proxy pods (`user@host`), where it is about an object that was edited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The context, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,

@@ -6,9 +6,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::language::action::Action;
+pub use crate::language::edit::EditEvent;
 use crate::language::effect::Clip;
 use crate::language::fault::Fault;
+use crate::language::gateway::GatewayEvent;
 pub use crate::language::lookup::{BrowseEvent, IndexEvent, KindEvent, ObjectEvent};
+pub use crate::language::metrics::MetricsEvent;
+pub use crate::language::page::{PageEvent, Related};
 use crate::language::request::Request;
 use crate::types::address::Address;
 use crate::types::agent::{AgentOrder, Consent, SessionId};
@@ -18,7 +22,9 @@ use crate::types::connection::Connection;
 use crate::types::epoch::Epoch;
 use crate::types::forward::ForwardId;
 use crate::types::health::Health;
+use crate::types::index::ObjectRef;
 use crate::types::instance::Report;
+use crate::types::metrics::Prometheus;
 use crate::types::offer::{LeftOut, Offer};
 use crate::types::proxy::{PodKey, PodRequestId, ProxyPod};
 use crate::types::restore::OpenForward;
@@ -84,8 +90,25 @@ pub enum Event {
         /// The change.
         event: KindEvent,
     },
+    /// An answer to something asked about measurements.
+    Metrics(MetricsEvent),
+    /// Something about the object of a page.
+    Page {
+        /// The epoch of the page.
+        epoch: Epoch,
+        event: PageEvent,
+    },
     /// An answer to something asked about an object.
     Object(ObjectEvent),
+    /// Something about the edit of an object.
+    Edit {
+        /// The epoch of the edit.
+        epoch: Epoch,
+        /// The change.
+        event: EditEvent,
+    },
+    /// An answer to the deletion of an object; one that was gone already counts as deleted.
+    ObjectDeleted { object: ObjectRef, result: Result<(), Fault> },
     /// An answer to something asked about a pod.
     Pod(PodEvent),
     /// Something about a forward.
@@ -96,6 +119,8 @@ pub enum Event {
         /// The change.
         event: ForwardEvent,
     },
+    /// Something about the container engine.
+    Gateway(GatewayEvent),
     /// Something about other instances.
     Instance(InstanceEvent),
     /// Something about a session of an agent.
@@ -344,6 +369,8 @@ pub struct Loaded {
     /// The result of the pod proxy when it was tried last, by cluster and namespace: `None` if it worked, else the
     /// reason.
     pub pod_proxies: BTreeMap<(String, String), Option<String>>,
+    /// The Prometheuses that were found, by context.
+    pub prometheus: BTreeMap<String, Prometheus>,
     /// The tips that were learned, by name.
     pub learned: BTreeSet<String>,
     /// The path of the config, for messages.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+pub use crate::language::logins::without_logins;
 use crate::sanitize;
 
 /// An error for the user: its kind, the object that has it, and the next step.
@@ -193,6 +194,8 @@ kinds! {
     TargetUnreachable,
     /// The target does not answer a probe as it should. Detail: what it says.
     ProbeFailed,
+    /// A Prometheus does not answer, or refuses a query. Detail: its words.
+    Prometheus,
     /// The target cut the connection.
     TargetReset,
     /// The tunnel to the pod broke or could not be opened.
@@ -207,6 +210,22 @@ kinds! {
     FileUnwritable,
     /// A file changed in a way that an edit cannot be merged with.
     EditConflict,
+    /// The editor could not be run or failed. Detail: its status.
+    EditorFailed,
+    /// An object's text is no manifest of that object. Detail: why.
+    TextInvalid,
+    /// The server refused an object as invalid. Detail: its words.
+    ObjectInvalid,
+    /// The cluster's admission control refused an object. Detail: its words.
+    ObjectRefused,
+    /// Somebody else changed an object while it was edited. Detail: the changed lines.
+    ObjectChanged,
+    /// An object that was edited is no longer there.
+    ObjectGone,
+    /// There is an object of the name that a new one was to have.
+    ObjectExists,
+    /// An object is of a kind that Kubernetes itself brings, which is not edited here.
+    KindBuiltIn,
     /// A TTL above the ceiling.
     TtlTooLong,
     /// A target that no longer exists was to be used.
@@ -231,6 +250,8 @@ kinds! {
     Engine,
     /// The engine runs no such local cluster. Detail: those that it runs.
     NoLocalCluster,
+    /// A cluster has no node with an address.
+    NoNodes,
     /// A local cluster has no such node. Detail: those that it has.
     NodeUnknown,
     /// The container of a node does not run.
@@ -243,6 +264,8 @@ kinds! {
     GatewayDown,
     /// There is no such gateway. Detail: those that there are.
     GatewayMissing,
+    /// A local port that a gateway is to have is taken, or all of the range are. Detail: the holder.
+    GatewayPortTaken,
     /// A gateway was made by another installation. Detail: its owner.
     GatewayForeign,
     /// Nothing listens on a node's port.
@@ -283,7 +306,9 @@ pub struct Grant {
 impl Grant {
     /// Returns true for the right to read a service or a workload, which is not needed in every case.
     pub fn is_of_workload(&self) -> bool {
-        self.resource == "services" || (self.resource.contains('.') && !self.resource.starts_with("endpoint"))
+        let reads = matches!(self.verb.as_str(), "get" | "list" | "watch");
+        let is_group = self.resource.contains('.') && !self.resource.starts_with("endpoint");
+        self.resource == "services" || (reads && is_group)
     }
 }
 
@@ -334,53 +359,5 @@ impl What {
     /// kept and retried.
     pub fn ends_an_edit(self) -> bool {
         matches!(self, Self::EditConflict | Self::NameTaken | Self::TtlTooLong)
-    }
-}
-
-/// A text without the user and password of any URL in it.
-pub fn without_logins(text: &str) -> String {
-    let (mut out, mut rest) = (String::new(), text);
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        out.push_str(before);
-        let end = after.find(|c: char| c.is_whitespace() || "\"'`<>\\".contains(c)).unwrap_or(after.len());
-        let url = &after[..end];
-        let authority = url.find(['/', '?', '#']).unwrap_or(url.len());
-        // A password that was not escaped may hold what ends an authority: what stands before it is no port then.
-        let is_port = |words: &str| words.bytes().all(|byte| byte.is_ascii_digit());
-        let odd = url[..authority].rsplit_once(':').is_some_and(|(_, port)| !is_port(port.trim_end_matches(']')));
-        let login = match url[..authority].rfind('@') {
-            None if odd && !url.starts_with('[') => url.rfind('@'),
-            found => found,
-        };
-        rest = &after[login.map_or(0, |at| at + 1)..];
-    }
-    out + rest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_login_of_a_url_is_left_wherever_it_stands() {
-        for (text, bare) in [
-            ("https://ann:hunter2@host:6443/a", "https://host:6443/a"),
-            ("at https://hunter2@host: refused", "at https://host: refused"),
-            (
-                "\"http://a:hun@ter2@proxy\" and socks5://b:hunter2@[::1]:1080",
-                "\"http://proxy\" and socks5://[::1]:1080",
-            ),
-            ("http://ann:hun/ter2@host/x", "http://host/x"),
-            ("http://ann:hun#ter?2@host", "http://host"),
-            ("https://host:6443/users/@me", "https://host:6443/users/@me"),
-            ("https://[::1]:6443/@me", "https://[::1]:6443/@me"),
-            ("https://host", "https://host"),
-            ("ann@host", "ann@host"),
-            ("://", "://"),
-        ] {
-            assert_eq!(without_logins(text), bare, "{text}");
-            assert_eq!(Fault::new(What::Server, text, text).detail, bare);
-        }
     }
 }

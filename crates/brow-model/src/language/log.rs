@@ -128,12 +128,38 @@ pub enum Message {
     Exported,
     /// Nothing is hidden from a browser.
     NothingMissing,
+    /// An object that is referred to does not exist. Detail: its kind.
+    ObjectMissing,
+    /// An object is of a kind that Kubernetes brings. Thing: the kind.
+    KindBuiltIn,
+    /// An object was edited. Detail: the cluster.
+    ObjectEdited,
+    /// An object was created. Detail: the cluster.
+    ObjectCreated,
+    /// An object was deleted. Detail: the cluster.
+    ObjectDeleted,
+    /// An edited text says what is there already.
+    ObjectUnchanged,
+    /// An edit was left. Detail: the file that keeps its text.
+    TextKept,
     /// An object has no port that could be forwarded.
     NoPorts,
     /// A result of the search cannot be forwarded.
     NotForwardable,
     /// The config was read again, because it changed on disk or a person asked for it.
     ConfigRead,
+    /// A Prometheus was found. Detail: its service, and the URL of a direct way.
+    PrometheusFound,
+    /// No Prometheus was found. Detail: what was tried.
+    NoPrometheus,
+    /// A Prometheus is being looked for.
+    PrometheusSought,
+    /// The config lets no Prometheus be looked for.
+    PrometheusOff,
+    /// The config says where the Prometheus is. Detail: its URL.
+    PrometheusFixed,
+    /// No Prometheus of a cluster is known.
+    PrometheusUnknown,
     /// Another theme: its name.
     ThemeChosen,
     /// The kubeconfig was read again. Thing: how many contexts it has.
@@ -167,8 +193,14 @@ pub enum Message {
     NoShells,
     /// A session in a container is asked to end. Detail: its process.
     ShellEnding,
-    /// A session in a container has ended. Detail: its exit code.
+    /// A session in a container has ended well.
     ShellEnded,
+    /// One has ended. Detail: its exit code.
+    ShellEndedWith,
+    /// One was killed. Detail: the number of the signal.
+    ShellKilled,
+    /// The program that makes panes has made none. Detail: its exit code.
+    ShellNoPane,
     /// A session in a container was opened in another pane.
     ShellInPane,
     /// A session in a container could not be opened. Detail: the reason.
@@ -181,6 +213,15 @@ pub enum Message {
     StoppedElsewhere,
     /// A forward is another instance's. Detail: its process.
     OfAnother,
+    /// A gateway is being made for a target. Detail: the cluster.
+    GatewayAsked,
+    /// A gateway was created. Detail: what its ports lead to.
+    GatewayCreated,
+    GatewayStarted,
+    /// A gateway is stopped, until somebody starts it.
+    GatewayStopped,
+    /// A target can have no gateway. Detail: its cluster.
+    NotPersistable,
     /// There is no other pod to go through.
     NoOtherPod,
     /// Connections are spread over all pods: there is none to switch to.
@@ -226,6 +267,10 @@ impl Message {
                 | Self::NothingOffered
                 | Self::Exported
                 | Self::NothingMissing
+                | Self::ObjectMissing
+                | Self::KindBuiltIn
+                | Self::ObjectUnchanged
+                | Self::TextKept
                 | Self::NotConnected
                 | Self::NothingToLeave
                 | Self::NotForwarded
@@ -233,15 +278,24 @@ impl Message {
                 | Self::NoShells
                 | Self::ShellEnding
                 | Self::ShellEnded
+                | Self::ShellEndedWith
+                | Self::ShellKilled
+                | Self::ShellNoPane
                 | Self::ShellInPane
                 | Self::ShellFailed
                 | Self::AlreadyForwarded
                 | Self::ForwardedElsewhere
                 | Self::StoppedElsewhere
                 | Self::OfAnother
+                | Self::GatewayAsked
+                | Self::NotPersistable
                 | Self::NeedsNoPod
                 | Self::NotRenewable
                 | Self::NoOtherPod
+                | Self::PrometheusSought
+                | Self::PrometheusOff
+                | Self::PrometheusFixed
+                | Self::PrometheusUnknown
                 | Self::Spreads
         )
     }

@@ -90,12 +90,6 @@ pub enum KindEvent {
 /// Answers about objects.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ObjectEvent {
-    /// A description: lines ready to show.
-    Described {
-        object: ObjectRef,
-        /// Its text.
-        result: Result<Vec<String>, Fault>,
-    },
     /// The steps that were taken.
     Steps {
         /// The epoch of the steps.

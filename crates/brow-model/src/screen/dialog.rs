@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 
 use crate::language::fault::{Fault, What};
 use crate::screen::browser::Browser;
+use crate::screen::edit::ObjectEdit;
 use crate::screen::find::Finder;
 use crate::screen::form::TargetForm;
 use crate::screen::kinds::KindBrowser;
 use crate::screen::menu::Menu;
+use crate::screen::page::ObjectPage;
 use crate::screen::palette::Palette;
 use crate::screen::text_field::Field;
 use crate::types::agent::ApprovalRequest;
@@ -60,14 +62,8 @@ pub enum Dialog {
         /// Lines scrolled down.
         scroll: usize,
     },
-    /// An object's description.
-    Object {
-        object: ObjectRef,
-        /// The text, once it is here.
-        text: Option<Result<Vec<String>, Fault>>,
-        /// Lines scrolled down.
-        scroll: usize,
-    },
+    /// An object's page.
+    Object(Box<ObjectPage>),
     /// The steps to something that cannot be reached.
     Why(Box<StepList>),
     PodLog {
@@ -102,6 +98,8 @@ pub enum Dialog {
     Find(Box<Finder>),
     /// The kinds that a cluster serves, and the objects of one.
     Kinds(Box<KindBrowser>),
+    /// The edit of an object.
+    Edit(Box<ObjectEdit>),
     /// The tags of targets.
     Tags {
         /// The selected one.
@@ -190,6 +188,14 @@ pub enum Question {
         /// Changes of targets that could not be written to the config.
         unsaved: usize,
     },
+    /// Delete this object?
+    DeleteObject {
+        object: Box<ObjectRef>,
+        /// Only the object with this uid is deleted.
+        uid: String,
+        /// True if the config marks the cluster as production.
+        production: bool,
+    },
     /// The port is taken: take the next free one?
     OtherPort {
         spec: Box<ForwardSpec>,
@@ -248,6 +254,7 @@ impl Question {
             | Self::KillPods(_)
             | Self::KillForeign { .. }
             | Self::CleanAll { .. }
+            | Self::DeleteObject { .. }
             | Self::OtherPort { .. }
             | Self::Restore(_)
             | Self::Import { .. } => 2,
@@ -266,8 +273,8 @@ impl Dialog {
         match self {
             Self::Fault(fault)
             | Self::Describe { text: Some(Err(fault)), .. }
-            | Self::Object { text: Some(Err(fault)), .. }
             | Self::PodLog { ended: Some(Some(fault)), .. } => Some(fault),
+            Self::Edit(edit) => edit.stage.fault(),
             Self::Why(steps) => first_fault(steps.checks.as_deref()?),
             Self::TargetForm(_)
             | Self::Rename { .. }
@@ -275,7 +282,7 @@ impl Dialog {
             | Self::Confirm { .. }
             | Self::Help { .. }
             | Self::Describe { .. }
-            | Self::Object { .. }
+            | Self::Object(_)
             | Self::PodLog { .. }
             | Self::Connections(_)
             | Self::Shells { .. }

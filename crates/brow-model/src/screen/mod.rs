@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod browser;
 pub mod dialog;
+pub mod edit;
 pub mod filter;
 pub mod find;
 pub mod first_run;
@@ -11,5 +12,6 @@ pub mod form;
 pub mod kinds;
 pub mod list;
 pub mod menu;
+pub mod page;
 pub mod palette;
 pub mod text_field;

@@ -18,8 +18,10 @@ pub use agents::{Agents, ShownQuestion};
 pub use clusters::Clusters;
 pub use config::Config;
 pub use forwards::Forwards;
+pub use gateways::{GatewayRow, Gateways};
 pub use index::Index;
 pub use instances::Instances;
+pub use metrics::{Detection, Measured, Metrics};
 pub use pods::Pods;
 pub use targets::Targets;
 
@@ -27,8 +29,10 @@ pub(crate) mod agents;
 mod clusters;
 mod config;
 mod forwards;
+mod gateways;
 mod index;
 mod instances;
+mod metrics;
 mod pods;
 mod targets;
 
@@ -102,6 +106,8 @@ pub struct Model {
     pub pods: Pods,
     /// Forwards of this instance.
     pub forwards: Forwards,
+    /// Gateways that the container engine has.
+    pub gateways: Box<Gateways>,
     /// Other instances and their forwards.
     pub instances: Instances,
     /// Sessions of coding agents.
@@ -110,6 +116,8 @@ pub struct Model {
     pub config: Config,
     /// The index of connected clusters, which the search looks into.
     pub index: Index,
+    /// Measurements of clusters and of what is in them.
+    pub metrics: Metrics,
     /// The state of the screen: lists, dialogs, focus, log.
     pub screen: Screen,
 }
@@ -133,10 +141,12 @@ impl Model {
             targets: Targets::default(),
             pods: Pods::new(now),
             forwards: Forwards::default(),
+            gateways: Box::default(),
             instances: Instances::default(),
             agents: Agents::default(),
             config: Config::default(),
             index: Index::default(),
+            metrics: Metrics::default(),
             screen: Screen { page: 10, max_scroll: usize::MAX, unarranged: true, ..Screen::default() },
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tui_input::InputRequest;
 
+use crate::language::effect::PageEffect;
 use crate::language::event::{IndexEvent, ObjectEvent};
 use crate::language::fault::{Grant, Remedy};
 use crate::language::log::Message;
@@ -126,11 +127,10 @@ fn what_was_used_comes_first_among_equals() {
     write(&mut model, "web");
     press(&mut model, Command::Down);
     let effects = press(&mut model, Command::Accept);
-    assert!(any!(effects, Effect::Cluster(ClusterEffect::DescribeObject(at)) if at.kind.kind == "Service"));
-    let Some(Dialog::Object { object, text: None, .. }) = model.screen.dialogs.last() else { panic!("no page") };
-    let result = Ok(vec!["kind: Service".to_owned()]);
-    model.update(Event::Object(ObjectEvent::Described { object: object.clone(), result }));
-    assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Object { text: Some(Ok(_)), .. })));
+    assert!(
+        any!(effects, Effect::Cluster(ClusterEffect::Page(PageEffect::Show { object, .. })) if object.kind.kind == "Service")
+    );
+    assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Object(page)) if page.details.is_none()));
     press(&mut model, Command::Cancel);
     press(&mut model, Command::Cancel);
     write(&mut model, "web");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tui_input::InputRequest;
 
+use crate::language::effect::PageEffect;
 use crate::language::event::KindEvent;
 use crate::screen::dialog::Dialog;
 use crate::screen::kinds::KindBrowser;
@@ -39,7 +40,8 @@ fn write(model: &mut Model, text: &str) {
 
 fn row(namespace: &str, name: &str) -> TableRow {
     let cells = vec!["1".to_owned(), format!("image-of-{name}")];
-    TableRow { namespace: namespace.to_owned(), name: name.to_owned(), cells, created: None, services: Vec::new() }
+    let uid = format!("uid-of-{name}");
+    TableRow { namespace: namespace.to_owned(), name: name.to_owned(), uid, cells, created: None, services: Vec::new() }
 }
 
 fn listed(namespace: Option<&str>, rows: Vec<TableRow>) -> KindEvent {
@@ -164,5 +166,41 @@ fn a_route_is_forwarded_by_its_service_and_others_by_themselves() {
     assert!(!any!(press(&mut model, Command::Forward), Effect::Cluster(_)), "a node has no ports");
     assert!(!model.screen.dialogs.is_empty());
     let effects = press(&mut model, Command::Accept);
-    assert!(any!(effects, Effect::Cluster(ClusterEffect::DescribeObject(object)) if object.name == "one"));
+    assert!(
+        any!(effects, Effect::Cluster(ClusterEffect::Page(PageEffect::Show { object, .. })) if object.name == "one")
+    );
+}
+
+#[test]
+fn a_route_of_datagrams_leads_to_the_address_of_its_service() {
+    let mut model = browsing();
+    let mut udp = ServedKind::clone(&kind("traefik.io", "ingressrouteudps", true));
+    udp.kind = "IngressRouteUDP".to_owned();
+    tell(&mut model, KindEvent::Served(vec![Arc::new(udp)]));
+    press(&mut model, Command::Accept);
+    let service = |port: &str| {
+        let [namespace, name] = ["shop", "dns"].map(str::to_owned);
+        RouteService { namespace, name, port: Some(port.to_owned()) }
+    };
+    tell(&mut model, listed(None, vec![TableRow { services: vec![service("53")], ..row("edge", "names") }]));
+    let mut named = model.clone();
+    press(&mut model, Command::Forward);
+    let made: Vec<String> = model.targets.all().iter().map(|target| target.address.to_string()).collect();
+    assert!(made.contains(&"dns.shop.svc:53/udp".to_owned()) && model.screen.dialogs.is_empty(), "{made:?}");
+    tell(&mut named, listed(None, vec![TableRow { services: vec![service("dns")], ..row("edge", "names") }]));
+    let before = named.targets.all().len();
+    press(&mut named, Command::Forward);
+    assert_eq!(named.targets.all().len(), before, "a name is no port of an address");
+}
+
+#[test]
+fn a_new_list_says_anew_whether_there_are_more_rows() {
+    let mut model = browsing();
+    write(&mut model, "pod");
+    press(&mut model, Command::Accept);
+    let many = (0..20_001).map(|number| row("a", &format!("web-{number}"))).collect();
+    tell(&mut model, listed(None, many));
+    assert!(browser(&model).table.as_ref().unwrap().more);
+    tell(&mut model, listed(None, vec![row("a", "web")]));
+    assert!(!browser(&model).table.as_ref().unwrap().more);
 }

@@ -18,6 +18,7 @@ mod connections;
 mod contexts;
 mod demand;
 mod dialogs;
+mod edit;
 mod ending;
 mod exchange;
 mod faults;
@@ -31,8 +32,11 @@ mod kinds;
 mod lifecycle;
 mod lists;
 mod lost_pods;
+mod metrics;
+mod nodes;
 mod once;
 mod ownership;
+mod page;
 mod pods;
 mod proxies;
 mod quitting;
@@ -47,7 +51,9 @@ mod workloads;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::language::action::{Action, Command, Typed};
-use crate::language::effect::{Clip, ClusterEffect, Effect, ForwardEffect, PodEffect, StoreEffect, TerminalEffect};
+use crate::language::effect::{
+    Clip, ClusterEffect, EditEffect, Effect, ForwardEffect, PodEffect, StoreEffect, TerminalEffect,
+};
 use crate::language::event::ClusterEvent;
 use crate::language::event::Event;
 use crate::language::event::Loaded;

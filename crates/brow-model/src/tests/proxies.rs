@@ -47,7 +47,7 @@ fn a_key_on_a_cluster_opens_a_proxy_that_is_not_saved_and_asks_for_its_pod() {
     assert_eq!(model.forwards.all().len(), 1);
     // Its relay is told of no address.
     let pod = PodKey { cluster: "dev".into(), namespace: "team".into(), name: "brow-p".into() };
-    let via = Via { pod, uid: "1".into(), port: 1080, to: None };
+    let via = Via { pod, uid: "1".into(), port: 1080, to: None, node: None };
     let forward = &model.forwards.all()[&id];
     assert_eq!((forward.relayed(via).to, forward.is_direct()), (Some(Relayed::Named), false));
 }

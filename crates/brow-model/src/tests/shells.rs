@@ -5,7 +5,7 @@ use crate::language::log::Message;
 use crate::screen::dialog::Dialog;
 use crate::tests::*;
 use crate::types::instance::{Report, Role};
-use crate::types::shell::{ShellEvent, ShellPlace, ShellReport};
+use crate::types::shell::{ShellEnd, ShellEvent, ShellPlace, ShellReport};
 
 /// Presses the key; where a session is opened.
 fn opened(model: &mut Model) -> Option<(String, String)> {
@@ -88,7 +88,10 @@ fn the_end_of_a_session_is_told() {
     let mut model = connected();
     let thing = || "pod/web-0".to_owned();
     for (event, message) in [
-        (ShellEvent::Ended { thing: thing(), status: "exit status: 3".to_owned() }, Message::ShellEnded),
+        (ShellEvent::Ended { thing: thing(), end: ShellEnd::Code(0) }, Message::ShellEnded),
+        (ShellEvent::Ended { thing: thing(), end: ShellEnd::Code(3) }, Message::ShellEndedWith),
+        (ShellEvent::Ended { thing: thing(), end: ShellEnd::Signal(9) }, Message::ShellKilled),
+        (ShellEvent::NoPane { thing: thing(), end: ShellEnd::Code(1) }, Message::ShellNoPane),
         (ShellEvent::InPane { thing: thing() }, Message::ShellInPane),
         (ShellEvent::Failed { thing: thing(), why: "no".to_owned() }, Message::ShellFailed),
     ] {

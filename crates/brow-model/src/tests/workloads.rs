@@ -32,7 +32,7 @@ fn happens(model: &mut Model, event: ForwardEvent) -> Vec<Effect> {
 fn backend(name: &str, ready: bool, second: i64) -> Backend {
     let pod = PodKey { cluster: "dev".to_owned(), namespace: "team".to_owned(), name: name.to_owned() };
     let created = noon() + TimeDelta::seconds(second);
-    Backend { via: Via { pod, uid: name.to_owned(), port: 8080, to: None }, ready, created }
+    Backend { via: Via { pod, uid: name.to_owned(), port: 8080, to: None, node: None }, ready, created }
 }
 
 fn pods(model: &mut Model, all: &[Backend]) -> Vec<Effect> {

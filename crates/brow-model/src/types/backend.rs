@@ -38,7 +38,7 @@ mod tests {
     fn backend(name: &str, ready: bool, second: i64) -> Backend {
         let pod = PodKey { cluster: "dev".into(), namespace: "default".into(), name: name.into() };
         let created = DateTime::from_timestamp(second, 0).unwrap();
-        Backend { via: Via { pod, uid: name.into(), port: 80, to: None }, ready, created }
+        Backend { via: Via { pod, uid: name.into(), port: 80, to: None, node: None }, ready, created }
     }
 
     #[test]

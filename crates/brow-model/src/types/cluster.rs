@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::language::fault::Fault;
 use crate::types::epoch::Epoch;
+use crate::types::local_cluster::LocalKind;
 
 /// One kubeconfig context and what is known of the cluster behind it.
 #[derive(Debug, Clone, PartialEq)]
@@ -172,6 +173,11 @@ impl Cluster {
         self.denied.clear();
         self.rights = Rights::NotAsked;
         self.fault = None;
+    }
+
+    /// Tells a local cluster by its context.
+    pub fn local(&self) -> Option<LocalKind> {
+        LocalKind::of(&self.name, &self.server)
     }
 
     /// Returns true if all our pods in this namespace are known, or cannot be.

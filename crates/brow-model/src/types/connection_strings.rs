@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use crate::types::address::Transport;
 use crate::types::service::{Group, Service, Signs, by_word, recognise};
 use crate::types::target::Target;
 use crate::types::workload::{Destination, Port};
@@ -121,7 +122,10 @@ pub fn service_of(target: &Target, destination: &Destination) -> Option<Service>
     let (object, number, name) = match destination {
         // The known services are all TCP.
         Destination::Address(address) if address.is_udp() => return None,
+        Destination::Node(ports) if ports.port.transport == Transport::Udp => return None,
         Destination::Proxy => return None,
+        // What is behind it shows only in its name.
+        Destination::Node(_) => (String::new(), 0, ""),
         Destination::Address(address) => (address.host.to_string(), address.port, ""),
         Destination::Workload(workload) => match &workload.port {
             Port::Number(number) => (workload.name.clone(), *number, ""),

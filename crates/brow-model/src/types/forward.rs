@@ -76,7 +76,7 @@ pub struct Forward {
     pub backends: Vec<Backend>,
     /// The connections of each pod, where they are spread.
     pub spread: Vec<PodLoad>,
-    /// The address of its workload if that has no pods; reaching it takes a proxy pod.
+    /// The address of its workload if that has no pods, or of a node; reaching it takes a proxy pod.
     pub relay: Option<Address>,
     /// The traffic through it.
     pub traffic: Traffic,
@@ -158,13 +158,16 @@ impl Forward {
     pub fn relayed_to(&self) -> Option<Relayed> {
         match &self.spec.address {
             Destination::Address(address) => Some(Relayed::To(address.clone())),
-            Destination::Workload(_) => self.relay.clone().map(Relayed::To),
+            Destination::Workload(_) | Destination::Node(_) => self.relay.clone().map(Relayed::To),
             Destination::Proxy => Some(Relayed::Named),
         }
     }
 
     /// Adds what the relay connects to, if it goes through one.
     pub(crate) fn relayed(&self, via: Via) -> Via {
+        if via.node.is_some() {
+            return via;
+        }
         Via { to: self.relayed_to(), ..via }
     }
 
@@ -300,15 +303,15 @@ impl Forward {
 impl ProxyPod {
     /// Returns the way to this pod's relay. The forward adds the address that the relay connects to.
     pub fn via(&self) -> Via {
-        Via { pod: self.key.clone(), uid: self.uid.clone(), port: self.port, to: None }
+        Via { pod: self.key.clone(), uid: self.uid.clone(), port: self.port, to: None, node: None }
     }
 }
 
 /// Returns the name under which the local port of a target's forward is remembered: the target's name, followed by the
 /// port unless it is the first of several.
 pub fn port_name(target: &Target, address: &Destination) -> String {
-    match (target.address.workload(), address.workload()) {
-        (Some(all), Some(one)) if all.more.contains(&one.port) => format!("{}:{}", target.name, one.port),
-        _ => target.name.clone(),
+    match target.address.further_port(address) {
+        Some(port) => format!("{}:{port}", target.name),
+        None => target.name.clone(),
     }
 }

@@ -124,6 +124,8 @@ pub struct ForwardSettings {
     pub agent: Option<AgentAccess>,
     /// The destinations that clients of a proxy target may name. Only those have it.
     pub allow: AllowList,
+    /// True if ports of nodes are to be reached when this program has ended, by a gateway. Only targets have it.
+    pub persist: bool,
 }
 
 /// The same with every level merged and nothing absent.
@@ -181,6 +183,7 @@ impl ForwardSettings {
             local_socket: None,
             agent: None,
             allow: AllowList::default(),
+            persist: false,
         }
     }
 
@@ -202,6 +205,7 @@ impl ForwardSettings {
             local_socket: self.local_socket.clone(),
             agent: self.agent,
             allow: self.allow.clone(),
+            persist: self.persist,
         }
     }
 

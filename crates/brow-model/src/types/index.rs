@@ -22,7 +22,40 @@ pub struct ServedKind {
     pub namespaced: bool,
 }
 
+/// The groups that Kubernetes itself brings; all others are custom.
+const BUILT_IN_GROUPS: [&str; 24] = [
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "extensions",
+    "flowcontrol.apiserver.k8s.io",
+    "internal.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+    "storagemigration.k8s.io",
+];
+
 impl ServedKind {
+    /// Returns true for a kind that something else than Kubernetes brings.
+    pub fn is_custom(&self) -> bool {
+        !BUILT_IN_GROUPS.contains(&self.group.as_str())
+    }
+
     /// Returns the resource as rights and kubectl name it: `deployments.apps`.
     pub fn resource(&self) -> String {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }

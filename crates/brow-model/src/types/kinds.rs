@@ -144,6 +144,7 @@ pub struct TableRow {
     /// Empty if the kind has none.
     pub namespace: String,
     pub name: String,
+    pub uid: String,
     /// As many as there are columns.
     pub cells: Vec<String>,
     /// The time of its creation.

@@ -1,6 +1,7 @@
 //! The route of a forward: the pod it goes through, or what it waits for.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -17,6 +18,8 @@ pub struct Via {
     pub port: u16,
     /// The destination that the relay there connects to; `None`: the pod is the target itself.
     pub to: Option<Relayed>,
+    /// The address of a node, if this machine reaches it by itself. There is no pod then: `pod` names the node.
+    pub node: Option<SocketAddr>,
 }
 
 /// The destination of what goes through a relay.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::types::forward_settings::{AgentSettings, ForwardSettings};
+use crate::types::metrics::PrometheusChoice;
 use crate::types::port_plan::PortPlan;
 use crate::types::shell::ShellSettings;
 use crate::types::ttl::Ttl;
@@ -249,6 +250,8 @@ pub struct ClusterSettings {
     pub alias: Option<String>,
     /// The color of the name.
     pub color: Option<ClusterColor>,
+    /// The place of its Prometheus; absent: as in all clusters.
+    pub prometheus: Option<PrometheusChoice>,
     /// True if its name is red in lists and details, and the key that deletes pods at once asks there first.
     pub production: bool,
 }
@@ -322,6 +325,8 @@ pub struct Settings {
     pub connection_strings: BTreeMap<String, BTreeMap<String, String>>,
     /// The settings of forwards in every cluster.
     pub forward: ForwardSettings,
+    /// The place of the Prometheus of each cluster.
+    pub prometheus: PrometheusChoice,
     /// Per cluster, by context name.
     pub clusters: BTreeMap<String, ClusterSettings>,
     pub agents: AgentSettings,
@@ -350,6 +355,7 @@ impl Default for Settings {
             ports: PortPlan::default(),
             connection_strings: BTreeMap::new(),
             forward: ForwardSettings::built_in(),
+            prometheus: PrometheusChoice::Auto,
             clusters: BTreeMap::new(),
             agents: AgentSettings::default(),
             shell: ShellSettings::default(),

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::types::ttl::Ttl;
+
 /// The place of a session that is to be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShellPlace {
@@ -45,15 +47,22 @@ pub struct RemoteShell {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShellEvent {
     /// It has ended, and the terminal is ours again.
-    Ended {
-        thing: String,
-        /// The status of its program.
-        status: String,
-    },
+    Ended { thing: String, end: ShellEnd },
     /// It has a pane of its own.
     InPane { thing: String },
+    /// The program that makes panes made none.
+    NoPane { thing: String, end: ShellEnd },
     /// It could not be opened.
     Failed { thing: String, why: String },
+}
+
+/// The end of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShellEnd {
+    /// By itself, with an exit code.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
 }
 
 /// The details of a session in the audit log. What is typed and printed is not among them.
@@ -92,12 +101,23 @@ pub struct ShellSettings {
     pub program: Option<String>,
     /// The namespace of the pods of shells on nodes; absent: the context's own.
     pub node_namespace: Option<String>,
+    /// The time in which nothing is typed or printed after which a shell on a node ends.
+    pub node_idle: Ttl,
+    /// The image of debug containers; absent: that of proxy pods.
+    pub debug_image: Option<String>,
     /// The character with which chords begin; `None`: there are none.
     pub escape: Option<char>,
 }
 
 impl Default for ShellSettings {
     fn default() -> Self {
-        Self { open: ShellOpen::default(), program: None, node_namespace: None, escape: Some('~') }
+        Self {
+            open: ShellOpen::default(),
+            program: None,
+            node_namespace: None,
+            node_idle: Ttl::DEFAULT,
+            debug_image: None,
+            escape: Some('~'),
+        }
     }
 }

@@ -49,7 +49,7 @@ const LABEL_LEN: usize = 51;
 pub fn hides(name: &str, address: &Destination) -> bool {
     match address {
         Destination::Address(address) => plain(name).contains(&plain(&address.host.to_string())),
-        Destination::Workload(_) | Destination::Proxy => false,
+        Destination::Workload(_) | Destination::Node(_) | Destination::Proxy => false,
     }
 }
 

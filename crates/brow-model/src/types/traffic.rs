@@ -64,7 +64,7 @@ impl Series {
     /// The number of seconds that the table shows.
     pub const MINUTE: usize = 60;
 
-    fn push(&mut self, value: u64) {
+    pub(crate) fn push(&mut self, value: u64) {
         if self.0.len() == Self::SPAN {
             self.0.pop_front();
         }

@@ -103,10 +103,11 @@ pub fn first_fault(checks: &[Check]) -> Option<&Fault> {
 
 impl Place {
     /// Returns the place that a destination is, and its namespace if its name says it. The name of a service in the
-    /// cluster's DNS means the service. A proxy target is no place.
+    /// cluster's DNS means the service. A proxy target is no place, nor is a port of
+    /// all nodes.
     pub fn of(destination: &Destination) -> Option<(Self, Option<String>)> {
         match destination {
-            Destination::Proxy => None,
+            Destination::Proxy | Destination::Node(_) => None,
             Destination::Workload(workload) => {
                 let (kind, name) = (workload.kind.clone(), workload.name.clone());
                 Some((Self::Workload { kind, name, port: Some(workload.port.clone()) }, None))

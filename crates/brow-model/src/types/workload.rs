@@ -1,26 +1,12 @@
-//! The destination of a target: an address, or a workload whose pods are looked up in the cluster.
+//! Workloads: what stands for pods in a cluster, which are looked up there.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::near::edit_distance;
-use crate::types::address::{Address, AddressError, is_url, without_transport};
+pub use crate::types::destination::{Destination, DestinationError};
 use crate::types::ttl::Ttl;
-
-/// The destination of a target.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Destination {
-    /// A host and port, reached through a proxy pod.
-    Address(Address),
-    /// Pods of the cluster, reached directly.
-    Workload(Workload),
-    /// Whatever each client names by SOCKS or HTTP, reached through a proxy pod.
-    Proxy,
-}
-
-/// The text of [`Destination::Proxy`], which is no address for want of a port.
-const PROXY: &str = "proxy";
 
 /// Something in the cluster that stands for pods, and a port of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,17 +130,6 @@ impl Installer {
     }
 }
 
-/// The error of a text that is neither an address nor a workload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum DestinationError {
-    /// It has no slash, and is no address.
-    #[error(transparent)]
-    Address(#[from] AddressError),
-    /// It has a slash, and is no workload.
-    #[error(transparent)]
-    Workload(#[from] WorkloadError),
-}
-
 /// Every kind with the names that kubectl takes for it, the one that is shown first.
 const KINDS: [(Kind, &[&str]); 8] = [
     (Kind::Pod, &["pod", "pods", "po"]),
@@ -184,65 +159,6 @@ impl Workload {
     /// Returns the longest wait for a running pod.
     pub fn patience(&self) -> Duration {
         self.wait.map_or(Self::WAIT, Ttl::duration)
-    }
-}
-
-impl Destination {
-    /// The workload, where it is one.
-    pub fn workload(&self) -> Option<&Workload> {
-        match self {
-            Self::Address(_) | Self::Proxy => None,
-            Self::Workload(workload) => Some(workload),
-        }
-    }
-
-    /// The workload, to be changed.
-    pub fn workload_mut(&mut self) -> Option<&mut Workload> {
-        match self {
-            Self::Address(_) | Self::Proxy => None,
-            Self::Workload(workload) => Some(workload),
-        }
-    }
-
-    /// Each port of it by itself: what a forward leads to.
-    pub fn singles(&self) -> Vec<Self> {
-        let Self::Workload(workload) = self else { return vec![self.clone()] };
-        let ports = std::iter::once(&workload.port).chain(&workload.more);
-        let single = |port: &Port| Workload { port: port.clone(), more: Vec::new(), ..workload.clone() };
-        ports.map(|port| Self::Workload(single(port))).collect()
-    }
-
-    /// Returns true if it is reached by datagrams. Only an address can be: Kubernetes forwards no UDP to pods.
-    pub fn is_udp(&self) -> bool {
-        matches!(self, Self::Address(address) if address.is_udp())
-    }
-
-    /// Returns true if its clients name what they want to reach, by SOCKS or HTTP.
-    pub fn is_proxy(&self) -> bool {
-        *self == Self::Proxy
-    }
-
-    /// Returns true if pods of the cluster are the target themselves, as far as can be told without asking: no proxy
-    /// pod is needed.
-    pub fn is_direct(&self) -> bool {
-        self.workload().is_some_and(|workload| !workload.proxy)
-    }
-}
-
-impl FromStr for Destination {
-    type Err = DestinationError;
-
-    fn from_str(text: &str) -> Result<Self, DestinationError> {
-        if text.trim() == PROXY {
-            return Ok(Self::Proxy);
-        }
-        // Not a kind and a name, though it has a slash.
-        if is_url(text) {
-            return Ok(Self::Address(text.parse()?));
-        }
-        // No address has a slash, but before its protocol.
-        let has_slash = without_transport(text).0.contains('/');
-        if has_slash { Ok(Self::Workload(text.parse()?)) } else { Ok(Self::Address(text.parse()?)) }
     }
 }
 
@@ -380,16 +296,6 @@ impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}:{}", self.kind, self.name, self.port)?;
         self.more.iter().try_for_each(|port| write!(f, ",{port}"))
-    }
-}
-
-impl fmt::Display for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(address) => address.fmt(f),
-            Self::Workload(workload) => workload.fmt(f),
-            Self::Proxy => f.write_str(PROXY),
-        }
     }
 }
 

@@ -176,15 +176,31 @@ impl Model {
                 _ => (&shared.local, &shared.name),
             }
         });
-        let own = rows.into_iter().map(|(score, forward)| (score, forward.spec.id));
-        let order = if self.screen.forwards.descending {
+        let gateways = self.filtered_gateways(&mut filter);
+        let own = rows.into_iter().map(|(score, forward)| (score, forward.spec.id)).chain(gateways);
+        let order: Vec<_> = if self.screen.forwards.descending {
             others.into_iter().rev().chain(own).collect()
         } else {
             own.chain(others).collect()
         };
-        let (forwards, others) = (self.forwards.all(), self.instances.forwards());
-        let exists = |id: &ForwardId| forwards.contains_key(id) || others.contains_key(id);
-        settle(&mut self.screen.forwards, order, forwards.len() + others.len(), exists);
+        let (forwards, others, gateways) = (self.forwards.all(), self.instances.forwards(), self.gateways.rows());
+        let exists = |id: &ForwardId| forwards.contains_key(id) || others.contains_key(id) || gateways.contains_key(id);
+        settle(&mut self.screen.forwards, order, forwards.len() + others.len() + gateways.len(), exists);
+    }
+
+    /// Returns the rows of gateways that pass the filter, by cluster and local port.
+    fn filtered_gateways(&self, filter: &mut Filter) -> Vec<(u32, ForwardId)> {
+        let found = self.gateways.rows().iter().filter_map(|(id, row)| {
+            let (local, target) = (row.port.local.to_string(), row.port.target());
+            let score = filter.score(&[&local, &target, &row.gateway.cluster, &row.gateway.name])?;
+            Some((score, *id))
+        });
+        let mut found: Vec<(u32, ForwardId)> = found.collect();
+        found.sort_by_key(|(_, id)| {
+            let row = &self.gateways.rows()[id];
+            (row.gateway.cluster.clone(), row.port.local)
+        });
+        found
     }
 
     /// Returns true if a target is reachable: a forward of it is live, or a pod of ours for it is ready. As of the last
@@ -204,10 +220,14 @@ impl Model {
         let live = self.targets.all().iter().filter(|target| {
             let elsewhere = |address| self.elsewhere(target, address).is_some();
             let forwards = self.forwards_of(&target.name).any(|forward| forward.state() == ForwardState::Live);
-            forwards || (!self.instances.forwards().is_empty() && target.address.singles().iter().any(elsewhere)) || {
-                let selector = self.selector_of(target);
-                ready.contains(&(&selector.cluster, &selector.namespace, &selector.label))
-            }
+            let gateway = || self.gateways_of(target).into_iter().any(|id| self.is_gateway_up(id));
+            forwards
+                || gateway()
+                || (!self.instances.forwards().is_empty() && target.address.singles().iter().any(elsewhere))
+                || {
+                    let selector = self.selector_of(target);
+                    ready.contains(&(&selector.cluster, &selector.namespace, &selector.label))
+                }
         });
         let live = live.map(|target| target.name.clone()).collect();
         self.targets.set_live(live);

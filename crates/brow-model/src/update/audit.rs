@@ -4,6 +4,7 @@ use crate::language::effect::{AuditEntry, Effect, StoreEffect, TargetEdit};
 use crate::language::fault::{Fault, What};
 use crate::state::Model;
 use crate::types::forward::Forward;
+use crate::types::gateway::GatewayChange;
 use crate::types::proxy::PodSelector;
 use crate::types::target::Target;
 
@@ -44,6 +45,18 @@ impl Model {
         self.write(action, name.to_owned(), (Some(name), None), (None, fault), out);
     }
 
+    /// Writes what became of a change of a gateway.
+    pub(crate) fn audit_gateway(
+        &self,
+        change: GatewayChange,
+        name: &str,
+        cluster: &str,
+        fault: Option<What>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.write(change.action(), name.to_owned(), (Some(cluster), None), (None, fault), out);
+    }
+
     /// Writes what became of edits: all made, or with the fault of a save. A file that contradicts an edit refuses
     /// only the one that the fault names; the others were made.
     pub(crate) fn audit_edits(&self, edits: &[TargetEdit], fault: Option<&Fault>, out: &mut Vec<Effect>) {
@@ -59,6 +72,21 @@ impl Model {
         }
     }
 
+    /// Writes what a person did to an object of a cluster, and who that is.
+    pub(crate) fn audit_thing(
+        &self,
+        action: &'static str,
+        thing: String,
+        (cluster, namespace): (&str, Option<&str>),
+        fault: Option<What>,
+        out: &mut Vec<Effect>,
+    ) {
+        let (cluster, namespace) = (Some(cluster.to_owned()), namespace.map(str::to_owned));
+        let by = Some(self.me.clone());
+        let entry = AuditEntry { at: self.now, action, thing, by, cluster, namespace, agent: None, fault, shell: None };
+        out.push(Effect::Store(StoreEffect::Audit(entry)));
+    }
+
     fn write(
         &self,
         action: &'static str,
@@ -68,7 +96,7 @@ impl Model {
         out: &mut Vec<Effect>,
     ) {
         let (cluster, namespace) = (cluster.map(str::to_owned), namespace.map(str::to_owned));
-        let entry = AuditEntry { at: self.now, action, thing, cluster, namespace, agent, fault, shell: None };
+        let entry = AuditEntry { at: self.now, action, thing, by: None, cluster, namespace, agent, fault, shell: None };
         out.push(Effect::Store(StoreEffect::Audit(entry)));
     }
 }

@@ -5,6 +5,7 @@ use crate::language::log::{Level, Message};
 use crate::screen::batch::{Batch, Opening, Undo};
 use crate::state::Model;
 use crate::types::forward::{Forward, ForwardId, ForwardState};
+use crate::types::gateway::GatewayChange;
 use crate::types::target::Target;
 
 impl Model {
@@ -73,6 +74,7 @@ impl Model {
         for id in forwards {
             self.stop_for_person(*id, out);
             self.stop_elsewhere(*id, out);
+            self.change_gateway(*id, GatewayChange::Stop, out);
         }
         self.note_batch(Batch::Closed { back }, forwards.len());
     }

@@ -7,6 +7,7 @@ use crate::screen::focus::Pane;
 use crate::state::Model;
 use crate::types::cluster::Link;
 use crate::types::forward::{Forward, ForwardId, ForwardState};
+use crate::types::gateway::GatewayChange;
 use crate::types::proxy::PodKey;
 
 impl Forward {
@@ -35,6 +36,10 @@ impl Model {
     pub(crate) fn all_forwards_of(&self, name: &str) -> Vec<ForwardId> {
         let own = self.forwards.ids(|forward| forward.spec.target == name);
         let Some(target) = self.target(name).filter(|_| own.is_empty()) else { return own };
+        let gateways = self.gateways_of(target);
+        if !gateways.is_empty() {
+            return gateways;
+        }
         let elsewhere = |address| self.all_elsewhere(target, &address).map(|(id, _)| id).collect::<Vec<_>>();
         target.address.singles().into_iter().flat_map(elsewhere).collect()
     }
@@ -75,7 +80,7 @@ impl Model {
 
     /// Returns true if a forward is ours and open.
     fn is_own_and_open(&self, id: ForwardId) -> bool {
-        self.forwards.all().get(&id).is_some_and(Forward::is_open)
+        self.forwards.all().get(&id).is_some_and(Forward::is_open) || self.is_gateway_up(id)
     }
 
     /// Returns true if everything chosen is connected, so that the key which connects would disconnect it.
@@ -113,7 +118,7 @@ impl Model {
             }
             Pane::Forwards => self.for_own_forwards(
                 |m, id, out| {
-                    if !m.is_own_and_open(id) {
+                    if !m.is_own_and_open(id) && !m.change_gateway(id, GatewayChange::Start, out) {
                         m.restart_forward(id, None, out);
                     }
                 },
@@ -146,7 +151,12 @@ impl Model {
     /// Closes the forwards of what is chosen and opens them again.
     pub(crate) fn restart_chosen(&mut self, out: &mut Vec<Effect>) {
         if let Some(forwards) = self.forwards_to_act_on() {
-            self.for_own_forwards(|m, id, out| m.restart_forward(id, None, out), out);
+            let restart = |m: &mut Self, id, out: &mut Vec<Effect>| {
+                if !m.change_gateway(id, GatewayChange::Restart, out) {
+                    m.restart_forward(id, None, out);
+                }
+            };
+            self.for_own_forwards(restart, out);
             self.note_batch(Batch::Restarted, forwards.len());
             self.clear_marks();
         }
@@ -184,8 +194,14 @@ impl Model {
             Pane::Clusters => self.screen.clusters.chosen(),
             Pane::Targets => self.screen.targets.chosen(),
             Pane::Pods => self.screen.pods.chosen().into_iter().map(|pod| pod.name).collect(),
-            Pane::Forwards => self.screen.forwards.chosen().into_iter().map(|id| self.target_of(id)).collect(),
+            Pane::Forwards => self.screen.forwards.chosen().into_iter().map(|id| self.name_of_row(id)).collect(),
         }
+    }
+
+    /// Returns the target's name of a forward, or the name of a gateway.
+    fn name_of_row(&self, id: ForwardId) -> String {
+        let gateway = self.gateways.rows().get(&id).map(|row| row.gateway.name.clone());
+        gateway.unwrap_or_else(|| self.target_of(id))
     }
 
     /// Copies the local addresses of the forwards of what is chosen, a line each.
@@ -193,7 +209,9 @@ impl Model {
         let Some(forwards) = self.forwards_to_act_on() else { return };
         let local = |id: &ForwardId| {
             let own = self.forwards.all().get(id).map(Forward::local);
-            own.or_else(|| self.instances.forwards().get(id).map(|other| other.forward.local.clone()))
+            let gateway = || self.gateways.rows().get(id).map(|row| row.port.local.to_string());
+            let other = || self.instances.forwards().get(id).map(|other| other.forward.local.clone());
+            own.or_else(other).or_else(gateway)
         };
         let locals: Vec<String> = forwards.iter().filter_map(local).collect();
         Self::copy(Clip::Text(locals.join("\n")), out);

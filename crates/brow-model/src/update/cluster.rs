@@ -57,6 +57,7 @@ impl Model {
                 if again {
                     self.note(Level::Info, Message::KubeconfigRead, count.to_string(), "");
                 }
+                self.watch_gateways(out);
                 self.connect_configured(out);
                 self.connect_orphaned(out);
                 self.autostart(out);
@@ -253,6 +254,7 @@ impl Model {
         }
         self.browse_cluster(name, out);
         self.index_cluster(name, out);
+        self.find_prometheus_once(name, out);
     }
 
     /// Namespaces in which pods may not be listed.

@@ -163,7 +163,11 @@ impl Model {
             }
             Pane::Pods => (None, None),
             Pane::Forwards => {
-                let forward = self.screen.forwards.selected().and_then(|id| self.forwards.all().get(id));
+                let selected = self.screen.forwards.selected();
+                if let Some(row) = selected.and_then(|id| self.gateways.rows().get(id)) {
+                    return (Some(row.gateway.name.clone()), row.gateway.fault.as_ref());
+                }
+                let forward = selected.and_then(|id| self.forwards.all().get(id));
                 let name = forward.map(|forward| forward.spec.target.clone());
                 (name, forward.and_then(|forward| self.trouble_of(forward)))
             }

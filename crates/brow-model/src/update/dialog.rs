@@ -3,7 +3,7 @@
 use tui_input::InputRequest;
 
 use crate::language::action::{Action, Command, Typed};
-use crate::language::effect::{Clip, Effect, PodEffect, StoreEffect};
+use crate::language::effect::{Clip, EditEffect, Effect, PodEffect, StoreEffect};
 use crate::screen::dialog::{Dialog, Question};
 use crate::screen::form::{name_error, ttl_error};
 use crate::screen::text_field::Field;
@@ -82,13 +82,7 @@ impl Model {
                 let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input);
                 scroll.map(|scroll| Dialog::Describe { key, text, scroll })
             }
-            Dialog::Object { object, text, scroll } => {
-                if input == Input::Do(Command::Why) {
-                    self.why_object(&object, out);
-                }
-                let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input);
-                scroll.map(|scroll| Dialog::Object { object, text, scroll })
-            }
+            Dialog::Object(page) => self.in_page(page, input, out),
             Dialog::Why(steps) => self.in_why(steps, &input, out),
             Dialog::NotCopied { text, scroll } => {
                 let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input);
@@ -107,6 +101,7 @@ impl Model {
             Dialog::Browser(browser) => self.in_browser(browser, input, out),
             Dialog::Find(finder) => self.in_find(finder, input, out),
             Dialog::Kinds(browser) => self.in_kinds(browser, input, out),
+            Dialog::Edit(edit) => self.in_edit(edit, &input, out),
             Dialog::Menu(menu) => Self::in_menu(menu, &input, out),
             Dialog::Import { cluster, field, pasted } => in_import(cluster, field, pasted, input, out),
             Dialog::Fault(fault) => (!input.leaves()).then_some(Dialog::Fault(fault)),
@@ -213,6 +208,9 @@ impl Model {
             Question::CleanAll { .. } if yes => {
                 self.clean(CleanupScope::All, out);
             }
+            Question::DeleteObject { object, uid, .. } if yes => {
+                out.push(Effect::Edit(EditEffect::Delete { object: *object, uid }));
+            }
             Question::Quit { .. } if yes => self.quit(button == 2, out),
             Question::OtherPort { spec, port, .. } if yes => self.restart_forward(spec.id, Some(port), out),
             Question::Agent(approval) => {
@@ -235,6 +233,7 @@ impl Model {
             | Question::KillPods(_)
             | Question::KillForeign { .. }
             | Question::CleanAll { .. }
+            | Question::DeleteObject { .. }
             | Question::Quit { .. }
             | Question::OtherPort { .. } => {}
         }

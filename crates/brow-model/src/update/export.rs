@@ -57,6 +57,9 @@ impl Model {
                 }
             }
             Destination::Proxy => vec![format!("# {}: kubectl has no proxy", crate::sanitize::line(&target.name))],
+            Destination::Node(_) => {
+                vec![format!("# {}: kubectl forwards to no port of a node", crate::sanitize::line(&target.name))]
+            }
             Destination::Address(address) if address.is_udp() => {
                 vec![format!("# {}: kubectl port-forward carries no UDP", crate::sanitize::line(&target.name))]
             }

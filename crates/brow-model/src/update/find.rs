@@ -131,8 +131,7 @@ impl Model {
             }
             Hit::Command(command) => self.on_command(*command, out),
             Hit::Object(object) => {
-                out.push(Effect::Cluster(ClusterEffect::DescribeObject(object.clone())));
-                self.screen.dialogs.push(Dialog::Object { object: object.clone(), text: None, scroll: 0 });
+                self.open_page(object.clone(), out);
                 return true;
             }
         }
@@ -171,16 +170,6 @@ impl Model {
     /// Takes in an answer about an object.
     pub(crate) fn on_object(&mut self, event: ObjectEvent, out: &mut Vec<Effect>) {
         match event {
-            ObjectEvent::Described { object: of, result } => {
-                for dialog in &mut self.screen.dialogs {
-                    if let Dialog::Object { object, text, .. } = dialog
-                        && *object == of
-                    {
-                        *text = Some(result);
-                        return;
-                    }
-                }
-            }
             ObjectEvent::Steps { epoch, checks } => self.on_steps(epoch, checks),
             ObjectEvent::Ports { result: Err(fault), .. } => self.fail(fault),
             ObjectEvent::Ports { object, result: Ok(found) } => self.forward_object(&object, &found, out),

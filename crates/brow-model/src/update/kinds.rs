@@ -77,6 +77,15 @@ impl Model {
             }
             Input::Do(Command::OneNamespace) => self.narrow_kind(&mut browser, out),
             Input::Do(Command::Forward) => return self.forward_row(browser, out),
+            Input::Do(Command::Edit) => match object(&browser) {
+                Some(object) => self.edit_object(object, out),
+                None => self.nothing_selected(),
+            },
+            Input::Do(Command::New) => self.create_of_kind(&browser, out),
+            Input::Do(Command::Delete) => match object(&browser).zip(selected_uid(&browser)) {
+                Some((object, uid)) => self.ask_delete_object(object, uid),
+                None => self.nothing_selected(),
+            },
             Input::Do(Command::Copy) => {
                 if let Some(name) = copied(&browser) {
                     Self::copy(Clip::Text(name), out);
@@ -112,8 +121,22 @@ impl Model {
                 self.show_kind(browser, kind, None, out);
             }
         } else if let Some(object) = object(browser) {
-            out.push(Effect::Cluster(ClusterEffect::DescribeObject(object.clone())));
-            self.screen.dialogs.push(Dialog::Object { object, text: None, scroll: 0 });
+            self.open_page(object, out);
+        }
+    }
+
+    /// Creates an object of the kind that is open or selected, in the namespace of the row.
+    fn create_of_kind(&mut self, browser: &KindBrowser, out: &mut Vec<Effect>) {
+        let (kind, namespace) = match &browser.table {
+            Some(table) => {
+                let of_row = table.selected().map(|row| row.namespace.clone());
+                (Some(&table.kind), table.namespace.clone().or(of_row))
+            }
+            None => (browser.selected(), None),
+        };
+        match kind.cloned() {
+            Some(kind) => self.create_object((browser.cluster.clone(), kind), namespace.as_deref(), out),
+            None => self.nothing_selected(),
         }
     }
 
@@ -156,6 +179,13 @@ impl Model {
             return Some(Dialog::Kinds(browser));
         };
         let mut port = None;
+        if let Some(service) = row.services.first().filter(|_| object.kind.kind == "IngressRouteUDP").cloned() {
+            out.push(Effect::Cluster(ClusterEffect::HideKind));
+            if !self.forward_datagrams(&browser.cluster, &service, out) {
+                self.note(Level::Warning, Message::NoPorts, service.name, "");
+            }
+            return None;
+        }
         if let Some(service) = row.services.first() {
             port.clone_from(&service.port);
             object = ObjectRef {
@@ -221,6 +251,7 @@ impl KindTable {
         match event {
             KindEvent::Listed { namespace, columns, rows, first } => {
                 if first {
+                    self.more = false;
                     self.rows.retain(|(own, _), _| namespace.as_ref().is_some_and(|namespace| namespace != own));
                 }
                 // A list of one namespace does not clear the fault of all namespaces.
@@ -263,6 +294,11 @@ fn object(browser: &KindBrowser) -> Option<ObjectRef> {
     let table = browser.table.as_ref()?;
     let TableRow { namespace, name, .. } = table.selected()?.clone();
     Some(ObjectRef { cluster: browser.cluster.clone(), kind: Arc::clone(&table.kind), namespace, name })
+}
+
+/// The uid of the selected object.
+fn selected_uid(browser: &KindBrowser) -> Option<String> {
+    browser.table.as_ref()?.selected().map(|row| row.uid.clone())
 }
 
 /// The name that is copied: of the selected object or resource.

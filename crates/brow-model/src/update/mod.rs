@@ -18,11 +18,13 @@ mod connection_strings;
 mod connections;
 mod demand;
 mod dialog;
+mod edit;
 mod ending;
 pub(crate) mod export;
 mod find;
 mod form;
 mod forward;
+mod gateway;
 mod health;
 mod import;
 mod index;
@@ -32,10 +34,13 @@ mod kinds;
 mod lifecycle;
 mod log;
 mod menu;
+mod metrics;
 mod offer;
 pub(crate) mod open;
 mod orphans;
 mod ownership;
+mod page;
+mod page_log;
 mod palette;
 mod panes;
 mod pods;
@@ -47,6 +52,7 @@ mod request;
 mod restart;
 mod restore;
 mod route;
+mod route_udp;
 mod search;
 mod settings;
 mod shell;
@@ -86,15 +92,21 @@ impl Model {
             Event::Browse { cluster, epoch, event } => self.on_browse(&cluster, epoch, event),
             Event::Index { cluster, epoch, event } => self.on_index(&cluster, epoch, event),
             Event::Kinds { epoch, event } => self.on_kinds(epoch, event),
+            Event::Metrics(event) => self.on_metrics(event, &mut out),
+            Event::Page { epoch, event } => self.on_page(epoch, event, &mut out),
             Event::Object(event) => self.on_object(event, &mut out),
+            Event::Edit { epoch, event } => self.on_edit(epoch, event, &mut out),
+            Event::ObjectDeleted { object, result } => self.on_object_deleted(&object, result, &mut out),
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
+            Event::Gateway(event) => self.on_gateway(event, &mut out),
             Event::Instance(event) => self.on_instance(event, &mut out),
             Event::Agent(event) => self.on_agent(event, &mut out),
             Event::Shell(event) => self.on_shell(event),
             Event::Store(event) => self.on_store(event, &mut out),
             Event::Terminate => self.quit_unasked(&mut out),
         }
+        self.meter_gateway(&mut out);
         self.update_welcome(&mut out);
         self.remember_open(&mut out);
         self.note_shown_question();
@@ -138,6 +150,7 @@ impl Model {
         self.check_health(out);
         self.check_agents(out);
         self.check_index(out);
+        self.measure_shown(out);
         self.refresh_connections(out);
         self.warn_of_ends(out);
         if self.screen.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
@@ -155,6 +168,7 @@ impl Model {
         let moves = |forward: &Forward| !forward.is_resting() || forward.traffic.bytes.max(Series::SPAN) > 0;
         !self.pods.all().is_empty()
             || self.forwards.all().values().any(moves)
+            || !self.gateways.rows().is_empty()
             || self.screen.notice.is_some()
             || self.shown_connections().is_some()
             || self.screen.shown_question.is_some()

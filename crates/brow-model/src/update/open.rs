@@ -29,7 +29,7 @@ pub(crate) fn places_of(target: &Target, address: &Destination) -> (Vec<IpAddr>,
 
 /// Returns true if a forward is that to one port of a target.
 pub(crate) fn leads_to(forward: &Forward, target: &Target, address: &Destination) -> bool {
-    let several = target.address.workload().is_some_and(|workload| !workload.more.is_empty());
+    let several = target.address.is_several();
     forward.spec.target == target.name && (!several || forward.spec.address == *address)
 }
 
@@ -51,6 +51,9 @@ impl Model {
 
     /// The same, on demand or not.
     pub(crate) fn open_forward_as(&mut self, target: &Target, on_demand: bool, out: &mut Vec<Effect>) {
+        if self.open_gateway(target, out) {
+            return;
+        }
         for address in &target.address.singles() {
             self.open_forward_to(target, address, OpenOptions { on_demand, ..OpenOptions::default() }, out);
         }
@@ -72,7 +75,7 @@ impl Model {
             self.keep_forward(id);
             if lost {
                 self.replace_lost_pod(id, out);
-            } else if broken && target.address.workload().is_some() {
+            } else if broken && target.address.is_looked_up() {
                 self.restart_forward(id, None, out);
             } else if broken {
                 self.await_pod(id);
@@ -154,7 +157,7 @@ impl Model {
             self.note(Level::Info, Message::ForwardedElsewhere, other.name, other.local);
             return self.show_forward(id);
         }
-        if target.address.workload().is_some() {
+        if target.address.is_looked_up() {
             // Where a relay would be sent is not known yet; the forward finds out, and finds this pod then.
             return self.open_forward(target, out);
         }

@@ -14,7 +14,7 @@ use crate::types::forward::Forward;
 use crate::types::proxy::{MAX_PODS, Phase, PodKey, PodRequestId, ProxyPod};
 
 /// Lines of a pod's log kept in its dialog.
-const LOG_LINES: usize = 5_000;
+pub(crate) const LOG_LINES: usize = 5_000;
 
 /// The longest time that a list of pods may be on its way.
 const LIST_TAKES: TimeDelta = TimeDelta::seconds(10);
@@ -22,6 +22,7 @@ const LIST_TAKES: TimeDelta = TimeDelta::seconds(10);
 impl Model {
     pub(crate) fn on_pod(&mut self, event: PodEvent, out: &mut Vec<Effect>) {
         self.screen.unarranged = true;
+        self.on_page_log(&event);
         match event {
             PodEvent::Created { request, result } => self.on_created(request, result, out),
             PodEvent::Deleted { key, result } => {

@@ -7,7 +7,6 @@ use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::route::{Demand, Route};
 use crate::types::target::Target;
 use crate::types::traffic::Traffic;
-use crate::types::workload::Destination;
 use crate::update::open::places_of;
 
 impl Model {
@@ -21,8 +20,8 @@ impl Model {
         forward.demand.take_if(|_| !spec.on_demand);
         let mut via =
             forward.via().cloned().filter(|_| spec.selector == forward.spec.selector && forward.demand.is_none());
-        let workload = spec.address.workload().or(forward.spec.address.workload()).is_some();
-        if forward.demand.is_some() || workload && spec.address != forward.spec.address {
+        let looked_up = spec.address.is_looked_up() || forward.spec.address.is_looked_up();
+        if forward.demand.is_some() || looked_up && spec.address != forward.spec.address {
             // What it went through was for something else, or it goes through nothing from now on.
             (via, forward.relay) = (None, None);
             forward.backends.clear();
@@ -60,8 +59,7 @@ impl Model {
         let Some(target) = self.target(&spec.target) else { return spec.clone() };
         // Of several ports each forward keeps its own.
         let singles = target.address.singles();
-        let port = |of: &Destination| of.workload().map(|workload| workload.port.clone());
-        let same = singles.iter().find(|single| port(single) == port(&spec.address)).or(singles.first());
+        let same = singles.iter().find(|single| single.has_port_of(&spec.address)).or(singles.first());
         let address = same.unwrap_or(&target.address).clone();
         let (bind, local_socket) = places_of(target, &address);
         let pod = self.pod_settings_of(target);

@@ -56,6 +56,7 @@ impl Model {
         let (before, unsaved) = self.targets.replace(loaded.targets);
         self.pods.remember_renamed(loaded.renamed);
         self.clusters.remember_pod_proxies(loaded.pod_proxies);
+        self.metrics.remember(loaded.prometheus);
         self.pods.ownership.extend(loaded.own);
         self.targets.remember_ports(loaded.ports);
         self.screen.learned.get_or_insert_default().extend(loaded.learned);

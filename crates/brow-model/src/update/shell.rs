@@ -10,7 +10,7 @@ use crate::state::Model;
 use crate::types::forward::ForwardId;
 use crate::types::index::ObjectRef;
 use crate::types::proxy::PodKey;
-use crate::types::shell::{RemoteShell, ShellEvent, ShellPlace};
+use crate::types::shell::{RemoteShell, ShellEnd, ShellEvent, ShellPlace};
 use crate::types::workload::{Destination, Kind};
 use crate::update::command::{Enabled, enabled};
 use crate::update::dialog::Input;
@@ -70,7 +70,7 @@ impl Model {
     /// Returns the pod that a forward goes through, here or in another instance.
     fn pod_of_forward(&self, id: ForwardId) -> Option<ShellPlace> {
         if let Some(forward) = self.forwards.all().get(&id) {
-            return forward.via().map(|via| ShellPlace::pod(&via.pod));
+            return forward.via().filter(|via| via.node.is_none()).map(|via| ShellPlace::pod(&via.pod));
         }
         let other = &self.instances.forwards().get(&id)?.forward;
         let key =
@@ -80,7 +80,18 @@ impl Model {
 
     pub(crate) fn on_shell(&mut self, event: ShellEvent) {
         match event {
-            ShellEvent::Ended { thing, status } => self.note(Level::Info, Message::ShellEnded, thing, status),
+            ShellEvent::Ended { thing, end: ShellEnd::Code(0) } => {
+                self.note(Level::Info, Message::ShellEnded, thing, "");
+            }
+            ShellEvent::Ended { thing, end: ShellEnd::Code(code) } => {
+                self.note(Level::Info, Message::ShellEndedWith, thing, code.to_string());
+            }
+            ShellEvent::Ended { thing, end: ShellEnd::Signal(number) } => {
+                self.note(Level::Info, Message::ShellKilled, thing, number.to_string());
+            }
+            ShellEvent::NoPane { thing, end: ShellEnd::Code(number) | ShellEnd::Signal(number) } => {
+                self.note(Level::Error, Message::ShellNoPane, thing, number.to_string());
+            }
             ShellEvent::InPane { thing } => self.note(Level::Info, Message::ShellInPane, thing, ""),
             ShellEvent::Failed { thing, why } => self.note(Level::Error, Message::ShellFailed, thing, why),
         }
@@ -139,7 +150,7 @@ impl ShellPlace {
     }
 
     /// Returns the place of an object that is a node, or of a kind that is known to have pods.
-    fn object(object: &ObjectRef) -> Option<Self> {
+    pub(crate) fn object(object: &ObjectRef) -> Option<Self> {
         let kind = object.kind.resource();
         let is_node = kind == "nodes";
         let known = kind.parse::<Kind>().is_ok_and(|kind| !matches!(kind, Kind::Custom(_)));

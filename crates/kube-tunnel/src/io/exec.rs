@@ -1,4 +1,5 @@
-//! Processes in containers: `pods/exec` and `pods/attach` in SPDY/3.1.
+//! Processes in containers: `pods/exec` and `pods/attach` in SPDY/3.1, inside a WebSocket where something on the way
+//! passes no SPDY.
 //!
 //! One connection carries the process: a stream each for standard input, output and error, one for the terminal's size,
 //! and one on which the node says how the process has ended (Kubernetes, `kubelet/pkg/cri/streaming/remotecommand`,
@@ -6,11 +7,12 @@
 //! open, on every server. Reading and writing are two tasks, so that output is taken while input waits.
 
 mod reading;
+mod web_socket;
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -28,7 +30,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{dial::check, liveness_check::LivenessCheck, upgrade::Answer};
+use super::{dial::check, liveness_check::LivenessCheck, transport::Pipe, upgrade::Answer};
 use reading::Reading;
 
 use crate::{
@@ -49,6 +51,9 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(15);
 const QUEUE: usize = 16;
 /// The longest payload of a frame that is sent.
 const MAX_PAYLOAD: usize = 32 * 1024;
+
+/// The bytes between frames and messages that may wait.
+const BRIDGE_SIZE: usize = 64 * 1024;
 
 /// The streams' numbers: odd, and such that pings (1, 11, 21, …) are not served behind standard input.
 const ERROR: u32 = 1;
@@ -135,8 +140,8 @@ pub struct Terminal(Sender);
 #[derive(Debug, Clone)]
 struct Sender {
     queue: mpsc::Sender<Bytes>,
-    /// Set when something is sent that the node may have no room for.
-    sent: Arc<AtomicBool>,
+    /// The bytes that were sent and that the process may not have taken.
+    untaken: Arc<AtomicU64>,
 }
 
 impl Sender {
@@ -145,7 +150,7 @@ impl Sender {
             let mut frame = BytesMut::with_capacity(HEAD + piece.len());
             frame.extend_from_slice(&frame::data_head(stream, piece.len(), false));
             frame.extend_from_slice(piece);
-            self.sent.store(true, Ordering::Relaxed);
+            self.untaken.fetch_add(piece.len() as u64, Ordering::Relaxed);
             self.queue.send(frame.freeze()).await.map_err(|_| Gone)?;
         }
         Ok(())
@@ -209,17 +214,18 @@ impl Process {
     ) -> Result<Self, Error> {
         check(&container.namespace, &container.pod)?;
         let slow = |_| Error::Unreachable { text: format!("no answer within {} s", DIAL_TIMEOUT.as_secs()) };
-        let dialed = timeout(DIAL_TIMEOUT, dial(client, &path(container, target, stdio))).await.map_err(slow)??;
-        let (reader, writer) = io::split(dialed.0);
+        let mut tasks = JoinSet::new();
+        let path = path(container, target, stdio);
+        let (pipe, ends) = timeout(DIAL_TIMEOUT, connect(client, &path, stdio, &mut tasks)).await.map_err(slow)??;
+        let (reader, writer) = io::split(pipe);
         let (queue, frames) = mpsc::channel(QUEUE);
         let (output, taken) = mpsc::channel(QUEUE);
-        let sent = Arc::new(AtomicBool::new(false));
-        let mut tasks = JoinSet::new();
+        let untaken = Arc::new(AtomicU64::new(0));
         tasks.spawn(write(writer, opening(stdio), frames));
-        let check = LivenessCheck::new(Arc::new(Fixed::new(client.clone())), dialed.1);
-        let mut reading = Reading::new(output, queue.clone(), Arc::clone(&sent), check);
+        let check = LivenessCheck::new(Arc::new(Fixed::new(client.clone())), ends);
+        let mut reading = Reading::new(output, queue.clone(), Arc::clone(&untaken), check);
         tasks.spawn(async move { reading.run(reader, stdio).await });
-        let sender = Sender { queue, sent };
+        let sender = Sender { queue, untaken };
         Ok(Self {
             input: stdio.stdin.then(|| Input(sender.clone())),
             output: taken,
@@ -230,6 +236,24 @@ impl Process {
 }
 
 type Ends = Option<(std::net::SocketAddr, std::net::SocketAddr)>;
+
+/// Connects in SPDY, else by WebSocket. A refusal of both is told as that of the first.
+async fn connect(
+    client: &kube::Client,
+    path: &str,
+    stdio: Stdio,
+    tasks: &mut JoinSet<()>,
+) -> Result<(Box<dyn Pipe>, Ends), Error> {
+    let refused = match dial(client, path).await {
+        Ok((pipe, ends)) => return Ok((Box::new(pipe), ends)),
+        Err(error @ Error::Upgrade { status, .. }) if status != StatusCode::TOO_MANY_REQUESTS.as_u16() => error,
+        Err(error) => return Err(error),
+    };
+    let Ok(socket) = web_socket::dial(client, path, stdio).await else { return Err(refused) };
+    let (near, far) = io::duplex(BRIDGE_SIZE);
+    tasks.spawn(web_socket::pass(socket, far));
+    Ok((Box::new(near), None))
+}
 
 async fn dial(client: &kube::Client, path: &str) -> Result<(TokioIo<Upgraded>, Ends), Error> {
     let request = Request::builder().method(Method::POST).uri(path);
@@ -289,7 +313,7 @@ fn opening(stdio: Stdio) -> Bytes {
 }
 
 /// Writes the frames; what fails here shows itself to the reader.
-async fn write(mut writer: WriteHalf<TokioIo<Upgraded>>, opening: Bytes, mut frames: mpsc::Receiver<Bytes>) {
+async fn write(mut writer: WriteHalf<Box<dyn Pipe>>, opening: Bytes, mut frames: mpsc::Receiver<Bytes>) {
     let mut next = Some(opening);
     while let Some(frame) = next {
         let written = async {

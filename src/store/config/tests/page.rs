@@ -68,10 +68,11 @@ fn targets() -> String {
             Scope::Target => "target",
             Scope::Workload => "workload target",
             Scope::Proxy => "proxy target",
+            Scope::Node => "node target",
         };
         let (shown, of) = match field.slot(&mut Target::blank()) {
             Some(Slot::Quantity(_)) => (format!("`resources.{key}`"), "resources"),
-            Some(Slot::Destination(_)) => ("`address` or `workload`".to_owned(), "address"),
+            Some(Slot::Destination(_)) => ("`address`, `workload` or `node`".to_owned(), "address"),
             _ => (format!("`{key}`"), key),
         };
         let hint = chinese.get(&format!("form-hint.{}", field.key()));

@@ -12,6 +12,7 @@ use crate::types::field::{
     words,
 };
 use crate::types::health::Probe;
+use crate::types::node::NodePortError;
 use crate::types::target::Target;
 use crate::types::ttl::{Ttl, TtlError};
 use crate::types::workload::{Destination, DestinationError, Kind, WorkloadError, is_dns_label, is_dns_name};
@@ -198,9 +199,14 @@ impl TargetForm {
     /// every field.
     fn belongs(&self, field: TargetField) -> Option<&'static str> {
         match (field.scope(), self.text(TargetField::Address).parse().ok()?) {
-            (Scope::Any | Scope::Target, _) | (Scope::Proxy, Destination::Proxy) => None,
+            (Scope::Any | Scope::Target, _)
+            | (Scope::Proxy, Destination::Proxy)
+            | (Scope::Node, Destination::Node(_)) => None,
             (Scope::Proxy, _) => Some("proxy-only"),
-            (Scope::Workload, Destination::Address(_) | Destination::Proxy) => Some("workload-only"),
+            (Scope::Node, _) => Some("node-only"),
+            (Scope::Workload, Destination::Address(_) | Destination::Node(_) | Destination::Proxy) => {
+                Some("workload-only")
+            }
             (Scope::Workload, Destination::Workload(workload)) => {
                 (field == TargetField::Via && workload.kind != Kind::Service).then_some("service-only")
             }
@@ -221,6 +227,7 @@ fn where_error(error: DestinationError) -> &'static str {
         DestinationError::Address(AddressError::Brackets) => "address-brackets",
         DestinationError::Address(AddressError::Host) => "address-host",
         DestinationError::Address(AddressError::Url) => "address-url",
+        DestinationError::Node(NodePortError) => "node-port",
         DestinationError::Workload(WorkloadError::Form) => "workload-form",
         DestinationError::Workload(WorkloadError::Port) => "workload-port",
         DestinationError::Workload(WorkloadError::Kind) => "workload-kind",

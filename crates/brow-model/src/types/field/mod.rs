@@ -38,6 +38,8 @@ pub enum Scope {
     Workload,
     /// A target that is a proxy.
     Proxy,
+    /// A target that is ports of nodes.
+    Node,
 }
 
 /// Declares the fields, in the order of the form: the help of its option, the name, the config's key, the page, the
@@ -87,7 +89,7 @@ fields! {
     Cluster = "cluster", Target, Target, Word(cluster);
     /// Namespace of its pods; absent: the context's own.
     Namespace = "namespace", Target, Target, Namespace(namespace);
-    /// Address, workload or proxy: host:port as the cluster sees it, kind/name:port, or proxy for SOCKS and HTTP.
+    /// Destination: host:port as the cluster sees it, kind/name:port, node/30999, or proxy for SOCKS and HTTP.
     Address = "address", Target, Target, Destination(address);
     /// Local port; 0: any free one.
     LocalPort = "local_port", Target, Target, Port(local_port);
@@ -103,6 +105,8 @@ fields! {
     Wait = "wait", Forward, Workload, Time(address.workload_mut()?.wait);
     /// Destinations that clients of a proxy may name, such as *.svc or 10.0.0.0/8:3306; absent: all.
     Allow = "allow", Forward, Proxy, Allow(forward.allow);
+    /// Reaches ports of a local cluster's nodes by a gateway container, which outlives brow-tui.
+    Persist = "persist", Forward, Node, On(forward.persist);
     /// Keeps pod and tunnel only while they are used.
     OnDemand = "on_demand", Forward, Any, Flag(forward.on_demand);
     /// On demand: time without a connection until pod and tunnel go, such as 10m.
@@ -168,7 +172,7 @@ pub enum Slot<'a> {
     Path(&'a mut Option<String>),
     /// A Kubernetes quantity, which the config has in a table `resources`.
     Quantity(&'a mut Option<String>),
-    /// An address or a workload; the config has a key for each.
+    /// An address, a workload or ports of nodes; the config has a key for each.
     Destination(&'a mut Destination),
     /// A port; 0: any.
     Port(&'a mut u16),

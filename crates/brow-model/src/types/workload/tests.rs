@@ -1,6 +1,7 @@
 //! Tests of the forms in which kubectl accepts a workload.
 
 use super::*;
+use crate::types::address::AddressError;
 
 #[test]
 fn takes_what_kubectl_writes() {

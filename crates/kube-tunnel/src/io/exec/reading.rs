@@ -3,14 +3,12 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, ReadHalf},
@@ -22,6 +20,7 @@ use super::{ERROR, Ended, Output, STDERR, STDOUT, Stdio};
 use crate::{
     error::Error,
     io::liveness_check::{CheckFuture, LivenessCheck},
+    io::transport::Pipe,
     proto::frame::{self, Decoder, Frame, HEAD},
 };
 
@@ -30,6 +29,8 @@ const READ_SIZE: usize = 64 * 1024;
 /// The interval of pings, and the silence after which the connection is in doubt.
 const PING_INTERVAL: Duration = Duration::from_secs(4);
 const DOUBT_AFTER: Duration = Duration::from_secs(13);
+/// The bytes of input that a node has room for, whatever the process does: a terminal takes 4,095, a pipe 65,536.
+const ROOM: u64 = 2_048;
 /// The time in which output that the node sent beside the end of the process arrives.
 const LINGER: Duration = Duration::from_secs(1);
 /// The most text of the error stream that is kept.
@@ -39,8 +40,11 @@ const MAX_VERDICT: usize = 64 * 1024;
 pub(super) struct Reading {
     output: mpsc::Sender<Result<Output, Error>>,
     queue: mpsc::Sender<Bytes>,
-    /// Set once something was sent that the node may have no room for: it then reads nothing, and is silent.
-    sent: Arc<AtomicBool>,
+    /// The bytes that were sent and that the process may not have taken. A node without room for them reads nothing,
+    /// and is silent.
+    untaken: Arc<AtomicU64>,
+    /// The process has a terminal.
+    tty: bool,
     check: LivenessCheck,
     decoder: Decoder,
     /// The text of the error stream.
@@ -59,15 +63,27 @@ impl Reading {
     pub(super) fn new(
         output: mpsc::Sender<Result<Output, Error>>,
         queue: mpsc::Sender<Bytes>,
-        sent: Arc<AtomicBool>,
+        untaken: Arc<AtomicU64>,
         check: LivenessCheck,
     ) -> Self {
         let (decoder, verdict) = (Decoder::default(), BytesMut::new());
-        Self { output, queue, sent, check, decoder, verdict, judged: false, open: 0, heard: Instant::now(), ping: 1 }
+        Self {
+            output,
+            queue,
+            untaken,
+            tty: false,
+            check,
+            decoder,
+            verdict,
+            judged: false,
+            open: 0,
+            heard: Instant::now(),
+            ping: 1,
+        }
     }
 
-    pub(super) async fn run(&mut self, mut reader: ReadHalf<TokioIo<Upgraded>>, stdio: Stdio) {
-        self.open = if stdio.tty { 1 } else { 2 };
+    pub(super) async fn run(&mut self, mut reader: ReadHalf<Box<dyn Pipe>>, stdio: Stdio) {
+        (self.open, self.tty) = (if stdio.tty { 1 } else { 2 }, stdio.tty);
         let end = match self.read(&mut reader).await {
             Ok(()) => Ok(Output::Ended(ended(&self.verdict))),
             Err(error) => Err(error),
@@ -77,7 +93,7 @@ impl Reading {
     }
 
     /// Reads until the process has ended and all of its output is taken.
-    async fn read(&mut self, reader: &mut ReadHalf<TokioIo<Upgraded>>) -> Result<(), Error> {
+    async fn read(&mut self, reader: &mut ReadHalf<Box<dyn Pipe>>) -> Result<(), Error> {
         let mut pings = interval(PING_INTERVAL);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut checking: Option<CheckFuture> = None;
@@ -130,7 +146,7 @@ impl Reading {
     /// Pings, and doubts a connection that has been silent for too long.
     fn on_tick(&mut self, checking: &mut Option<CheckFuture>) -> Result<(), Error> {
         if self.heard.elapsed() >= DOUBT_AFTER && checking.is_none() {
-            if !self.sent.load(Ordering::Relaxed) {
+            if self.untaken.load(Ordering::Relaxed) < ROOM {
                 return Err(Error::TunnelLost { text: "no answer to pings".to_owned() });
             }
             *checking = Some(self.check.ask());
@@ -155,6 +171,10 @@ impl Reading {
                     self.judged |= fin;
                 }
                 Frame::Data { stream: stream @ (STDOUT | STDERR), bytes, fin } => {
+                    if self.tty {
+                        // What is typed was taken, and echoed or obeyed.
+                        self.untaken.store(0, Ordering::Relaxed);
+                    }
                     if !bytes.is_empty() {
                         let output = if stream == STDOUT { Output::Stdout(bytes) } else { Output::Stderr(bytes) };
                         // Dropped with the process, in which case this task ends too.
@@ -192,6 +212,29 @@ fn ended(verdict: &[u8]) -> Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_node_is_lost_unless_it_may_have_no_room_for_the_input() {
+        let untaken = Arc::new(AtomicU64::new(0));
+        let ((output, _taken), (queue, _frames)) = (mpsc::channel(1), mpsc::channel(8));
+        let mut reading = Reading::new(output, queue, Arc::clone(&untaken), LivenessCheck::mute());
+        reading.tty = true;
+        let doubts = async |reading: &mut Reading, bytes: u64| {
+            untaken.store(bytes, Ordering::Relaxed);
+            let mut checking = None;
+            (reading.on_tick(&mut checking).is_err(), checking.is_some())
+        };
+        assert_eq!(doubts(&mut reading, 0).await, (false, false));
+        tokio::time::advance(DOUBT_AFTER).await;
+        // Some keys were typed since it was heard.
+        assert_eq!(doubts(&mut reading, 100).await, (true, false));
+        // Much was pasted: whoever answers for it is asked.
+        assert_eq!(doubts(&mut reading, 1 << 20).await, (false, true));
+        // What a terminal prints shows that it took what was typed.
+        let frame = [&frame::data_head(STDOUT, 1, false)[..], b"x"].concat();
+        reading.take(frame.into()).await.unwrap();
+        assert_eq!(untaken.load(Ordering::Relaxed), 0);
+    }
 
     #[test]
     fn the_end_says_the_exit_code() {

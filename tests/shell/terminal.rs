@@ -1,0 +1,129 @@
+//! The terminal of a session: suspended, hung up, and a pane of its own.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::common::kube::{kubeconfig, until};
+use crate::common::{Home, Start};
+use crate::{Pods, audit, pod, type_line};
+
+/// A tmux that opens no pane: it runs what it is to run in one, in an environment of its own.
+const TMUX: &str = "#!/bin/sh\n[ \"$1\" = split-window ] || exit 9\nshift 2\n\
+                    env -i PATH=/usr/bin:/bin HOME=/nowhere \"$@\" </dev/null >\"$BROW_PANE\" 2>&1\n";
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn what_a_program_switched_is_there_again_after_a_suspension() {
+    let (pods, home) = (Pods::new("susp", &[pod("one", &["main"])]), Home::new(""));
+    let script = "printf '\\033[?1049h\\033[?1000;1006h\\033[?2004h\\033=full'; cat";
+    let mut screen = pods.screen(&home, kubeconfig(), &["pod/one", "--", "sh", "-c", script]);
+    screen.wait("the whole screen", |text| text.trim() == "full");
+    // Nobody does job control here, so the program comes back at once.
+    screen.press("~\x1a");
+    let undone = "\x1b[?1000l\x1b[?1006l\x1b[?1049l\x1b[?2004l\x1b>";
+    let again = "\x1b[?1000h\x1b[?1006h\x1b[?1049h\x1b[?2004h\x1b=";
+    let raw = |screen: &crate::common::Screen| String::from_utf8_lossy(screen.raw()).into_owned();
+    screen.wait_until("the terminal as it was", |screen| {
+        let raw = raw(screen);
+        raw.find(undone).is_some_and(|at| raw[at..].contains(again))
+    });
+    screen.press("more\r");
+    screen.wait_for("more");
+    screen.signal(Signal::HUP);
+    assert_eq!(screen.wait_end().exit_code(), 129, "{}", screen.text());
+    assert!(screen.given_back() && raw(&screen).matches(undone).count() == 2, "{:?}", raw(&screen));
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn a_pane_has_the_environment_of_the_dashboard() {
+    let pods = Pods::new("pane", &[pod("one", &["main"])]);
+    let namespace = &pods.namespace.0;
+    let target = format!(
+        "[shell]\nopen = \"pane\"\n\n[[target]]\nname = \"one\"\ncluster = \"brow-admin\"\nnamespace = \"{namespace}\"\n\
+         workload = \"pod/one:80\"\n"
+    );
+    let home = Home::new(&target);
+    let bin = home.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    std::fs::write(bin.join("tmux"), TMUX).unwrap();
+    std::fs::set_permissions(bin.join("tmux"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let said = home.path().join("pane");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut screen = Start::new(&home)
+        .kubeconfig(kubeconfig())
+        .env("PATH", &path)
+        .env("TMUX", "/tmp/tmux,1,0")
+        .env("BROW_PANE", said.to_str().unwrap())
+        .run();
+    screen.wait_for("pod/one:80");
+    crate::common::story::choose(&mut screen, "one");
+    screen.press("s");
+    // In another environment it would neither find the cluster nor this home.
+    let words = || std::fs::read_to_string(&said).unwrap_or_default();
+    until("the session in the pane", || audit(&home).iter().any(|line| line["action"] == "close-shell"));
+    assert!(!words().contains("cannot be fetched"), "{}", words());
+    screen.wait_for("opened in a new pane");
+    crate::common::arrange::quit(screen);
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn a_paste_in_pieces_is_not_obeyed() {
+    let (pods, home) = (Pods::new("pieces", &[pod("one", &["main"])]), Home::new(""));
+    let mut screen = pods.screen(&home, kubeconfig(), &["pod/one"]);
+    type_line(&mut screen, "echo re''ady; cat >/dev/null; echo $((6*7))");
+    screen.wait_for("ready");
+    screen.press(&"a first long piece of a paste\n".repeat(10));
+    screen.press("~.\n");
+    screen.press("\x04");
+    screen.wait_for("42");
+    type_line(&mut screen, "exit");
+    assert!(screen.wait_end().success(), "{}", screen.text());
+}
+
+#[test]
+fn the_practice_clusters_shell_has_the_dashboards_terminal_meanwhile() {
+    let home = Home::new("");
+    let mut screen = Start::new(&home).arg("--practice").size(100, 40).run();
+    screen.wait_for("hello-page");
+    crate::common::story::choose(&mut screen, "hello-page");
+    screen.press("\r");
+    screen.wait("a forward", |text| text.contains("● live"));
+    screen.press("s");
+    screen
+        .wait("the shell instead of the dashboard", |text| text.trim_end().ends_with('$') && !text.contains("Targets"));
+    // The size travels beside what is typed.
+    let wait_size = |screen: &mut crate::common::Screen, size: &str| {
+        until(size, || {
+            screen.press("stty size\r");
+            screen.look(Duration::from_millis(100));
+            screen.text().contains(size)
+        });
+    };
+    wait_size(&mut screen, "40 100");
+    screen.resize(90, 30);
+    wait_size(&mut screen, "30 90");
+    screen.press("env\r");
+    screen.wait_for("TERM=xterm-256color");
+    screen.press("exit 3\r");
+    screen.wait_whole("the dashboard again");
+    screen.wait("the end of the session", |text| text.contains("ended") && text.contains("exit code 3"));
+
+    // A session that is killed restores nothing by itself.
+    screen.press("s");
+    screen.wait("the shell", |text| text.trim_end().ends_with('$') && !text.contains("Targets"));
+    let session = Command::new("pgrep").args(["-P", &screen.pid().to_string()]).output().unwrap();
+    let session = rustix::process::Pid::from_raw(crate::text(&session.stdout).trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(session, rustix::process::Signal::KILL).unwrap();
+    screen.wait_whole("the dashboard again");
+    screen.press("s");
+    screen.wait("the shell", |text| text.trim_end().ends_with('$') && !text.contains("Targets"));
+    // With the dashboard its session ends.
+    screen.signal(rustix::process::Signal::TERM);
+    screen.wait_end();
+    assert!(screen.given_back(), "{}", screen.text());
+}
