@@ -34,7 +34,7 @@ fn answer(status: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-fn at(text: String) -> Server {
+fn at(text: &str) -> Server {
     Server::direct(&text.parse().unwrap()).unwrap()
 }
 
@@ -43,7 +43,7 @@ async fn a_redirect_is_not_followed() {
     let (other, reached) = serve(|_| answer("200 OK", "{}")).await;
     let location = format!("302 Found\r\nLocation: http://{other}/x");
     let (address, _) = serve(move |_| answer(&location, "")).await;
-    let error = at(format!("http://{address}")).get("/api/v1/status/buildinfo").await.unwrap_err();
+    let error = at(&format!("http://{address}")).get("/api/v1/status/buildinfo").await.unwrap_err();
     assert_eq!(error, "it answers 302");
     assert!(reached.lock().unwrap().is_empty());
 }
@@ -51,20 +51,20 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn an_answer_is_bounded_in_size_and_time() {
     let (address, _) = serve(|_| answer("200 OK", &"x".repeat(MAX_ANSWER + 1))).await;
-    let error = at(format!("http://{address}")).get("/").await.unwrap_err();
+    let error = at(&format!("http://{address}")).get("/").await.unwrap_err();
     assert!(error.contains("limit"), "{error}");
     let (silent, _) = serve(|_| Vec::from("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")).await;
-    let outcome = at(format!("http://{silent}")).get_within("/", Duration::from_millis(300)).await;
+    let outcome = at(&format!("http://{silent}")).get_within("/", Duration::from_millis(300)).await;
     assert!(outcome.is_err());
     let (odd, _) = serve(|_| b"SSH-2.0-OpenSSH\r\n".to_vec()).await;
-    assert!(at(format!("http://{odd}")).get("/").await.is_err());
+    assert!(at(&format!("http://{odd}")).get("/").await.is_err());
 }
 
 #[tokio::test]
 async fn a_login_of_the_config_is_sent_and_nothing_else() {
     let (address, heard) = serve(|_| answer("200 OK", "fine")).await;
-    assert_eq!(at(format!("http://ann:p%40ss@{address}/base")).get("/api?q=1").await.unwrap(), "fine");
-    assert!(at(format!("http://{address}")).get("/bare").await.is_ok());
+    assert_eq!(at(&format!("http://ann:p%40ss@{address}/base")).get("/api?q=1").await.unwrap(), "fine");
+    assert!(at(&format!("http://{address}")).get("/bare").await.is_ok());
     let heard = heard.lock().unwrap();
     let login =
         |head: &str| head.lines().find(|line| line.to_lowercase().starts_with("authorization:")).map(str::to_owned);
@@ -91,7 +91,7 @@ async fn the_first_query_with_an_answer_counts() {
         answer("200 OK", &format!("{{\"status\":\"success\",\"data\":{{\"result\":{result}}}}}"))
     })
     .await;
-    let server = at(format!("http://{address}"));
+    let server = at(&format!("http://{address}"));
     let readings = last_hour_of(&server, &Subject::Cluster).await.unwrap();
     let cpu = &readings[0];
     assert_eq!((cpu.measure, cpu.now, cpu.limit), (Measure::Cpu, 1.5, Some(8.0)));
@@ -108,10 +108,10 @@ async fn a_refusal_is_told_in_the_servers_words() {
     let body =
         r#"{"status":"error","errorType":"bad_data","error":"parse error: unexpected \u001b[31mright\u001b[0m brace"}"#;
     let (address, _) = serve(move |_| answer("400 Bad Request", body)).await;
-    let error = last_hour_of(&at(format!("http://{address}")), &Subject::Cluster).await.unwrap_err();
+    let error = last_hour_of(&at(&format!("http://{address}")), &Subject::Cluster).await.unwrap_err();
     assert!(error.starts_with("parse error: unexpected") && !error.contains('\u{1b}'), "{error:?}");
     let (address, _) = serve(|_| answer("200 OK", "<html>")).await;
-    let error = last_hour_of(&at(format!("http://{address}")), &Subject::Cluster).await.unwrap_err();
+    let error = last_hour_of(&at(&format!("http://{address}")), &Subject::Cluster).await.unwrap_err();
     assert_eq!(error, "this is no answer of a Prometheus");
 }
 

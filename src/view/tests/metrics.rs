@@ -14,15 +14,15 @@ fn source() -> Source {
 }
 
 /// An hour that rises and falls, with a gap.
-fn hour(level: f64, query: &str) -> Option<(Samples, String)> {
+fn hour(level: f64, query: &str) -> (Samples, String) {
     let at = |minute: u32| f64::from(minute) * 60.0;
     let value = |minute: u32| level * (1.0 + (f64::from(minute) / 9.0).sin() / 2.0);
     let minutes = (0..60).filter(|minute| !(20..24).contains(minute));
-    Some((Samples::of(minutes.map(|minute| (at(minute), value(minute))), at(59)), query.to_owned()))
+    (Samples::of(minutes.map(|minute| (at(minute), value(minute))), at(59)), query.to_owned())
 }
 
 fn reading(measure: Measure, now: f64, limit: Option<f64>, query: &str) -> Reading {
-    Reading { measure, now, limit, hour: hour(now, query) }
+    Reading { measure, now, limit, hour: Some(hour(now, query)) }
 }
 
 /// A model whose connected cluster was measured, by a source.
@@ -38,7 +38,9 @@ fn measured(source: Source) -> Model {
         ),
     ];
     if source == Source::MetricsServer {
-        readings.iter_mut().for_each(|reading| reading.hour = None);
+        for reading in &mut readings {
+            reading.hour = None;
+        }
     }
     let cluster = model.screen.clusters.selected().cloned().unwrap();
     model.metrics.put(&cluster, source, Subject::Cluster, readings);

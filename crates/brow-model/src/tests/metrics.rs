@@ -141,6 +141,9 @@ fn one_of_an_earlier_run_is_asked_first_and_looked_for_if_it_is_gone() {
     assert_eq!(model.metrics.of("dev", &Subject::Cluster).unwrap().fault.as_ref().unwrap().what, What::Prometheus);
 }
 
+/// Takes what is measured off the screen.
+type Hide = fn(&mut Model);
+
 #[test]
 fn only_what_is_on_the_screen_is_measured_and_not_too_often() {
     let (mut model, epoch) = seeking();
@@ -149,7 +152,6 @@ fn only_what_is_on_the_screen_is_measured_and_not_too_often() {
     measured(&mut model, epoch, Ok(vec![reading()]));
     assert_eq!(model.metrics.of("dev", &Subject::Cluster).unwrap().readings, [reading()]);
     assert_eq!(asked(&at(&mut model, 29)), None);
-    type Hide = fn(&mut Model);
     let hidden: [(&str, Hide); 5] = [
         ("another pane", |model| model.screen.focus.pane = Pane::Targets),
         ("the log", |model| model.screen.focus.strip = Strip::Log),

@@ -162,7 +162,7 @@ impl Model {
         Outcome::Stopped
     }
 
-    /// Closes a forward because a person wants it closed. An agent that was allowed it for its session has to ask again.
+    /// Closes a forward that a person wants closed. An agent that was allowed it for its session has to ask again.
     pub(crate) fn stop_for_person(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
         if let Some(forward) = self.forwards.all().get(&id)
             && let Some(mark) = &forward.agent
