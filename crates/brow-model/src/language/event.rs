@@ -14,8 +14,8 @@ pub use crate::language::lookup::{BrowseEvent, IndexEvent, KindEvent, ObjectEven
 pub use crate::language::metrics::MetricsEvent;
 pub use crate::language::page::{PageEvent, Related};
 use crate::language::request::Request;
+pub use crate::language::session::{AgentEvent, InstanceEvent};
 use crate::types::address::Address;
-use crate::types::agent::{AgentOrder, Consent, SessionId};
 use crate::types::backend::Backend;
 use crate::types::cluster::{Context, Link, Scope};
 use crate::types::connection::Connection;
@@ -23,7 +23,6 @@ use crate::types::epoch::Epoch;
 use crate::types::forward::ForwardId;
 use crate::types::health::Health;
 use crate::types::index::ObjectRef;
-use crate::types::instance::Report;
 use crate::types::metrics::Prometheus;
 use crate::types::offer::{LeftOut, Offer};
 use crate::types::proxy::{PodKey, PodRequestId, ProxyPod};
@@ -131,32 +130,6 @@ pub enum Event {
     Store(StoreEvent),
     /// The system asks the program to end (SIGTERM, SIGHUP): no questions.
     Terminate,
-}
-
-/// Changes of an agent's session.
-#[derive(Debug, Clone, PartialEq)]
-pub enum AgentEvent {
-    Began {
-        session: SessionId,
-        /// The name that the agent's program gives itself.
-        client: String,
-    },
-    /// The agent gave an order.
-    Asked {
-        session: SessionId,
-        /// The order's number in the session.
-        number: u64,
-        order: AgentOrder,
-    },
-    /// Another instance's dashboard answered a question.
-    Answered {
-        /// The number of the question.
-        question: u64,
-        consent: Consent,
-    },
-    Ended {
-        session: SessionId,
-    },
 }
 
 /// A forward's counters, read by the loop.
@@ -381,32 +354,4 @@ pub struct Loaded {
     pub logins: Vec<String>,
     /// An environment variable that makes no sense and was passed over.
     pub ignored: Option<Fault>,
-}
-
-/// Changes of other instances.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InstanceEvent {
-    /// An instance told what it forwards.
-    Heard {
-        /// Its name.
-        instance: String,
-        /// The report that it sent.
-        report: Report,
-    },
-    /// An instance has ended.
-    Gone {
-        /// Its name.
-        instance: String,
-    },
-    /// An instance is there and does not answer: it hangs, or is suspended.
-    Unheard {
-        /// Its name.
-        instance: String,
-        /// Its process.
-        pid: u32,
-    },
-    /// Every instance that was there at our start has been heard, or been given up waiting for.
-    Known,
-    /// An instance did not do what it was asked for.
-    Silent(Fault),
 }

@@ -13,3 +13,4 @@ pub(crate) mod lookup;
 pub mod metrics;
 pub(crate) mod page;
 pub mod request;
+pub(crate) mod session;

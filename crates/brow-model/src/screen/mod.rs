@@ -11,6 +11,7 @@ pub mod focus;
 pub mod form;
 pub mod kinds;
 pub mod list;
+pub mod log;
 pub mod menu;
 pub mod page;
 pub mod palette;

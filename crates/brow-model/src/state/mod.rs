@@ -4,12 +4,13 @@ use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::language::command::Command;
-use crate::language::log::{Entry, Log};
+use crate::language::log::Entry;
 use crate::screen::batch::{Opening, Undo};
 use crate::screen::dialog::Dialog;
 use crate::screen::first_run::Welcome;
 use crate::screen::focus::Focus;
 use crate::screen::list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetColumn};
+use crate::screen::log::Log;
 use crate::types::forward::ForwardId;
 use crate::types::installation::Installation;
 use crate::types::proxy::PodKey;
