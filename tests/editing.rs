@@ -141,7 +141,7 @@ fn what_few_set_is_on_further_pages_of_the_form() {
         screen.press("e");
         screen.wait_for("Forward 5");
         screen.wait_for("Forward: On demand yes · Idle timeout 1m30s");
-        screen.press("\x1b[6~\x1b[B\x1b[B\x1b[B\x1b[B\x7f\r");
+        screen.press("\x1b[6~\x1b[B\x1b[B\x1b[B\x1b[B\x1b[B\x7f\r");
         let without = wanted.replacen("on_demand = true\n", "", 1);
         until("it is taken away", || home.read_config() == without);
         quit(&mut screen);

@@ -273,9 +273,9 @@ fn practice_can_be_browsed_too() {
     screen.press("\x1b[27u");
     screen.wait_for("svc/echo");
     screen.press("\x12");
-    screen.wait_for("Import 2 new");
+    screen.wait_for("Import 3 new");
     screen.press("y");
-    screen.wait("all that is recognised is", |text| says(text, "2 added, 1 skipped, 0 replaced"));
+    screen.wait("all that is recognised is", |text| says(text, "3 added, 1 skipped, 0 replaced"));
     leave_browser(&mut screen);
     screen.press("2/redis.shop\r\r");
     let shown = screen.wait("a live forward", |text| live(text).is_some());

@@ -171,7 +171,10 @@ fn practice_has_a_plan_to_edit() {
     wait_says(&mut screen, &["runs anew on 1 node", "+   version: v1.36.0+k3s1"]);
     screen.press("y");
     screen.wait_gone("─ Edit plan/server");
+    // Its page has it, too.
     screen.press("\r");
+    screen.wait_for("4 YAML");
+    screen.press("4");
     screen.wait_for("version: v1.36.0+k3s1");
     screen.press("\x1b[27u");
     screen.wait_gone("version: v1.36.0+k3s1");

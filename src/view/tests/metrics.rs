@@ -8,7 +8,7 @@ use brow_model::focus::Pane;
 use brow_model::metrics::{Measure, Prometheus, Reading, Samples, ServiceRef, Source, Subject, Way};
 use brow_model::settings::{Colors, Language};
 
-fn source() -> Source {
+pub(super) fn source() -> Source {
     let service = ServiceRef::new("monitoring", "prometheus-server", 80);
     Source::Prometheus(Prometheus { way: Way::Tunnel(String::new()), service })
 }
@@ -21,7 +21,7 @@ fn hour(level: f64, query: &str) -> (Samples, String) {
     (Samples::of(minutes.map(|minute| (at(minute), value(minute))), at(59)), query.to_owned())
 }
 
-fn reading(measure: Measure, now: f64, limit: Option<f64>, query: &str) -> Reading {
+pub(super) fn reading(measure: Measure, now: f64, limit: Option<f64>, query: &str) -> Reading {
     Reading { measure, now, limit, hour: Some(hour(now, query)) }
 }
 

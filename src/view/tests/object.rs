@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::fixture::{ago, busy, forbidden, words};
+use super::metrics::{reading, source};
 use super::{shots, shots_with};
 use crate::view::Theme;
 use brow_model::Model;
@@ -11,6 +12,7 @@ use brow_model::dialog::Dialog;
 use brow_model::event::{Event, KindEvent, PageEvent, PodEvent, Related};
 use brow_model::index::{ObjectRef, ServedKind};
 use brow_model::kinds::TableRow;
+use brow_model::metrics::{Measure, Subject};
 use brow_model::page::{
     ConditionRow, ContainerRow, EventRow, LogPod, ObjectDetails, Relation, RelationRow, RelationState, SecretLines,
     Summary, SummaryRow, SummaryValue, Tone,
@@ -231,4 +233,17 @@ fn a_secret_shows_its_values_on_purpose_only() {
     let lines = SecretLines(vec!["data:".to_owned(), "  password: correct horse".to_owned()]);
     tell(&mut model, PageEvent::Revealed(Ok(lines)));
     shots("object-secret-shown", &model);
+}
+
+#[test]
+fn the_last_hour_of_a_pod() {
+    let mut model = pod();
+    let Some(Dialog::Object(page)) = model.screen.dialogs.last() else { panic!("no page") };
+    let object = page.object.clone();
+    let readings = vec![
+        reading(Measure::Cpu, 0.25, None, "sum(rate(container_cpu_usage_seconds_total{pod=\"web-7d4b9c-x2x4k\"}[5m]))"),
+        reading(Measure::Restarts, 17.0, None, "sum(kube_pod_container_status_restarts_total)"),
+    ];
+    model.metrics.put(&object.cluster, source(), Subject::of(&object).unwrap(), readings);
+    shots("object-usage", &model);
 }
