@@ -285,7 +285,7 @@ impl Surroundings<'_> {
             if !end.again {
                 return Ok(end.code);
             }
-            // Whoever asks for another knows what it takes.
+            // The first one was confirmed already; another is not asked about.
             sure = true;
         }
     }

@@ -93,7 +93,7 @@ async fn add(
     if let Some(at) = ports.iter().position(leads_there) {
         let (known, named) = (ports[at].local, order.local_address);
         if let Some(ip) = named.filter(|ip| *ip != known.ip()) {
-            // What holds it beside the gateway itself, which is about to be replaced.
+            // The gateway itself does not count: its container is about to be replaced.
             let others = containers.without(before);
             if let Some(holder) = others.holder_beside(ip, known, transport).await {
                 return Err(taken_by(known.port(), holder));

@@ -67,7 +67,7 @@ pub async fn watch<F: Future<Output = ()>>(
 fn snapshot(containers: &Containers, installation: &str) -> Told {
     let contexts = clusters(containers.nodes.iter().cloned()).iter().map(LocalCluster::context).collect();
     let info = |gateway: &super::Gateway| GatewayInfo {
-        // How long it has been up changes each second, and is no news.
+        // The uptime is left out: it changes each second and would cause an update each time.
         status: String::new(),
         ..gateway.info(&containers.nodes, installation)
     };

@@ -133,7 +133,7 @@ impl Requests<'_> {
                     (What::Admission, _) => What::ObjectRefused,
                     (What::PodDeleted, _) => What::ObjectGone,
                     (What::Invalid, _) | (What::Server, 400..500) => What::ObjectInvalid,
-                    // What a server without schemas of types says of a field that it does not know.
+                    // Servers without a schema of the kind answer so to an unknown field.
                     (What::Server, 500) if words.contains("failed to create typed patch object") => What::ObjectInvalid,
                     (what, _) => what,
                 };

@@ -47,7 +47,7 @@ pub(super) fn reconcile(world: &World) {
                 },
                 "endpoints": [], "ports": ports,
             });
-            // What is there already is brought up to date below.
+            // An existing slice stays, and is updated below.
             let _kept = world.store.insert(key.clone(), slice);
         }
         world.store.update(&key, |slice| slice["endpoints"] = endpoints.into());

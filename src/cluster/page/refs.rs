@@ -223,7 +223,7 @@ fn below(object: &Value, way: Way) -> Vec<Search> {
             let fields = format!("spec.nodeName={}", text(&meta["name"]));
             vec![Search { fields, ..search(object, Relation::Runs, ("", "Pod"), Join::All) }]
         }
-        // What Kubernetes itself brings owns nothing else.
+        // Other built-in kinds own no objects.
         _ if is_built_in(group) => Vec::new(),
         _ => vec![search(object, Relation::Owned, ("", ""), owned())],
     }

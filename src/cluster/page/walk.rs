@@ -65,7 +65,7 @@ pub(super) async fn pods_below(
     let mut walk = Walk::new(cache);
     let mut level = walk.begin(object).await;
     for _ in 0..depth {
-        // What a pod needs leads to no others.
+        // Neither what lies above nor what a pod refers to leads to further pods.
         let leads_on = |node: &Node| node.way != Way::Up && node.row.object.kind.resource() != "pods";
         level.retain(|at| leads_on(&walk.nodes[*at]));
         level = walk.step(&level).await;

@@ -46,18 +46,22 @@ pub(super) fn draw(
         return;
     }
     state.set_max_scroll(lines.len());
-    for (line, y) in tail(scene, lines, back, inner).iter().zip(inner.y..) {
+    for (line, y) in tail(scene, lines.iter().map(String::as_str), back, inner).iter().zip(inner.y..) {
         put_line(frame.buffer_mut(), inner.x, y, inner.width, line);
     }
 }
 
 /// The lines that end `back` before the last one, wrapped, as many as fit; only those are wrapped.
-fn tail<'a>(scene: Scene<'_>, lines: &VecDeque<String>, back: usize, inner: Rect) -> Vec<Line<'a>> {
-    let tall = usize::from(inner.height);
+pub(super) fn tail<'a, 'l, L>(scene: Scene<'_>, lines: L, back: usize, area: Rect) -> Vec<Line<'a>>
+where
+    L: IntoIterator<Item = &'l str, IntoIter: DoubleEndedIterator + ExactSizeIterator>,
+{
+    let lines = lines.into_iter();
+    let tall = usize::from(area.height);
     let back = back.min(lines.len().saturating_sub(1));
     let mut shown: Vec<Line<'a>> = Vec::new();
-    for line in lines.iter().rev().skip(back) {
-        let parts = if line.trim().is_empty() { vec![String::new()] } else { wrap(line, inner.width) };
+    for line in lines.rev().skip(back) {
+        let parts = if line.trim().is_empty() { vec![String::new()] } else { wrap(line, area.width) };
         shown.extend(parts.into_iter().rev().map(|part| vec![Span::styled(part, scene.theme().text)]));
         if shown.len() >= tall {
             break;

@@ -147,7 +147,7 @@ fn relations_go_deeper_and_are_found_anew() {
     tell(&mut model, related(&[(0, Relation::Root, "login", found()), (1, Relation::UsedBy, "web-1", found())]));
     let effects = press(&mut model, Command::Deepen);
     assert!(asks(&effects, |effect| matches!(effect, PageEffect::Relate { depth: 4, fresh: false, .. })));
-    // What is found so far does not take the place of more.
+    // Partial results do not replace a longer list that is shown already.
     let event = PageEvent::Related(Box::default());
     tell(&mut model, event);
     assert_eq!(page(&model).relations.rows.len(), 2);

@@ -124,7 +124,7 @@ pub fn service_of(target: &Target, destination: &Destination) -> Option<Service>
         Destination::Address(address) if address.is_udp() => return None,
         Destination::Node(ports) if ports.port.transport == Transport::Udp => return None,
         Destination::Proxy => return None,
-        // What is behind it shows only in its name.
+        // A node port does not tell the service; only the name of the target can.
         Destination::Node(_) => (String::new(), 0, ""),
         Destination::Address(address) => (address.host.to_string(), address.port, ""),
         Destination::Workload(workload) => match &workload.port {

@@ -136,7 +136,7 @@ impl Model {
 
     fn show_part(&mut self, page: &mut ObjectPage, part: PagePart, out: &mut Vec<Effect>) {
         if part != page.part {
-            // What was shown on purpose is not shown for longer than it is looked at.
+            // A Secret's values are hidden again when another part is opened.
             page.revealed = None;
         }
         page.part = part;

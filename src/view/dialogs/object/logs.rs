@@ -6,9 +6,10 @@ use ratatui::text::Span;
 
 use super::super::super::chrome;
 use super::super::super::details::{Line, fault_lines};
-use super::super::super::typeset::{put, put_line, wrap};
+use super::super::super::typeset::{put, put_line};
 use super::super::super::{Scene, state::ViewState};
 use super::super::page as lines_from;
+use super::super::pod_log::tail;
 use super::loading;
 use brow_model::object_page::{ObjectPage, PageLog};
 
@@ -42,7 +43,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         return;
     }
     state.set_max_scroll(shown.len());
-    for (line, y) in tail(scene, &shown, log.back, text).iter().zip(text.y..) {
+    for (line, y) in tail(scene, shown.iter().copied(), log.back, text).iter().zip(text.y..) {
         put_line(frame.buffer_mut(), text.x, y, text.width, line);
     }
 }
@@ -74,21 +75,4 @@ fn head<'a>(scene: Scene<'a>, log: &PageLog, pod: &str, container: &str) -> Line
     };
     line.push(Span::styled(format!("  {words}"), style));
     line
-}
-
-/// The lines that end `back` before the last one, wrapped, as many as fit; only those are wrapped.
-fn tail<'a>(scene: Scene<'_>, lines: &[&str], back: usize, area: Rect) -> Vec<Line<'a>> {
-    let tall = usize::from(area.height);
-    let back = back.min(lines.len().saturating_sub(1));
-    let mut shown: Vec<Line<'a>> = Vec::new();
-    for line in lines.iter().rev().skip(back) {
-        let parts = if line.trim().is_empty() { vec![String::new()] } else { wrap(line, area.width) };
-        shown.extend(parts.into_iter().rev().map(|part| vec![Span::styled(part, scene.theme().text)]));
-        if shown.len() >= tall {
-            break;
-        }
-    }
-    shown.truncate(tall);
-    shown.reverse();
-    shown
 }

@@ -172,7 +172,7 @@ impl Reading {
                 }
                 Frame::Data { stream: stream @ (STDOUT | STDERR), bytes, fin } => {
                     if self.tty {
-                        // What is typed was taken, and echoed or obeyed.
+                        // Output from a terminal means that the input was received: it was echoed or executed.
                         self.untaken.store(0, Ordering::Relaxed);
                     }
                     if !bytes.is_empty() {
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(doubts(&mut reading, 100).await, (true, false));
         // Much was pasted: whoever answers for it is asked.
         assert_eq!(doubts(&mut reading, 1 << 20).await, (false, true));
-        // What a terminal prints shows that it took what was typed.
+        // Output from a terminal means that the input was received.
         let frame = [&frame::data_head(STDOUT, 1, false)[..], b"x"].concat();
         reading.take(frame.into()).await.unwrap();
         assert_eq!(untaken.load(Ordering::Relaxed), 0);
