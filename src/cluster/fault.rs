@@ -37,6 +37,22 @@ pub fn fault(thing: &str, error: &Error, asked: Option<Grant>) -> (Link, Fault) 
     }
 }
 
+/// Translates the error of a request on an object, as [`fault`] does. If it concerns the server as a whole, its cluster
+/// is named instead of the object.
+pub fn object_fault(cluster: &str, object: &str, error: &Error, asked: Option<Grant>) -> Fault {
+    let (_, fault) = fault(object, error, asked);
+    match fault.what {
+        What::Unauthorized
+        | What::PluginFailed
+        | What::Unreachable
+        | What::TimedOut
+        | What::Tls
+        | What::ApiProxy
+        | What::NotKubernetes => Fault { thing: cluster.to_owned(), ..fault },
+        _ => fault,
+    }
+}
+
 fn login(thing: &str, error: &AuthError) -> (Link, Fault) {
     (Link::Unauthorized, Fault::new(What::PluginFailed, thing, plugin_words(error)))
 }

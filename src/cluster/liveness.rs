@@ -3,8 +3,9 @@
 //!
 //! TCP keep-alive detects that for connections that only listen, as watches do. Here it is detected in two other cases:
 //! if the machine has slept, and if a request gets no answer over an existing connection while another does over a new
-//! one. Then every older connection fails, and its requests are retried over new ones. Upgraded connections are
-//! excepted: tunnels check their peers themselves.
+//! one. Then every older connection fails, and its requests are retried over new ones. Two kinds are excepted: one over
+//! which bytes have just arrived, for it works again, and what it brings may be the answer to a request that cannot be
+//! repeated; and upgraded ones, as tunnels check their peers themselves.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -17,7 +18,7 @@ use http::{Response, StatusCode};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::BoxError;
 
 use kube_tunnel::contain::contain;
@@ -76,7 +77,8 @@ impl Liveness {
                 std::future::pending::<()>().await;
             }
         };
-        Severable { inner, lost: Box::pin(lost), tag: ConnectionTag { generation, stays: Arc::default() } }
+        let tag = ConnectionTag { generation, stays: Arc::default() };
+        Severable { inner, lost: Box::pin(lost), last_read: None, tag }
     }
 
     /// Waits up to `limit` for an answer to begin, and learns from the outcome whether connections are lost. With
@@ -161,16 +163,26 @@ fn has_slept(steady: Duration, wall: Duration) -> bool {
 pub(super) struct Severable<T> {
     inner: T,
     lost: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// The time at which bytes last arrived.
+    last_read: Option<Instant>,
     tag: ConnectionTag,
 }
 
 impl<T> Severable<T> {
-    /// Fails once the connection counts as lost.
+    /// Fails once the connection counts as lost, and has been silent for [`SUSPECT_AFTER`]: a lost one was silent for
+    /// at least as long.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if !self.tag.stays.load(Ordering::Relaxed) && self.lost.as_mut().poll(cx).is_ready() {
-            // So that it is not asked once more.
-            self.lost = Box::pin(std::future::ready(()));
-            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the way to the server was lost"));
+        while !self.tag.stays.load(Ordering::Relaxed) && self.lost.as_mut().poll(cx).is_ready() {
+            let silent_at = self.last_read.map(|last_read| last_read + SUSPECT_AFTER);
+            match silent_at.filter(|silent_at| *silent_at > Instant::now()) {
+                Some(silent_at) => self.lost = Box::pin(sleep_until(silent_at)),
+                None => {
+                    // So that it is not asked once more.
+                    self.lost = Box::pin(std::future::ready(()));
+                    let words = "the connection to the server was lost";
+                    return Err(io::Error::new(io::ErrorKind::ConnectionAborted, words));
+                }
+            }
         }
         Ok(())
     }
@@ -178,8 +190,14 @@ impl<T> Severable<T> {
 
 impl<T: Read + Unpin> Read for Severable<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        // First what has arrived: a lost connection brings nothing.
+        let read = Pin::new(&mut self.inner).poll_read(cx, out);
+        if read.is_ready() {
+            self.last_read = Some(Instant::now());
+            return read;
+        }
         self.check(cx)?;
-        Pin::new(&mut self.inner).poll_read(cx, out)
+        Poll::Pending
     }
 }
 
@@ -244,9 +262,9 @@ mod tests {
         timeout(after, path.observe(never, SUSPECT_AFTER * 9, for_node)).await.unwrap_err();
     }
 
-    async fn lives((near, far): &mut (Near, DuplexStream)) -> bool {
-        far.write_all(b"x").await.unwrap();
-        near.read_u8().await.is_ok()
+    /// Returns whether a connection over which nothing arrives is still kept.
+    async fn lives((near, _far): &mut (Near, DuplexStream)) -> bool {
+        timeout(Duration::from_millis(1), near.read_u8()).await.is_err()
     }
 
     #[tokio::test(start_paused = true)]
@@ -262,6 +280,24 @@ mod tests {
         answered(&path, &new.0, StatusCode::OK).await;
         assert_eq!((lives(&mut watch).await, lives(&mut new).await), (false, true));
         assert!(lives(&mut tunnel).await, "a tunnel finds out by itself");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_arrives_is_read_and_ends_the_doubt_for_as_long() {
+        let path = Liveness::default();
+        let (mut near, mut far) = connection(&path);
+        far.write_all(b"ab").await.unwrap();
+        path.state.end_all();
+        assert_eq!(near.read_u8().await.unwrap(), b'a', "what has arrived is not lost");
+        assert_eq!(near.read_u8().await.unwrap(), b'b');
+        let reading = tokio::spawn(async move { (near.read_u8().await, near) });
+        sleep(SUSPECT_AFTER / 2).await;
+        far.write_all(b"c").await.unwrap();
+        let (read, mut near) = reading.await.unwrap();
+        assert_eq!(read.unwrap(), b'c', "the rest of an answer may follow");
+        let begin = Instant::now();
+        assert_eq!(near.read_u8().await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        assert!(begin.elapsed() >= SUSPECT_AFTER, "{:?}", begin.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

@@ -47,7 +47,7 @@ use brow_model::workload::is_dns_label;
 
 pub use browse::{browse, read_ports};
 pub use connector::{client, url_decoded};
-pub use fault::{fault, grant, of_io};
+pub use fault::{fault, grant, object_fault, of_io};
 pub use index::index;
 pub use kind::{find_kind, kind_of};
 pub use node::node_fault;

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{Clusters, fault, grant};
+use super::{Clusters, grant, object_fault};
 use brow_model::fault::{Fault, What};
 use brow_model::index::{ObjectRef, ServedKind};
 use brow_model::sanitize;
@@ -45,7 +45,7 @@ where
     let words = || format!("no answer within {} s", REQUEST_TIMEOUT.as_secs());
     let answer = timeout(REQUEST_TIMEOUT, api.get(name)).await;
     let answer = answer.map_err(|_| Fault::new(What::TimedOut, cluster, words()))?;
-    answer.map_err(|error| fault(name, &error, Some(grant("get", &kind.resource(), place))).1)
+    answer.map_err(|error| object_fault(cluster, name, &error, Some(grant("get", &kind.resource(), place))))
 }
 
 /// Returns true if a namespace, which may be empty, and a name may become parts of a path. Names of roles have colons.

@@ -117,7 +117,9 @@ impl Requests<'_> {
     fn refused(&self, verb: &str, error: &Error) -> Refused {
         let object = self.object;
         let name = object.short_name();
-        let Error::Api(status) = error else { return Refused::Fault(cluster::fault(&name, error, None).1) };
+        let Error::Api(status) = error else {
+            return Refused::Fault(cluster::object_fault(&object.cluster, &name, error, None));
+        };
         let words = status.message.as_str();
         let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
         let managed = causes.iter().filter(|cause| cause.reason == "FieldManagerConflict");
@@ -128,7 +130,7 @@ impl Requests<'_> {
             (409, _) => Refused::Conflict(words.to_owned()),
             _ => Refused::Fault({
                 let right = self.grant(verb);
-                let fault = cluster::fault(&name, error, Some(right)).1;
+                let fault = cluster::object_fault(&object.cluster, &name, error, Some(right));
                 let what = match (fault.what, status.code) {
                     (What::Admission, _) => What::ObjectRefused,
                     (What::PodDeleted, _) => What::ObjectGone,

@@ -5,7 +5,7 @@ use kube::Api;
 use kube::api::ListParams;
 
 use super::lifecycle::with_timeout;
-use crate::cluster::{Clusters, fault, grant};
+use crate::cluster::{Clusters, grant, object_fault};
 use brow_model::fault::Fault;
 use brow_model::proxy::PodKey;
 use brow_model::sanitize;
@@ -20,7 +20,7 @@ pub async fn describe(clusters: &Clusters, key: &PodKey) -> Result<Vec<String>, 
     let asked = grant("get", "pods", Some(&key.namespace));
     let pod = with_timeout(&key.cluster, pods.get(&key.name))
         .await?
-        .map_err(|error| fault(&key.name, &error, Some(asked)).1)?;
+        .map_err(|error| object_fault(&key.cluster, &key.name, &error, Some(asked)))?;
     let mut lines = summary(key, &pod);
     lines.push(String::new());
     let events: Api<Event> = Api::namespaced(client, &key.namespace);
@@ -32,7 +32,9 @@ pub async fn describe(clusters: &Clusters, key: &PodKey) -> Result<Vec<String>, 
             list.items.sort_by_key(when);
             lines.extend(list.items.iter().map(event));
         }
-        Err(error) => lines.push(format!("Events:       {}", fault(&key.name, &error, None).1.detail)),
+        Err(error) => {
+            lines.push(format!("Events:       {}", object_fault(&key.cluster, &key.name, &error, None).detail))
+        }
     }
     Ok(lines.into_iter().map(|line| sanitize::line(&line).into_owned()).collect())
 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::spec::CPU_LIMIT;
 use super::{NONCE, NewPod, project, spec};
-use crate::cluster::{Clusters, fault, grant, retry_after};
+use crate::cluster::{Clusters, grant, object_fault, retry_after};
 use brow_model::fault::{Fault, What};
 use brow_model::installation::Identity;
 use brow_model::proxy::{Phase, PodKey, PodRequest, ProxyPod};
@@ -30,8 +30,8 @@ const RETRY_BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 /// The interval at which it is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// The number of retries of a deletion that met a conflict.
-const MAX_RETRIES: u32 = 5;
+/// The number of tries of a deletion that meets a conflict.
+const MAX_TRIES: u32 = 5;
 
 /// Creates the pod that a request asks for, and returns it as stored.
 ///
@@ -56,15 +56,10 @@ pub async fn create(
         asked = store(&client, &api, &pod, request).await?;
     }
     let stored = asked.map_err(|error| {
-        let (_, fault) = fault(&request.target, &error, Some(grant("create", "pods", Some(&request.namespace))));
+        let asked = grant("create", "pods", Some(&request.namespace));
+        let fault = object_fault(&request.cluster, &request.target, &error, Some(asked));
         match fault.what {
             What::NamespaceMissing => Fault { thing: place.clone(), ..fault },
-            What::Unauthorized
-            | What::PluginFailed
-            | What::Unreachable
-            | What::TimedOut
-            | What::Tls
-            | What::ApiProxy => Fault { thing: request.cluster.clone(), ..fault },
             // What decides is the namespace's.
             What::Quota | What::PodSecurity | What::Admission | What::Invalid => {
                 Fault { thing: format!("{} ({place})", request.target), ..fault }
@@ -178,7 +173,7 @@ pub async fn until_ready(clusters: &Clusters, pod: &ProxyPod) -> Result<ProxyPod
     let mut last = pod.clone();
     while Instant::now() < end {
         let now = with_timeout(&pod.key.cluster, api.get(&pod.key.name)).await?;
-        let now = now.map_err(|error| fault(&pod.key.name, &error, None).1)?;
+        let now = now.map_err(|error| object_fault(&pod.key.cluster, &pod.key.name, &error, None))?;
         last = project(&pod.key.cluster, &now).unwrap_or(last);
         match (&last.fault, last.phase) {
             (Some(fault), _) => return Err(fault.clone()),
@@ -214,7 +209,8 @@ async fn find_uid(clusters: &Clusters, key: &PodKey, more: &str) -> Result<Optio
     let api: Api<Pod> = Api::namespaced(client, &key.namespace);
     let params = ListParams::default().fields(&format!("metadata.name={}{more}", key.name));
     let found = with_timeout(&key.cluster, api.list_metadata(&params)).await?;
-    let found = found.map_err(|error| fault(&key.name, &error, Some(grant("list", "pods", Some(&key.namespace)))).1)?;
+    let asked = || grant("list", "pods", Some(&key.namespace));
+    let found = found.map_err(|error| object_fault(&key.cluster, &key.name, &error, Some(asked())))?;
     let stays = found.items.into_iter().map(|pod| pod.metadata).find(|pod| pod.deletion_timestamp.is_none());
     Ok(stays.and_then(|pod| pod.uid))
 }
@@ -222,7 +218,7 @@ async fn find_uid(clusters: &Clusters, key: &PodKey, more: &str) -> Result<Optio
 /// Deletes a pod, if it still has this uid. One that is gone, or replaced by another of its name, counts as deleted.
 ///
 /// # Errors
-/// The server's refusal, after some retries of a conflict.
+/// The server's refusal, or that it cannot be reached, after some retries of a conflict, and one of a lost connection.
 pub async fn delete(clusters: &Clusters, key: &PodKey, uid: &str) -> Result<(), Fault> {
     let client = clusters.client(&key.cluster).await?;
     let api: Api<Pod> = Api::namespaced(client, &key.namespace);
@@ -244,14 +240,16 @@ pub async fn delete(clusters: &Clusters, key: &PodKey, uid: &str) -> Result<(), 
                 if now.is_none_or(|now| now.metadata.uid.as_deref() != Some(uid)) {
                     return Ok(());
                 }
-                if tries < MAX_RETRIES {
-                    sleep(backoff.next_pause()).await;
-                    continue;
-                }
             }
-            _ => {}
+            // If the answer was lost, the pod may be deleted already, and to ask again is safe.
+            Error::HyperError(_) | Error::Service(_) if tries == 1 => {}
+            _ => tries = MAX_TRIES,
         }
-        return Err(fault(&key.name, &error, Some(grant("delete", "pods", Some(&key.namespace)))).1);
+        if tries < MAX_TRIES {
+            sleep(backoff.next_pause()).await;
+            continue;
+        }
+        return Err(object_fault(&key.cluster, &key.name, &error, Some(grant("delete", "pods", Some(&key.namespace)))));
     }
 }
 

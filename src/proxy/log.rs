@@ -10,7 +10,7 @@ use kube::Api;
 use kube::api::LogParams;
 use tokio::time::timeout;
 
-use crate::cluster::{Clusters, fault, grant, of_io};
+use crate::cluster::{Clusters, fault, grant, object_fault, of_io};
 use crate::events::EventSender;
 use brow_model::cluster::Link;
 use brow_model::epoch::Epoch;
@@ -108,7 +108,8 @@ impl Follower {
             Ok(stream) => stream,
             Err(error) => {
                 let asked = grant("get", "pods/log", Some(&self.key.namespace));
-                let (link, fault) = fault(&self.key.name, &error, Some(asked));
+                let (link, _) = fault(&self.key.name, &error, None);
+                let fault = object_fault(&self.key.cluster, &self.key.name, &error, Some(asked));
                 if link == Link::Unauthorized {
                     self.clusters.refused(&self.key.cluster, login.generation);
                 }

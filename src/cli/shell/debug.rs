@@ -89,7 +89,7 @@ impl DebugRequest<'_> {
     async fn get(&self) -> Result<Pod, Fault> {
         let asked = cluster::grant("get", "pods", Some(&self.key.namespace));
         let found = self.api().await?.get(&self.key.name).await;
-        found.map_err(|error| cluster::fault(&self.key.name, &error, Some(asked)).1)
+        found.map_err(|error| cluster::object_fault(&self.key.cluster, &self.key.name, &error, Some(asked)))
     }
 
     async fn add(&self, name: &str) -> Result<(), Refused> {
@@ -110,7 +110,7 @@ impl DebugRequest<'_> {
             }
             Err(error) => {
                 let asked = cluster::grant("patch", "pods/ephemeralcontainers", Some(&self.key.namespace));
-                Err(cluster::fault(&self.key.name, &error, Some(asked)).1.into())
+                Err(cluster::object_fault(&self.key.cluster, &self.key.name, &error, Some(asked)).into())
             }
         }
     }
