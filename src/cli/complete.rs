@@ -9,17 +9,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory as _, ValueEnum};
+use clap::{Command, ValueEnum};
 use clap_complete::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, EnvCompleter, Shells};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use super::clusters::{self, Clusters};
+use super::globals::Globals;
 use super::headless::{Headless, HeadlessCommand, Snapshot, Step};
 use super::logging::Logging;
 use super::print::{self, Failure};
-use super::{Args, Globals};
 use crate::cluster;
 use crate::instance;
 use crate::store::{self, Paths};
@@ -45,9 +45,9 @@ pub(super) enum Shell {
     Zsh,
 }
 
-/// Answers where it is a shell that asks, and ends then.
-pub(super) fn answer() {
-    CompleteEnv::with_factory(Args::command).var(VARIABLE).shells(Shells(&[&BASH, &FISH, &ZSH])).complete();
+/// Answers about the command line where it is a shell that asks, and ends then.
+pub(super) fn answer(command_line: fn() -> Command) {
+    CompleteEnv::with_factory(command_line).var(VARIABLE).shells(Shells(&[&BASH, &FISH, &ZSH])).complete();
 }
 
 /// Prints what a shell needs to ask.

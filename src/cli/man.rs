@@ -1,12 +1,10 @@
 //! `man`: the manual page, made from what the command line knows of itself.
 
-use clap::{Arg, ArgAction, Command, CommandFactory as _};
+use clap::{Arg, ArgAction, Command};
 
-use super::Args;
-
-/// The page: roff as man(7) has it.
-pub(super) fn page() -> String {
-    let mut command = Args::command().disable_help_subcommand(true);
+/// The page of the program's command: roff as man(7) has it.
+pub(super) fn page(command: Command) -> String {
+    let mut command = command.disable_help_subcommand(true);
     command.build();
     let version = command.get_version().unwrap_or_default();
     let mut page = format!(".TH BROW-TUI 1 \"\" \"brow-tui {}\" \"User Commands\"\n", escape(version));

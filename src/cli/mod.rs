@@ -8,12 +8,14 @@ mod config;
 mod connect;
 mod consent;
 mod cp;
+mod dashboard;
 mod detach;
 mod edit;
 mod exec;
 mod find;
 mod forward;
 mod gateway;
+mod globals;
 mod headless;
 mod logging;
 mod man;
@@ -26,35 +28,20 @@ mod signals;
 mod status;
 mod why;
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use chrono::Utc;
-use clap::{Parser, Subcommand, ValueHint};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueHint};
 use color_eyre::eyre::{self, WrapErr};
 
+use self::globals::{EVENT_CAPACITY, Globals, identity, surroundings, text, text_of};
 use self::logging::Logging;
 use self::print::{FAILED, Failure};
-use crate::app::{App, Notifier, TerminalInfo};
-use crate::cluster::{self, Clusters, descriptors};
-use crate::effects::Effects;
-use crate::log;
-use crate::proxy;
-use crate::shell::Launcher;
-use crate::store::{self, Paths};
-use crate::term::{self, Clipboard, Term};
-use crate::text::Text;
-use crate::view;
-use brow_model::Model;
-use brow_model::event::{Event, StoreEvent};
+use crate::cluster;
+use crate::store::Paths;
+use crate::term::Term;
 use brow_model::fault::{Fault, What};
-use brow_model::installation::Identity;
-use brow_model::instance::Role;
-
-/// Events that may wait for the loop; a source that is faster waits for room.
-const EVENT_CAPACITY: usize = 1_024;
 
 /// The time for which blocking work may keep the program from ending.
 const LAST_TASKS_TIMEOUT: Duration = Duration::from_millis(500);
@@ -148,24 +135,13 @@ enum Command {
     },
 }
 
-/// The options that all commands share: paths, kubeconfig, practice, logging.
-#[derive(Debug, Clone)]
-struct Globals {
-    kubeconfig: Option<PathBuf>,
-    paths: Paths,
-    /// The directory of the instances' sockets.
-    runtime: PathBuf,
-    practice: bool,
-    logging: Logging,
-}
-
 /// Parses the command line and does what it says. The exit codes are in the help; for the dashboard it is 0, or 1 where
 /// something stopped the program.
 ///
 /// # Errors
 /// What a person must know and the screen could not tell them.
 pub fn run() -> eyre::Result<ExitCode> {
-    complete::answer();
+    complete::answer(Args::command);
     let code = obey(Args::parse())?;
     Ok(match print::unwritten() {
         // Any other exit code tells more than a failed write.
@@ -185,7 +161,7 @@ fn obey(mut args: Args) -> eyre::Result<ExitCode> {
     match args.command {
         Some(Command::Completions { shell }) => return Ok(complete::script(shell)),
         Some(Command::Man) => {
-            print::out(man::page().trim_end());
+            print::out(man::page(Args::command()).trim_end());
             return Ok(ExitCode::SUCCESS);
         }
         Some(Command::NewSession { ref command }) => return Ok(exec::become_command(command)),
@@ -263,7 +239,7 @@ async fn through(globals: Globals, command: Option<Command>) -> eyre::Result<Exi
     Ok(match command {
         None if !Term::is_there() => print::fault(&text(), &Fault::new(What::NoTerminal, "brow-tui", "")),
         None => {
-            Box::pin(dashboard(globals)).await?;
+            Box::pin(dashboard::run(globals)).await?;
             ExitCode::SUCCESS
         }
         // Handled above.
@@ -286,89 +262,8 @@ async fn through(globals: Globals, command: Option<Command>) -> eyre::Result<Exi
     })
 }
 
-/// Runs the dashboard.
-async fn dashboard(globals: Globals) -> eyre::Result<()> {
-    descriptors::raise();
-    let surroundings = TerminalInfo { shells: launcher(&globals), ..surroundings() };
-    let (me, trouble) = identity(&globals.paths);
-    let mut model = Model::new(Utc::now(), me.owner.clone());
-    model.installation = me.installation.clone();
-    model.practice = globals.practice;
-    model.screen.log.file = globals.logging.file().map(|path| path.display().to_string()).unwrap_or_default();
-    let first = match store::load(&globals.paths) {
-        Ok(loaded) => StoreEvent::Loaded(Box::new(loaded)),
-        Err(fault) => StoreEvent::Broken(fault),
-    };
-    let clusters = Clusters::empty(globals.kubeconfig);
-    let contexts = clusters.reload();
-    let (sender, events) = crate::events::EventSender::channel(EVENT_CAPACITY);
-    let mut effects = Effects::start(clusters, globals.paths, me, sender);
-    model.instances.set_own_name(effects.join(globals.runtime, Role::Dashboard));
-    effects.follow_kubeconfig();
-    let trouble = trouble.map(|fault| Event::Store(StoreEvent::Trouble(fault)));
-    for event in [Event::Store(first), Event::Contexts(contexts)].into_iter().chain(trouble) {
-        for effect in log::update(&mut model, event) {
-            effects.run(effect);
-        }
-    }
-    term::restore_on_panic();
-    let mut term = Term::take(model.config.settings().mouse).wrap_err("the terminal could not be taken")?;
-    let mut app = App::new(model, effects, events, surroundings);
-    let end = app.run(&mut term).await;
-    drop(term);
-    app.finish(print::err).await;
-    end.wrap_err("the dashboard could not go on")
-}
-
-/// Returns how the dashboard starts sessions in containers: with the same files.
-fn launcher(globals: &Globals) -> Launcher {
-    let mut options = vec!["--config".into(), globals.paths.config.clone().into_os_string()];
-    if let Some(path) = &globals.kubeconfig {
-        options.extend(["--kubeconfig".into(), std::path::absolute(path).unwrap_or_else(|_| path.clone()).into()]);
-    }
-    // The practice cluster's state is not where the system keeps such.
-    let state = globals.paths.state_dir.parent().filter(|_| globals.practice);
-    let of_practice =
-        |state: &Path| [("XDG_STATE_HOME", state.as_os_str().to_owned()), ("XDG_RUNTIME_DIR", OsString::new())];
-    let env = state.map(of_practice).into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect();
-    let program = std::env::current_exe().unwrap_or_else(|_| "brow-tui".into());
-    Launcher { program, options, env, pane: Launcher::pane_of(|name| std::env::var_os(name).is_some()) }
-}
-
-/// Our owner name and installation, with a fault if the installation cannot be saved.
-fn identity(paths: &Paths) -> (Identity, Option<Fault>) {
-    let (installation, trouble) = store::installation(&paths.state_dir);
-    (Identity { owner: proxy::owner(), installation }, trouble)
-}
-
-/// The words of the config's language, or the locale's, for what reads no more of the config.
-fn text_of(globals: &Globals) -> Text {
-    let loaded = store::load(&globals.paths).ok();
-    loaded.and_then(|loaded| loaded.settings.language).map_or_else(text, Text::new)
-}
-
-/// The words of the locale's language, before any config was read.
-fn text() -> Text {
-    Text::new(Text::locale(&surroundings().locale))
-}
-
-/// Reads the environment variables that describe the terminal.
-fn surroundings() -> TerminalInfo {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    TerminalInfo {
-        locale: ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).unwrap_or_default(),
-        colors: view::ColorEnv { no_color: set("NO_COLOR"), colorterm: set("COLORTERM"), term: set("TERM") },
-        notifier: Notifier::new(set),
-        clipboard: Clipboard::of(|name| std::env::var(name).ok()),
-        shells: Launcher::default(),
-        editor: crate::edit::Editor::set(|name| std::env::var(name).ok()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

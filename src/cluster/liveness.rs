@@ -174,15 +174,13 @@ impl<T> Severable<T> {
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         while !self.tag.stays.load(Ordering::Relaxed) && self.lost.as_mut().poll(cx).is_ready() {
             let silent_at = self.last_read.map(|last_read| last_read + SUSPECT_AFTER);
-            match silent_at.filter(|silent_at| *silent_at > Instant::now()) {
-                Some(silent_at) => self.lost = Box::pin(sleep_until(silent_at)),
-                None => {
-                    // So that it is not asked once more.
-                    self.lost = Box::pin(std::future::ready(()));
-                    let words = "the connection to the server was lost";
-                    return Err(io::Error::new(io::ErrorKind::ConnectionAborted, words));
-                }
-            }
+            let Some(silent_at) = silent_at.filter(|silent_at| *silent_at > Instant::now()) else {
+                // So that it is not asked once more.
+                self.lost = Box::pin(std::future::ready(()));
+                let words = "the connection to the server was lost";
+                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, words));
+            };
+            self.lost = Box::pin(sleep_until(silent_at));
         }
         Ok(())
     }

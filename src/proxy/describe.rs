@@ -33,7 +33,7 @@ pub async fn describe(clusters: &Clusters, key: &PodKey) -> Result<Vec<String>, 
             lines.extend(list.items.iter().map(event));
         }
         Err(error) => {
-            lines.push(format!("Events:       {}", object_fault(&key.cluster, &key.name, &error, None).detail))
+            lines.push(format!("Events:       {}", object_fault(&key.cluster, &key.name, &error, None).detail));
         }
     }
     Ok(lines.into_iter().map(|line| sanitize::line(&line).into_owned()).collect())

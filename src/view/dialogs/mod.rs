@@ -10,6 +10,7 @@ mod fault;
 mod field;
 mod find;
 mod form;
+mod frame;
 mod help;
 mod kinds;
 mod menu;
@@ -28,8 +29,9 @@ use super::Scene;
 use super::chrome;
 use super::details::Line;
 use super::state::ViewState;
-use super::typeset::{put, put_line, wrap};
+use super::typeset::wrap;
 use brow_model::dialog::Dialog;
+use frame::{large, middle, page, room};
 
 /// Draws a dialog into the middle of `area`.
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, dialog: &Dialog, area: Rect) {
@@ -84,40 +86,4 @@ fn not_copied(
     state.set_page(inner.height);
     state.set_max_scroll(lines.len());
     page(frame, scene, inner, &lines, scroll.min(lines.len().saturating_sub(inner.height.into())));
-}
-
-/// A box for `width` columns and `height` rows of content in the middle of `area`, as far as there is room.
-fn middle(area: Rect, width: u16, height: u16) -> Rect {
-    // The frame, and a column free on each side.
-    let width = width.saturating_add(4).min(area.width);
-    let height = height.saturating_add(2).min(area.height);
-    Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 3, width, height }
-}
-
-/// A box that leaves a little of the screen around it, for what may be long.
-fn large(area: Rect) -> Rect {
-    let (across, down) = (area.width / 16, area.height / 12);
-    Rect { x: area.x + across, y: area.y + down, width: area.width - 2 * across, height: area.height - 2 * down }
-}
-
-/// The columns that a dialog's content may take at most; `wanted` where there is room.
-fn room(area: Rect, wanted: u16) -> u16 {
-    wanted.min(area.width.saturating_sub(4))
-}
-
-/// Draws `lines` from `first` on, and on the right frame how far down they are.
-fn page(frame: &mut Frame<'_>, scene: Scene<'_>, inner: Rect, lines: &[Line<'_>], first: usize) {
-    let buffer = frame.buffer_mut();
-    let tall = usize::from(inner.height);
-    for (line, y) in lines.iter().skip(first).zip(inner.y..inner.bottom()) {
-        put_line(buffer, inner.x, y, inner.width, line);
-    }
-    if lines.len() > tall && tall > 0 {
-        let length = (tall * tall / lines.len()).max(1);
-        let start = first.min(lines.len() - tall) * (tall - length) / (lines.len() - tall);
-        for at in start..start + length {
-            let y = inner.y + u16::try_from(at).unwrap_or_default();
-            put(buffer, inner.right() + 1, y, 1, "┃", scene.theme().accent);
-        }
-    }
 }
