@@ -227,7 +227,8 @@ fn words(text: &Text, remainder: &RemainingPod) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::cluster::Clusters;
@@ -260,10 +261,10 @@ mod tests {
         let said = Mutex::new(Vec::new());
         let model = Model::new(chrono::Utc::now(), "ann@ship");
         shut_down(model, effects, events, &Text::new(Language::En), |words| {
-            said.lock().unwrap().push(words.to_owned());
+            said.lock().push(words.to_owned());
         })
         .await;
-        let said = said.into_inner().unwrap();
+        let said = said.into_inner();
         for thing in ["dev/team/pod", "config.toml", "audit"] {
             assert!(said.iter().any(|words| words.contains(thing)), "{thing}: {said:?}");
         }

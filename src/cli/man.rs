@@ -107,11 +107,13 @@ fn escape(words: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     #[test]
     fn every_command_and_option_is_on_the_page() {
-        let page = page();
+        let page = page(crate::cli::Args::command());
         for words in [
             ".SS brow\\-tui config add NAME WHERE",
             ".SS brow\\-tui connect [NAME...]",

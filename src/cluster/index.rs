@@ -1,7 +1,7 @@
 //! The index of a cluster: the metadata of its objects, listed once and then watched.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -9,6 +9,7 @@ use futures::future::join_all;
 use kube::Api;
 use kube::api::PartialObjectMeta;
 use kube::runtime::watcher;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
@@ -185,7 +186,7 @@ impl Indexer {
     fn row(&self, object: PartialObjectMeta) -> Indexed {
         let meta = object.metadata;
         let namespace = meta.namespace.unwrap_or_default();
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.names.lock();
         let namespace = names.get(namespace.as_str()).cloned().unwrap_or_else(|| {
             let namespace: Arc<str> = namespace.into();
             names.insert(Arc::clone(&namespace));

@@ -2,14 +2,15 @@
 //! kubeconfig changes. Subscribers of a context receive each new one.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use kube::Client;
 use kube::config::AuthInfo;
+use parking_lot::RwLock;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -49,7 +50,7 @@ pub(super) struct ContextLogin {
 /// The creation of a context's client.
 #[derive(Default)]
 struct LoginAttempt {
-    made: std::sync::Mutex<LoginState>,
+    made: parking_lot::Mutex<LoginState>,
     /// Held while a client is created, so that a login plugin runs once for all callers.
     busy: Arc<Mutex<()>>,
     /// Cancelled when it is replaced.
@@ -108,7 +109,7 @@ impl LoginAttempt {
         &self,
         context_login: &ContextLogin,
     ) -> ControlFlow<Result<watch::Receiver<Login>, Fault>, Option<watch::Receiver<Login>>> {
-        let made = lock(&self.made);
+        let made = self.made.lock();
         let validity = made.validity(context_login, Utc::now());
         match (made.logins.clone().filter(|_| validity != Validity::Expired), made.cooldown_fault()) {
             (Some(logins), _) if validity == Validity::Valid => ControlFlow::Break(Ok(logins)),
@@ -134,12 +135,12 @@ impl ContextLogin {
     }
 
     fn attempt(&self) -> Arc<LoginAttempt> {
-        Arc::clone(&self.attempt.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.attempt.read())
     }
 
     /// Drops the client, and ends the plugin that is making another.
     pub(super) fn forget(&self) {
-        std::mem::take(&mut *self.attempt.write().unwrap_or_else(PoisonError::into_inner)).replaced.cancel();
+        std::mem::take(&mut *self.attempt.write()).replaced.cancel();
     }
 
     /// Completes a plugin's fault with what it wrote on stderr from `before` on and, if it could not be started, with
@@ -224,7 +225,7 @@ impl Clusters {
             Ok((client, expires)) => Ok(self.publish(&context, &attempt, client, expires)),
             Err(fault) if fault.what == What::PluginFailed => {
                 let fault = context_login.explained(fault, before);
-                lock(&attempt.made).failed = Some((Instant::now(), fault.clone()));
+                attempt.made.lock().failed = Some((Instant::now(), fault.clone()));
                 Err(fault)
             }
             Err(fault) => Err(fault),
@@ -240,7 +241,7 @@ impl Clusters {
         expires: Option<DateTime<Utc>>,
     ) -> Option<watch::Receiver<Login>> {
         // Locked until it is published: a successor that is made meanwhile comes after it.
-        let mut all = lock(&self.state.logins);
+        let mut all = self.state.logins.lock();
         let context_login = self.loaded().context_login(context).ok()?;
         if !Arc::ptr_eq(&context_login.attempt(), attempt) {
             return None;
@@ -250,7 +251,7 @@ impl Clusters {
         let newest = all.entry(context.to_owned()).or_insert_with(|| watch::Sender::new(login.clone()));
         newest.send_replace(login);
         let logins = newest.subscribe();
-        *lock(&attempt.made) =
+        *attempt.made.lock() =
             LoginState { logins: Some(logins.clone()), since: Some(Instant::now()), expires, failed: None };
         Some(logins)
     }
@@ -311,12 +312,12 @@ impl Clusters {
     /// Returns a channel that changes whenever the server of a context answers again after an outage, so that retries
     /// need not wait.
     pub fn answers_again(&self, context: &str) -> watch::Receiver<u64> {
-        lock(&self.state.answering).entry(context.to_owned()).or_default().subscribe()
+        self.state.answering.lock().entry(context.to_owned()).or_default().subscribe()
     }
 
     /// Notifies the receivers of [`Clusters::answers_again`].
     pub(super) fn notify_answers_again(&self, context: &str) {
-        lock(&self.state.answering).entry(context.to_owned()).or_default().send_modify(|times| *times += 1);
+        self.state.answering.lock().entry(context.to_owned()).or_default().send_modify(|times| *times += 1);
     }
 
     /// Waits before a retry; ends early if the server answers again.
@@ -355,11 +356,6 @@ impl Clusters {
         };
         client.map(|client| (client, expires)).map_err(|error| fault::fault(context, &error, None).1)
     }
-}
-
-/// Locks a mutex. Nothing panics while it holds one of these locks.
-fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

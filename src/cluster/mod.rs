@@ -32,9 +32,10 @@ pub mod workload;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use kube::config::{AuthInfo, Kubeconfig};
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -129,7 +130,7 @@ impl Clusters {
             loaded.context_logins.values().any(|context_login| Arc::ptr_eq(context_login, old))
         };
         let others: Vec<_> = before.context_logins.values().filter(|old| !stays(old)).collect();
-        *self.state.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
+        *self.state.loaded.write() = Arc::new(loaded);
         for old in others {
             old.forget();
         }
@@ -155,7 +156,7 @@ impl Clusters {
 
     /// Returns the kubeconfig as last read.
     fn loaded(&self) -> Arc<Loaded> {
-        Arc::clone(&self.state.loaded.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.state.loaded.read())
     }
 
     /// Returns what an exec plugin has written on stderr since the last call.

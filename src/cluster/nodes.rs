@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -158,7 +157,7 @@ impl Reporter {
         known: &'a BTreeMap<String, KnownNode>,
     ) -> Option<(&'a String, &'a KnownNode)> {
         let context = &self.query.cluster;
-        let unreached = || clusters.state.unreached.lock().unwrap_or_else(PoisonError::into_inner);
+        let unreached = || clusters.state.unreached.lock();
         if !self.query.is_local || unreached().get(context).is_some_and(|until| Instant::now() < *until) {
             return None;
         }

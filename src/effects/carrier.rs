@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::mem::{Discriminant, discriminant};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::dialer::{ClusterTunnels, ask_relay, lock};
+use super::dialer::{ClusterTunnels, ask_relay};
 use super::pod_lease::{RELAY_START_TIMEOUT, Relays};
 use crate::events::EventSender;
 use crate::proxy::relay::{self, Mux, RelayError, RelayRequest, Secret};
@@ -48,7 +49,7 @@ impl PodProxies {
     fn at<T>(&self, via: &Via, read: impl FnOnce(&mut Known) -> T) -> T {
         let key = (via.pod.cluster.clone(), via.pod.namespace.clone());
         let unknown = || Known { works: false, rests_until: Instant::now(), backoff: RETRY_BACKOFF, told: None };
-        read(lock(&self.0).entry(key).or_insert_with(unknown))
+        read(self.0.lock().entry(key).or_insert_with(unknown))
     }
 
     /// A connection lasted: the next failure is news.

@@ -4,10 +4,11 @@ mod ask;
 mod flow;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -64,7 +65,7 @@ impl ClusterTunnels {
 
     async fn of(&self, via: &Via, forced: Option<Protocol>) -> Result<Tunnels, Fault> {
         let key = (via.pod.cluster.clone(), forced);
-        let known = lock(&self.tunnels).get(&key).cloned();
+        let known = self.tunnels.lock().get(&key).cloned();
         // Should the cluster not let us in at the moment, tunnels that are there find out, and wait.
         if let Some(tunnels) = known {
             return Ok(tunnels);
@@ -73,7 +74,7 @@ impl ClusterTunnels {
         let following = ClusterLogins { clusters: self.clusters.clone(), context: key.0.clone(), logins };
         let made = || Tunnels::following(Arc::new(following), forced);
         // Another may have been faster.
-        Ok(lock(&self.tunnels).entry(key).or_insert_with(made).clone())
+        Ok(self.tunnels.lock().entry(key).or_insert_with(made).clone())
     }
 }
 
@@ -121,11 +122,6 @@ impl kube_tunnel::Logins for ClusterLogins {
     fn recoveries(&self) -> watch::Receiver<u64> {
         self.clusters.answers_again(&self.context)
     }
-}
-
-/// Nothing that holds these locks panics.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The dialer of one forward: through relays to an address, or directly to a workload's pods.
@@ -185,7 +181,7 @@ impl ForwardDialer {
             // Once for all forwards through the pod.
             RelayError::Unable(words) => {
                 let words = sanitize::line(&words).into_owned();
-                let known = lock(&self.tunnels.without).insert(via.uid.clone(), words.clone()).is_some();
+                let known = self.tunnels.without.lock().insert(via.uid.clone(), words.clone()).is_some();
                 match &via.to {
                     Some(Relayed::Named) => self.serves_no_proxy(via, words).await,
                     Some(Relayed::To(_)) if !known => {
@@ -198,7 +194,7 @@ impl ForwardDialer {
             // Another setting made the pod.
             RelayError::Off | RelayError::Silent => {
                 let why = || "the pod was made for another relay".to_owned();
-                lock(&self.tunnels.without).entry(via.uid.clone()).or_insert_with(why);
+                self.tunnels.without.lock().entry(via.uid.clone()).or_insert_with(why);
                 None
             }
             RelayError::WrongSecret | RelayError::Full | RelayError::Unconfirmed(_) | RelayError::Io(_) => {
@@ -213,7 +209,7 @@ impl ForwardDialer {
 
     /// Returns the reason why a pod does not run our own relay, if it is known.
     fn why_without(&self, via: &Via) -> String {
-        lock(&self.tunnels.without).get(&via.uid).cloned().unwrap_or_default()
+        self.tunnels.without.lock().get(&via.uid).cloned().unwrap_or_default()
     }
 
     /// Starts our own relay in the pod, on one stream that carries all connections.

@@ -1,11 +1,12 @@
 //! The destinations that clients of a proxy target name: a row for each, with what became of their connections.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::meter::{DatagramMeter, Meter};
@@ -52,7 +53,7 @@ impl Named {
 
 impl Destinations {
     fn lock(&self) -> MutexGuard<'_, HashMap<Address, Arc<NamedPlace>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Returns the destination at an address, which is named now; a new one has the number `id`.
@@ -77,7 +78,7 @@ impl Destinations {
         };
         let place = Arc::clone(all.entry(address.clone()).or_insert_with(|| Arc::new(new())));
         place.total.fetch_add(1, Ordering::Relaxed);
-        *place.named.lock().unwrap_or_else(PoisonError::into_inner) = Named::now();
+        *place.named.lock() = Named::now();
         place
     }
 
@@ -92,7 +93,7 @@ impl Destinations {
 
 impl NamedPlace {
     fn last_named(&self) -> Named {
-        *self.named.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.named.lock()
     }
 
     /// Notes that a connection is open, which took so long.

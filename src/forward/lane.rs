@@ -9,10 +9,11 @@
 //! does so before it ends them, and the node reports an end only a second later.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
@@ -64,7 +65,7 @@ pub struct LaneConnection {
 
 impl LaneConnection {
     fn new(open: Arc<Open>) -> Self {
-        let mut connections = lock(&open.connections);
+        let mut connections = open.connections.lock();
         let mut number = rand::random();
         while connections.contains_key(&number) {
             number = rand::random();
@@ -87,25 +88,25 @@ impl LaneConnection {
     /// Returns the failure of the target's side, if the relay has reported one. Without it, an end of the stream is in
     /// order.
     pub fn failure(&self) -> Option<Failure> {
-        lock(&self.open.connections).get(&self.number).cloned().flatten()
+        self.open.connections.lock().get(&self.number).cloned().flatten()
     }
 }
 
 impl Drop for LaneConnection {
     fn drop(&mut self) {
-        lock(&self.open.connections).remove(&self.number);
+        self.open.connections.lock().remove(&self.number);
     }
 }
 
 impl Lane {
     /// Returns the lane's port in the pod, if a lane is open.
     pub fn port(&self) -> Option<u16> {
-        lock(&self.open).as_ref().map(|open| open.port)
+        self.open.lock().as_ref().map(|open| open.port)
     }
 
     /// Registers a connection, if a lane is open.
     pub fn connection(&self) -> Option<LaneConnection> {
-        lock(&self.open).clone().map(LaneConnection::new)
+        self.open.lock().clone().map(LaneConnection::new)
     }
 
     /// Makes `port` the lane, for connections that begin with `word`.
@@ -114,7 +115,7 @@ impl Lane {
     }
 
     fn set(&self, open: Option<Open>) -> bool {
-        std::mem::replace(&mut *lock(&self.open), open.map(Arc::new)).is_some()
+        std::mem::replace(&mut *self.open.lock(), open.map(Arc::new)).is_some()
     }
 
     /// Waits until the lane at that port is discarded or replaced.
@@ -126,15 +127,11 @@ impl Lane {
 
     /// Discards the lane at `port`, on which nothing listens any more. The task that keeps the lane then opens another.
     pub fn discard(&self, port: u16) {
-        let was = lock(&self.open).take_if(|open| open.port == port);
+        let was = self.open.lock().take_if(|open| open.port == port);
         if was.is_some() {
             self.lost.notify_one();
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Parses what a relay writes on the stream of a lane.
@@ -225,7 +222,7 @@ async fn read_failures(mut stream: Stream, parser: LaneParser, connections: &Lan
             let line: Vec<u8> = said.drain(..=end).collect();
             let failure = (parser.failure)(String::from_utf8_lossy(&line).trim_end());
             if let Some((number, what, words)) = failure
-                && let Some(connection) = lock(connections).get_mut(&number)
+                && let Some(connection) = connections.lock().get_mut(&number)
             {
                 *connection = Some((what, words));
             }

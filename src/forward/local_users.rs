@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::process::geteuid;
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -70,7 +71,7 @@ impl Gate {
 
     /// Returns true for the first refusal of a user.
     fn is_news(&self, user: Option<u32>) -> bool {
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reported = self.reported.lock();
         reported.len() < MAX_REPORTED && reported.insert(user)
     }
 }

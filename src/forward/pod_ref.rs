@@ -1,7 +1,8 @@
 //! Reference counts of pods: a pod that the forward and its connections no longer use is reported.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::Destination;
@@ -52,7 +53,7 @@ impl PodRefs {
 
     /// Returns the reference to a pod.
     pub(super) fn on(&self, via: Via) -> Arc<PodRef> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         known.retain(|pod_ref| pod_ref.strong_count() > 0);
         if let Some(pod_ref) = known.iter().filter_map(Weak::upgrade).find(|pod_ref| pod_ref.via.pod == via.pod) {
             return pod_ref;

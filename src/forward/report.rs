@@ -1,8 +1,8 @@
 //! Reports a forward's events to the loop, with a limit on failed connections.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use crate::events::EventSender;
@@ -65,7 +65,7 @@ impl Reporter {
 
     /// Reports a failed connection, unless the rate limit is exceeded. Never waits.
     pub(super) fn failed(&self, fault: Fault) {
-        let may = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        let may = self.bucket.lock().take(Instant::now());
         if may {
             self.events.try_send(ForwardEvent::ConnectionFailed(fault));
         }

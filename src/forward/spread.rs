@@ -1,10 +1,11 @@
 //! Connections spread over the ready pods of a workload: each goes to the pod that has the fewest of them open, and of
 //! several such pods to the one whose last turn is the longest ago.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -46,11 +47,6 @@ pub(super) struct Spread<L> {
 #[derive(Debug)]
 pub(super) struct Turn(Arc<SpreadPod>);
 
-/// Nothing that holds these locks panics.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Handle {
     /// Spreads new connections over these pods, beside the one that [`Handle::set_pod`] names, which they go to while
     /// none of these takes them. Open connections stay where they are.
@@ -82,7 +78,7 @@ impl SpreadPod {
     }
 
     fn rests(&self, now: Instant) -> bool {
-        lock(&self.rests_until).is_some_and(|until| until > now)
+        self.rests_until.lock().is_some_and(|until| until > now)
     }
 }
 
@@ -94,7 +90,7 @@ impl<L> Spread<L> {
     /// Returns the next turn; `None` if there is no pod, or all are passed over.
     fn turn(&self, now: Instant) -> Option<Turn> {
         // Held while a pod is chosen, so that connections that come at once are spread, too.
-        let mut turns = lock(&self.turns);
+        let mut turns = self.turns.lock();
         let pods = self.pods.borrow();
         let taking = pods.iter().filter(|pod| !pod.rests(now));
         let load = |pod: &&Arc<SpreadPod>| (pod.open.load(Ordering::Relaxed), pod.last_turn.load(Ordering::Relaxed));
@@ -107,19 +103,19 @@ impl<L> Spread<L> {
     }
 
     fn upstream(&self, via: &Via) -> Option<Arc<Upstream<L>>> {
-        lock(&self.upstreams).iter().find(|upstream| upstream.via == *via).cloned()
+        self.upstreams.lock().iter().find(|upstream| upstream.via == *via).cloned()
     }
 
     /// Drops the tunnels to pods that have left. Connections through them keep theirs.
     fn prune(&self, pods: &[Arc<SpreadPod>]) {
-        lock(&self.upstreams).retain(|upstream| pods.iter().any(|pod| pod.via == upstream.via));
+        self.upstreams.lock().retain(|upstream| pods.iter().any(|pod| pod.via == upstream.via));
     }
 }
 
 impl Turn {
     /// Passes the pod over for a while, since it took no connection.
     pub(super) fn pass_over(self) {
-        *lock(&self.0.rests_until) = Some(Instant::now() + REST_TIME);
+        *self.0.rests_until.lock() = Some(Instant::now() + REST_TIME);
         self.0.total.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -150,7 +146,7 @@ pub(super) async fn take_turn<D: Dialer>(
     // Another connection may have been faster.
     let known = forward.spread.upstream(via);
     let upstream = known.unwrap_or_else(|| {
-        lock(&forward.spread.upstreams).push(Arc::clone(&upstream));
+        forward.spread.upstreams.lock().push(Arc::clone(&upstream));
         upstream
     });
     Some((upstream, turn))

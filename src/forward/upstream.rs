@@ -1,8 +1,9 @@
 //! The upstream of a forward's connections: the tunnels to one pod, whether streams open there, and why one ended.
 
-use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex as StdMutex;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -153,12 +154,12 @@ impl<L: Lease> Upstream<L> {
 
     /// Returns the reason why no stream opens, if known.
     pub(super) fn fault(&self) -> Option<Fault> {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.fault.lock().clone()
     }
 
     /// Sets the reason why no stream opens; `None` if streams open.
     pub(super) fn set_fault(&self, fault: Option<Fault>) {
-        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+        *self.fault.lock() = fault;
     }
 
     async fn set_reachability(&self, reachability: Reachability) {

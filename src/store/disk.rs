@@ -7,10 +7,10 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use rustix::fs::{Access, FlockOperation, OFlags, access, flock};
 
 use brow_model::fault::{Fault, What};
@@ -122,9 +122,9 @@ struct Turn(PathBuf);
 impl Turn {
     fn wait(lock: &Path) -> Self {
         let (held, freed) = &IN_TURN;
-        let held = held.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = freed.wait_while(held, |held| held.contains(lock));
-        waited.unwrap_or_else(PoisonError::into_inner).insert(lock.to_owned());
+        let mut held = held.lock();
+        freed.wait_while(&mut held, |held| held.contains(lock));
+        held.insert(lock.to_owned());
         Self(lock.to_owned())
     }
 }
@@ -132,7 +132,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let (held, freed) = &IN_TURN;
-        held.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+        held.lock().remove(&self.0);
         freed.notify_all();
     }
 }

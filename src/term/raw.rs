@@ -3,11 +3,11 @@
 
 use std::io::{self, PipeWriter, Read as _, pipe, stdin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
+use parking_lot::{Mutex, MutexGuard};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, kill_current_process_group};
@@ -107,7 +107,7 @@ impl Drop for RawMode {
 }
 
 fn modes() -> MutexGuard<'static, Modes> {
-    MODES.lock().unwrap_or_else(PoisonError::into_inner)
+    MODES.lock()
 }
 
 /// Writes what restores the terminal. One that cannot be written needs no restoring.

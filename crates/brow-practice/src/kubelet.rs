@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::servers;
-use super::store::{Key, lock};
+use super::store::Key;
 use super::world::{NODE, RunningPod, World, hex, now, words};
 
 /// The steps to a running pod: quicker than most clusters, slow enough to be seen.
@@ -115,7 +115,7 @@ async fn pull(world: &World, key: &Key, pod: &Value, at_once: bool) -> bool {
     let container = &pod["spec"]["containers"][0];
     let image = words(&container["image"]);
     let fails = unpullable(image);
-    let present = lock(&world.images).contains(image);
+    let present = world.images.lock().contains(image);
     if at_once || (present && container["imagePullPolicy"] != "Always") {
         let message = format!("Container image \"{image}\" already present on machine");
         world.event(pod, "Normal", "Pulled", &message);
@@ -144,7 +144,7 @@ async fn pull(world: &World, key: &Key, pod: &Value, at_once: bool) -> bool {
         let message = format!("Successfully pulled image \"{image}\" in {took}ms ({took}ms including waiting)");
         world.event(pod, "Normal", "Pulled", &message);
     }
-    lock(&world.images).insert(image.to_owned());
+    world.images.lock().insert(image.to_owned());
     let name = words(&container["name"]);
     world.event(pod, "Normal", "Created", &format!("Created container: {name}"));
     world.event(pod, "Normal", "Started", &format!("Started container {name}"));

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use tokio::io::{self, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 
-use super::store::lock;
 use super::world::{Lines, Memory};
 
 /// The longest argument and the most of them: this is for practice.
@@ -16,7 +15,7 @@ pub(super) async fn serve(wire: DuplexStream, memory: &Memory) -> io::Result<()>
     while let Some(command) = read(&mut wire).await? {
         let Some((name, arguments)) = command.split_first() else { continue };
         let name = String::from_utf8_lossy(name).to_ascii_uppercase();
-        let answer = answer(&name, arguments, &mut lock(memory));
+        let answer = answer(&name, arguments, &mut memory.lock());
         wire.write_all(&answer).await?;
         if name == "QUIT" {
             break;

@@ -4,8 +4,9 @@
 //! watch that starts at the version of a list misses nothing.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -64,15 +65,10 @@ impl Default for Store {
     }
 }
 
-/// Nothing panics while it holds one of these locks; if it did, what was written stands.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Store {
     /// The objects of a resource, of one namespace or all, by namespace and name; and the version that they stand for.
     pub(super) fn list(&self, resource: &'static str, namespace: Option<&str>) -> (Vec<Arc<Value>>, u64) {
-        let contents = lock(&self.contents);
+        let contents = self.contents.lock();
         let from = Key::new(resource, namespace.unwrap_or_default(), "");
         let ours = |key: &Key| key.resource == resource && namespace.is_none_or(|name| key.namespace == name);
         let objects = contents.objects.range(from..).take_while(|(key, _)| ours(key));
@@ -80,12 +76,12 @@ impl Store {
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Arc<Value>> {
-        lock(&self.contents).objects.get(key).cloned()
+        self.contents.lock().objects.get(key).cloned()
     }
 
     /// Keeps a new object; gives it back where there is one of that name.
     pub(super) fn insert(&self, key: Key, object: Value) -> Result<Arc<Value>, Value> {
-        let mut contents = lock(&self.contents);
+        let mut contents = self.contents.lock();
         if contents.objects.contains_key(&key) {
             Err(object)
         } else {
@@ -95,7 +91,7 @@ impl Store {
 
     /// Changes an object. Where `edit` leaves it as it was, nothing has happened.
     pub(super) fn update(&self, key: &Key, edit: impl FnOnce(&mut Value)) -> Option<Arc<Value>> {
-        let mut contents = lock(&self.contents);
+        let mut contents = self.contents.lock();
         let before = Arc::clone(contents.objects.get(key)?);
         let mut after = Value::clone(&before);
         edit(&mut after);
@@ -104,7 +100,7 @@ impl Store {
 
     /// Removes an object if it still has this uid; what it was, with the version of its end.
     pub(super) fn remove(&self, key: &Key, uid: &str) -> Option<Arc<Value>> {
-        let mut contents = lock(&self.contents);
+        let mut contents = self.contents.lock();
         if contents.objects.get(key)?["metadata"]["uid"] != uid {
             return None;
         }
@@ -120,7 +116,7 @@ impl Store {
 
     /// The changes of a resource after a version, and the version that they lead to.
     pub(super) fn since(&self, resource: &str, version: u64) -> Result<(Vec<Change>, u64), Expired> {
-        let contents = lock(&self.contents);
+        let contents = self.contents.lock();
         if version < contents.forgotten {
             return Err(Expired { oldest: contents.forgotten });
         }

@@ -1,17 +1,18 @@
 //! The state that all parts of the running practice cluster share.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{BufReader, DuplexStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::store::{Key, Store, lock};
+use super::store::{Key, Store};
 use super::users::User;
 
 pub(super) const NODE: &str = "practice-node";
@@ -70,11 +71,11 @@ const EPHEMERAL: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 impl RunningPod {
     /// The secret that its relay was given.
     pub(super) fn secret(&self) -> Option<String> {
-        lock(&self.secret).clone()
+        self.secret.lock().clone()
     }
 
     pub(super) fn take_secret(&self, secret: String) {
-        *lock(&self.secret) = Some(secret);
+        *self.secret.lock() = Some(secret);
     }
 
     /// Lets its relay listen for the API server.
@@ -88,7 +89,7 @@ impl RunningPod {
 
     /// Opens a port for an address, and for whoever begins with a word.
     pub(super) fn open_lane(&self, address: &str, word: &str) -> u16 {
-        let mut lanes = lock(&self.lanes);
+        let mut lanes = self.lanes.lock();
         let first = rand::random_range(EPHEMERAL);
         // A forward has one: they never run out.
         let free = EPHEMERAL.cycle().skip(usize::from(first - EPHEMERAL.start())).take(EPHEMERAL.len());
@@ -98,12 +99,12 @@ impl RunningPod {
     }
 
     pub(super) fn close_lane(&self, port: u16) {
-        lock(&self.lanes).remove(&port);
+        self.lanes.lock().remove(&port);
     }
 
     /// Returns the address and the first word of an opened port.
     pub(super) fn lane(&self, port: u16) -> Option<(String, String)> {
-        lock(&self.lanes).get(&port).cloned()
+        self.lanes.lock().get(&port).cloned()
     }
 }
 
@@ -130,12 +131,12 @@ impl World {
 
     /// The running containers of a pod, created on first use.
     pub(super) fn run(&self, uid: &str) -> RunningPod {
-        lock(&self.runs).entry(uid.to_owned()).or_default().clone()
+        self.runs.lock().entry(uid.to_owned()).or_default().clone()
     }
 
     /// Ends what runs for a pod, whose object is gone.
     pub(super) fn end_run(&self, uid: &str) {
-        if let Some(run) = lock(&self.runs).remove(uid) {
+        if let Some(run) = self.runs.lock().remove(uid) {
             run.stopped.cancel();
         }
     }
@@ -198,14 +199,14 @@ impl Default for Log {
 
 impl Log {
     pub(super) fn write(&self, line: impl Into<String>) {
-        let mut lines = lock(&self.lines);
+        let mut lines = self.lines.lock();
         lines.push((Utc::now(), line.into()));
         self.written.send_replace(lines.len());
     }
 
     /// The lines from a number on.
     pub(super) fn from(&self, first: usize) -> Vec<(DateTime<Utc>, String)> {
-        lock(&self.lines).get(first..).map(<[_]>::to_vec).unwrap_or_default()
+        self.lines.lock().get(first..).map(<[_]>::to_vec).unwrap_or_default()
     }
 
     /// Returns a receiver of the number of lines.

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use rmcp::RoleServer;
 use rmcp::model::{
     CallToolResponse, CallToolResult, ElicitRequest, ElicitResult, InputRequest, InputRequiredResult, InputResponses,
@@ -61,7 +61,7 @@ pub(super) struct Waiters(Mutex<HashMap<u64, usize>>);
 
 impl Waiters {
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Notes that a call waits for a forward, which was opened for it, or which others wait for.

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex as Cell, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex as Cell;
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -121,7 +122,7 @@ impl Link {
         let number = {
             let mut session = self.session.lock().await;
             self.begin(&mut session, client).await?;
-            session.give(order, |number| drop(lock(&self.waiting).insert(number, sender))).await?
+            session.give(order, |number| drop(self.waiting.lock().insert(number, sender))).await?
         };
         let why = tokio::select! {
             known = timeout(OUTCOME_TIMEOUT, outcome) => match known {
@@ -130,7 +131,7 @@ impl Link {
             },
             () = given_up => CANCELLED,
         };
-        lock(&self.waiting).remove(&number);
+        self.waiting.lock().remove(&number);
         let withdraw = AgentOrder::Withdraw { order: number };
         // Where the session has ended, all of it has been withdrawn.
         let _withdrawn = self.session.lock().await.give(withdraw, |_| {}).await;
@@ -191,18 +192,14 @@ async fn follow(mut views: Views, seen: watch::Sender<Seen>, waiting: Waiting) {
         let outcomes = view.outcomes.clone();
         seen.send_replace(Seen { view, alive: true });
         for (number, outcome) in outcomes {
-            if let Some(waits) = lock(&waiting).remove(&number) {
+            if let Some(waits) = waiting.lock().remove(&number) {
                 // The receiver is dropped once its call has timed out.
                 let _given_up = waits.send(outcome);
             }
         }
     }
     seen.send_replace(Seen::default());
-    lock(&waiting).clear();
-}
-
-fn lock<T>(cell: &Cell<T>) -> MutexGuard<'_, T> {
-    cell.lock().unwrap_or_else(PoisonError::into_inner)
+    waiting.lock().clear();
 }
 
 /// The ends of a session with an instance, and the first state.
@@ -250,7 +247,7 @@ async fn start_host(globals: &Globals) -> Result<(), String> {
     let mut child = command.spawn().map_err(say)?;
     let said = Arc::new(Cell::new(String::new()));
     let note = |line: &str| {
-        lock(&said).extend([line, "\n"]);
+        said.lock().extend([line, "\n"]);
     };
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (ready, _) = tokio::join!(detach::pass_on(out, |_| {}), detach::pass_on(err, note));
@@ -259,6 +256,6 @@ async fn start_host(globals: &Globals) -> Result<(), String> {
         std::mem::forget(child);
         return Ok(());
     }
-    let said = lock(&said).trim().to_owned();
+    let said = said.lock().trim().to_owned();
     Err(format!("brow-tui could not be started: {said}"))
 }

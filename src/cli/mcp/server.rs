@@ -1,7 +1,8 @@
 //! The server: tools, and the list of forwards as a resource.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult, ErrorCode,
     ErrorData, Implementation, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
@@ -189,7 +190,7 @@ impl ServerHandler for Server {
             async move { peer.notify_resource_updated(ResourceUpdatedNotificationParam::new(FORWARDS)).await.is_ok() }
         };
         let task = tokio::spawn(Self::tell_changes(Arc::clone(&self.link), known, tell)).abort_handle();
-        let before = self.telling.lock().unwrap_or_else(PoisonError::into_inner).replace(task);
+        let before = self.telling.lock().replace(task);
         if let Some(task) = before {
             task.abort();
         }
@@ -202,7 +203,7 @@ impl ServerHandler for Server {
         _: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         known(&request.uri)?;
-        if let Some(task) = self.telling.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(task) = self.telling.lock().take() {
             task.abort();
         }
         Ok(())

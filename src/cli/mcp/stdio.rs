@@ -3,10 +3,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Write as _, stdin, stdout};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use rmcp::RoleServer;
 use rmcp::model::{ClientNotification, ClientRequest, GetMeta as _, JsonRpcMessage};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
@@ -129,7 +130,7 @@ impl Stdio {
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 
     /// Answers what is no message, or one too many, with the next [`Stdio::receive`] or with its batch.
@@ -279,14 +280,14 @@ struct Unwritten(Arc<Mutex<Open>>);
 
 impl Unwritten {
     fn new(open: &Arc<Mutex<Open>>) -> Self {
-        open.lock().unwrap_or_else(PoisonError::into_inner).unwritten += 1;
+        open.lock().unwritten += 1;
         Self(Arc::clone(open))
     }
 }
 
 impl Drop for Unwritten {
     fn drop(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).unwritten -= 1;
+        self.0.lock().unwritten -= 1;
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Api;
 use kube::api::{DynamicObject, ListParams};
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::timeout;
@@ -68,16 +69,16 @@ struct Answers<K, V>(Mutex<HashMap<K, Arc<OnceCell<V>>>>);
 
 impl<K: Hash + Eq, V> Answers<K, V> {
     fn cell(&self, key: K) -> Arc<OnceCell<V>> {
-        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default())
+        Arc::clone(self.0.lock().entry(key).or_default())
     }
 
     fn retain(&self, stays: impl Fn(&K) -> bool) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| stays(key));
+        self.0.lock().retain(|key, _| stays(key));
     }
 
     fn put(&self, key: K, value: V) {
         let cell = Arc::new(OnceCell::new_with(Some(value)));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, cell);
+        self.0.lock().insert(key, cell);
     }
 }
 

@@ -1,10 +1,11 @@
 //! The tree of relations: found step by step from the object of the page, each object once.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -75,7 +76,7 @@ pub(super) async fn pods_below(
         below && node.row.object.kind.resource() == "pods"
     };
     let pods = walk.nodes.iter().filter(is_pod).filter_map(|node| node.value.clone()).collect();
-    (pods, walk.faults.into_inner().unwrap_or_else(PoisonError::into_inner))
+    (pods, walk.faults.into_inner())
 }
 
 struct Walk {
@@ -268,7 +269,7 @@ impl Walk {
     }
 
     fn note(&self, fault: Fault) {
-        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = self.faults.lock();
         if !faults.contains(&fault) {
             faults.push(fault);
         }
@@ -281,7 +282,7 @@ impl Walk {
             rows.push(node.row.clone());
             stack.extend(node.children.iter().rev());
         }
-        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut faults = self.faults.lock().clone();
         // A missing right comes before what passes.
         faults.sort_by_key(|fault| fault.what != What::Forbidden);
         Related { rows, done, faults }

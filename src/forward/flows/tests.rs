@@ -43,7 +43,7 @@ async fn what_waits_for_a_pod_is_bounded_and_the_rest_is_counted() {
     struct Taking(Mutex<Vec<Vec<u8>>>);
     impl Flow for Taking {
         fn send(&self, datagram: &[u8]) -> bool {
-            let mut taken = self.0.lock().unwrap();
+            let mut taken = self.0.lock();
             taken.push(datagram.to_vec());
             taken.len() % 2 == 1
         }
@@ -63,7 +63,7 @@ async fn what_waits_for_a_pod_is_bounded_and_the_rest_is_counted() {
     flow.open(&(Arc::clone(&taking) as Arc<dyn Flow>));
     // Of the five that waited every other one is dropped on the way.
     assert_eq!((datagrams.totals().up, datagrams.totals().dropped), (3, 8));
-    assert_eq!(taking.0.lock().unwrap().iter().map(Vec::len).collect::<Vec<_>>(), [60_000, 60_000, 60_000, 60_000, 5]);
+    assert_eq!(taking.0.lock().iter().map(Vec::len).collect::<Vec<_>>(), [60_000, 60_000, 60_000, 60_000, 5]);
     flow.deliver(Incoming::Dropped(4));
     assert_eq!(datagrams.totals().dropped, 12);
 }

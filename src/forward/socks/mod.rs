@@ -7,9 +7,10 @@ mod wire;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -58,7 +59,7 @@ impl Rules {
         }
         forward.meter.fail();
         let news = {
-            let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut reported = self.reported.lock();
             reported.len() < MAX_REPORTED && reported.insert(to.clone())
         };
         if news {

@@ -1,8 +1,9 @@
 //! Requests to a server on loopback.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -22,7 +23,7 @@ async fn serve(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> (SocketAddr
             while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap_or(0) > 0 {}
             let head = String::from_utf8_lossy(&head).into_owned();
             let answer = answer(&head);
-            requests.lock().unwrap().push(head);
+            requests.lock().push(head);
             // A client that has enough hangs up.
             let _gone = stream.write_all(&answer).await;
         }
@@ -45,7 +46,7 @@ async fn a_redirect_is_not_followed() {
     let (address, _) = serve(move |_| answer(&location, "")).await;
     let error = at(&format!("http://{address}")).get("/api/v1/status/buildinfo").await.unwrap_err();
     assert_eq!(error, "it answers 302");
-    assert!(reached.lock().unwrap().is_empty());
+    assert!(reached.lock().is_empty());
 }
 
 #[tokio::test]
@@ -65,7 +66,7 @@ async fn a_login_of_the_config_is_sent_and_nothing_else() {
     let (address, heard) = serve(|_| answer("200 OK", "fine")).await;
     assert_eq!(at(&format!("http://ann:p%40ss@{address}/base")).get("/api?q=1").await.unwrap(), "fine");
     assert!(at(&format!("http://{address}")).get("/bare").await.is_ok());
-    let heard = heard.lock().unwrap();
+    let heard = heard.lock();
     let login =
         |head: &str| head.lines().find(|line| line.to_lowercase().starts_with("authorization:")).map(str::to_owned);
     assert!(heard[0].starts_with("GET /base/api?q=1 HTTP/1.1\r\n"), "{heard:?}");
@@ -99,7 +100,7 @@ async fn the_first_query_with_an_answer_counts() {
     assert!(query.contains("container_cpu_usage_seconds_total{id=\"/\"}"), "{query}");
     assert_eq!(samples.values().iter().flatten().count(), 2);
     assert_eq!((readings[1].measure, readings[1].limit), (Measure::Memory, None));
-    let escaped = heard.lock().unwrap().iter().all(|head| !head.lines().next().unwrap().contains(['"', '{']));
+    let escaped = heard.lock().iter().all(|head| !head.lines().next().unwrap().contains(['"', '{']));
     assert!(escaped);
 }
 

@@ -1,8 +1,9 @@
 //! A log whose connection is lost, from a server that follows a script.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -23,7 +24,7 @@ async fn serve(listener: TcpListener, answers: Vec<String>, asked: Arc<Mutex<Vec
     for answer in answers {
         let (mut socket, _) = listener.accept().await.unwrap();
         let head = head(&mut socket).await;
-        asked.lock().unwrap().push(head.lines().next().unwrap_or_default().to_owned());
+        asked.lock().push(head.lines().next().unwrap_or_default().to_owned());
         socket.write_all(answer.as_bytes()).await.unwrap();
         socket.shutdown().await.unwrap();
     }
@@ -86,7 +87,7 @@ async fn a_log_goes_on_where_it_was_when_its_connection_was_lost() {
     let said: Vec<&str> = lines.iter().filter_map(|line| line.split(' ').nth(1)).collect();
     assert_eq!(said, ["one", "two", "two", "two", "three", "four"]);
     assert_eq!(ends, [Some((What::Unreachable, Remedy::Retrying)), None]);
-    let asked = asked.lock().unwrap();
+    let asked = asked.lock();
     assert!(asked[0].contains("tailLines") && !asked[0].contains("sinceTime"), "{asked:?}");
     assert!(asked[1].contains("sinceTime=2026-01-02T03%3A04%3A05Z"), "{asked:?}");
     assert!(asked[3].contains("sinceTime=2026-01-02T03%3A04%3A06Z"), "{asked:?}");

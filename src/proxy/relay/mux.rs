@@ -4,11 +4,12 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use brow_relay::{Connection, Event, KEY, Kind, Limits, Reason, Side};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
@@ -144,7 +145,7 @@ impl Mux {
 impl Shared {
     /// Nothing that holds this lock panics.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
