@@ -131,16 +131,23 @@ fn waits(pod: &Value, reason: &str) -> bool {
 
 const IMAGE: &str = "alpine/socat:latest";
 
+/// The address of what both serve.
+const ADDRESSES: [&str; 2] = ["10.99.0.10", "10.0.0.1"];
+
+/// A namespace of the real cluster, and one of the practice cluster.
+async fn both(namespace: &Namespace, practice: &Practice) -> [Place; 2] {
+    [
+        Place::new(&kubeconfig(), "brow-admin", &namespace.0).await,
+        Place::new(&practice.kubeconfig(), "practice", "shop").await,
+    ]
+}
+
 #[tokio::test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn both_refuse_in_the_same_words() {
-    let kubeconfig = kubeconfig();
     let namespace = Namespace::new("same");
     let practice = Practice::start().await.unwrap();
-    let places = [
-        Place::new(&kubeconfig, "brow-admin", &namespace.0).await,
-        Place::new(&practice.kubeconfig(), "practice", "shop").await,
-    ];
+    let places = both(&namespace, &practice).await;
     let mut heard = Vec::new();
     for place in &places {
         let (pods, post) = (place.pods(), PostParams::default());
@@ -178,13 +185,9 @@ async fn both_refuse_in_the_same_words() {
 #[tokio::test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_pod_looks_the_same_on_both() {
-    let kubeconfig = kubeconfig();
     let namespace = Namespace::new("same");
     let practice = Practice::start().await.unwrap();
-    let places = [
-        Place::new(&kubeconfig, "brow-admin", &namespace.0).await,
-        Place::new(&practice.kubeconfig(), "practice", "shop").await,
-    ];
+    let places = both(&namespace, &practice).await;
     let mut looks = Vec::new();
     for place in &places {
         let pods = place.pods();
@@ -274,14 +277,10 @@ async fn asked(relay: &Mux, address: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn relays_run_our_program_on_both() {
-    let kubeconfig = kubeconfig();
     let namespace = Namespace::new("same");
     let practice = Practice::start().await.unwrap();
-    let places = [
-        (Place::new(&kubeconfig, "brow-admin", &namespace.0).await, "10.99.0.10"),
-        (Place::new(&practice.kubeconfig(), "practice", "shop").await, "10.0.0.1"),
-    ];
-    for (place, host) in &places {
+    let places = both(&namespace, &practice).await.into_iter().zip(ADDRESSES);
+    for (place, host) in places {
         let pod = json!({ "metadata": { "name": "ours" }, "spec": relayed::spec(&place.namespace) });
         place.pods().create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
         place.until("ours", ready).await;
@@ -326,15 +325,11 @@ async fn relays_run_our_program_on_both() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn relays_open_lanes_on_both() {
-    let kubeconfig = kubeconfig();
     let namespace = Namespace::new("same");
     let practice = Practice::start().await.unwrap();
-    let places = [
-        (Place::new(&kubeconfig, "brow-admin", &namespace.0).await, "10.99.0.10"),
-        (Place::new(&practice.kubeconfig(), "practice", "shop").await, "10.0.0.1"),
-    ];
+    let places = both(&namespace, &practice).await.into_iter().zip(ADDRESSES);
     let mut seen = Vec::new();
-    for (place, host) in &places {
+    for (place, host) in places {
         let mut pod = pod("lanes", IMAGE, 600);
         let (secret, word) = (Secret::new(&Installation::default(), &place.namespace, "lanes"), relay::new_word());
         let container = &mut pod.spec.as_mut().unwrap().containers[0];
