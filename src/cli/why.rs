@@ -20,6 +20,7 @@ use brow_model::fault::Fault;
 use brow_model::near::near;
 use brow_model::sanitize;
 use brow_model::settings::PodSettings;
+use brow_model::target::Target;
 use brow_model::why::{Check, Place, Question, Step, Verdict};
 use brow_model::workload::{Destination, Workload, is_dns_label};
 
@@ -91,18 +92,23 @@ fn code(checks: &[Check]) -> u8 {
     }
 }
 
-/// Asks about a saved target, without a pod, and returns the steps as JSON.
+/// Asks about a target that the config of this process offers to agents, without a pod, and returns the steps as JSON;
+/// `None` where it offers none of that name.
 ///
 /// # Errors
 /// The reason why nothing can be asked, in words.
-pub(super) async fn of_target(globals: &Globals, name: &str, text: &Text) -> Result<Value, String> {
+pub(super) async fn of_target(globals: &Globals, name: &str, text: &Text) -> Result<Option<Value>, String> {
     let words = |fault: Fault| text.fault(&fault).in_full();
     let loaded = store::load(&globals.paths).map_err(words)?;
+    let is_offered = |target: &Target| loaded.settings.agents.access(target.forward.agent, &target.tags).is_some();
+    if !loaded.targets.iter().any(|target| target.name == name && is_offered(target)) {
+        return Ok(None);
+    }
     let (clusters, contexts) = Clusters::read(globals.kubeconfig.as_deref()).map_err(words)?;
     let args = Args { place: name.to_owned(), context: None, namespace: None, pod: false, json: true };
     let question = question(&args, text, &loaded, &contexts).map_err(|failure| failure.message)?;
     let checks = why::run(&clusters, &question, &CancellationToken::new()).await;
-    Ok(as_json(text, &question, &checks))
+    Ok(Some(as_json(text, &question, &checks)))
 }
 
 /// Finds out what is asked.
