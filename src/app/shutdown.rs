@@ -178,6 +178,7 @@ fn ends(effect: &Effect) -> bool {
             | ClusterEffect::Index { .. }
             | ClusterEffect::Page(_)
             | ClusterEffect::ReadPorts(_)
+            | ClusterEffect::ListNodePorts { .. }
             | ClusterEffect::TakeSteps { .. }
             | ClusterEffect::ReadPort { .. }
             | ClusterEffect::ListKinds { .. }

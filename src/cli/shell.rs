@@ -359,7 +359,7 @@ impl Surroundings<'_> {
             let with = [("until", end.clock.as_str()), ("escape", &escaped)];
             (end.warn_at, lines(&text.fill("cli.node-warns", &with)))
         };
-        let idle = node.map(|_| settings.node_idle.duration());
+        let on_node = node.map(|node| (node.report(), settings.node_idle.duration()));
         let options = SessionOptions {
             tty,
             escape: escape.and_then(|c| u8::try_from(c).ok()),
@@ -369,7 +369,7 @@ impl Surroundings<'_> {
         };
         let mut record = self.record(container);
         record.command.extend(shell.cloned());
-        let mut session = Session::begin(self.globals, text, key, record, Arc::clone(&options.active), idle);
+        let mut session = Session::begin(self.globals, text, key, record, Arc::clone(&options.active), on_node);
         let (end, stopped) = session.watch(Box::pin(shell::run(process, &options)), signals).await;
         if let Some(node) = own.and_then(|own| own.node) {
             node.delete(text).await;

@@ -48,6 +48,7 @@ impl Effects {
                 self.indexing.remove(&cluster).into_iter().for_each(|indexing| indexing.abort());
             }
             ClusterEffect::Page(effect) => self.on_page(effect),
+            ClusterEffect::ListNodePorts { cluster, namespaces } => self.list_node_ports(cluster, namespaces),
             ClusterEffect::TakeSteps { question, epoch } => self.take_steps(question, epoch),
             ClusterEffect::StopSteps => self.steps.cancel(),
             ClusterEffect::ReadPorts(object) => self.read_ports(object, None),
@@ -164,6 +165,15 @@ impl Effects {
                 Box::new(found)
             });
             events.send(Event::Object(ObjectEvent::Ports { object, result })).await;
+        });
+    }
+
+    fn list_node_ports(&mut self, cluster: String, namespaces: BTreeSet<String>) {
+        let (clusters, events) = (self.clusters.clone(), self.events.clone());
+        self.spawn(async move {
+            let asking = contain(cluster::node_ports(&clusters, &cluster, &namespaces)).await;
+            let result = asking.unwrap_or_else(|words| Err(internal(&cluster, words)));
+            events.send(Event::Object(ObjectEvent::NodePorts { cluster, result })).await;
         });
     }
 

@@ -51,6 +51,7 @@ use local_users::Gate;
 use meter::Meter;
 use pod_ref::{PodRef, PodRefs};
 pub use port_owner::port_holder;
+pub use probe::{PROBE_TIMEOUT, ask_directly};
 use report::Reporter;
 use socks::Rules;
 use spread::{Spread, SpreadPods};

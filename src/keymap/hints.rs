@@ -199,9 +199,10 @@ fn of_text(model: &Model, dialog: Option<&Dialog>, hints: &mut Hints<'_>) {
         Some(Dialog::Connections(list)) => {
             hints.say_as(&arrows, "hint.scroll").say_if(list.selected().is_some(), &[Command::EndConnection])
         }
-        Some(Dialog::Shells { .. }) => {
-            hints.say_as(&arrows, "hint.scroll").say_as(&[Command::EndConnection], "hint.end-shell")
-        }
+        Some(Dialog::Shells { .. }) => hints
+            .say_as(&arrows, "hint.scroll")
+            .say_as(&[Command::EndConnection], "hint.end-shell")
+            .say_as(&[Command::NodeShell], "hint.new-node-shell"),
         Some(Dialog::Tags { cursor }) => hints
             .say_as(&arrows, "hint.choose-button")
             .say_as(

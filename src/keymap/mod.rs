@@ -203,7 +203,7 @@ impl Mode {
     fn takes(self, command: Command) -> bool {
         use Command::{
             Accept, Bottom, Cancel, ConnectOnce, Copy, Create, Deepen, Delete, Describe, Down, Edit, EndConnection,
-            Filter, Forward, Help, Left, Mark, MarkAll, New, Next, NextContainer, OneNamespace, PageDown, PageUp,
+            Filter, Forward, Help, Left, Mark, MarkAll, New, Next, NextContainer, NodeShell, OneNamespace, PageDown, PageUp,
             PodLog, Previous, PreviousRun, Quit, QuitNow, Reload, Reveal, Right, Shell, ShowEvents, ShowRelations,
             ShowSummary, ShowYaml, Stop, Strings, TakeKnown, Top, Up, Why, Wide,
         };
@@ -225,7 +225,7 @@ impl Mode {
                 let shared = matches!(command, Edit | Forward | Shell | Copy | Strings | Why | Describe);
                 steps || parts || moves || own || shared
             }
-            Self::Connections => steps || matches!(command, EndConnection | Top | Bottom),
+            Self::Connections => steps || matches!(command, EndConnection | NodeShell | Top | Bottom),
             Self::Tags => steps || matches!(command, Top | Bottom | Mark | Stop),
             Self::Find => steps || matches!(command, Forward | Shell | Why | Copy | Strings | Describe | Help),
             Self::Kinds => {

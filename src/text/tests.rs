@@ -289,6 +289,7 @@ fn questions_have_a_button_for_each_answer() {
             Question::DeleteTargets(names(1)),
             Question::DeleteTargets(names(20)),
             Question::KillPods(Vec::new()),
+            Question::DeleteGateways(names(2)),
             Question::KillForeign { pods: Vec::new(), foreign: names(1) },
             Question::CleanAll { pods: 2 },
             Question::Quit { forwards: 1, pods: 0, unsaved: 1 },

@@ -29,7 +29,7 @@ fn models() -> Vec<Model> {
     zoomed.screen.pods.filtering = true;
     models.push(zoomed);
     let fields = (0..29).map(|n| field("数据库-🏴‍☠️-long", (n % 2 == 0).then_some("name-taken"))).collect();
-    let form = TargetForm { editing: None, base: None, fields, active: 5, tried: true, sought: String::new() };
+    let form = TargetForm { fields, active: 5, tried: true, ..TargetForm::empty("") };
     let further = TargetForm { active: 20, ..form.clone() };
     let dialogs = [
         Dialog::TargetForm(Box::new(form)),

@@ -90,6 +90,7 @@ macro_rules! command_table {
                 "next-pod" NextPod ["p"] has_backends => |m, out| m.for_own_forwards(Model::next_backend, out);
                 Connections ["w"] lists_connections => |m, out| m.show_connections(out);
                 PodLog ["l"] has_row => |m, out| m.follow_gateway_log(out);
+                Delete ["D", "delete"] has_gateway => |m, _| m.ask_delete_gateways();
                 Shell ["s"] has_row => |m, out| m.open_shell(false, out);
                 NodeShell ["N"] has_row => |m, out| m.open_shell(true, out);
                 Describe ["i"] has_trouble => |m, _| m.show_trouble();
@@ -262,6 +263,7 @@ macro_rules! command_table {
             Connections "connections" hints [] empty [] {
                 /// Resets the selected connection, or ends the selected session.
                 "end-connection" EndConnection ["x", "delete"];
+                NodeShell ["N"];
                 Accept ["enter"];
                 Cancel ["esc"];
             }

@@ -114,6 +114,13 @@ pub enum ClusterEffect {
     Page(PageEffect),
     /// Fetch the ports of an object.
     ReadPorts(ObjectRef),
+    /// List the ports of a cluster's nodes by the services that have them.
+    ListNodePorts {
+        /// The context.
+        cluster: String,
+        /// The namespaces to look into where not all may be looked into at once.
+        namespaces: BTreeSet<String>,
+    },
     /// Take the steps to something, instead of those that are being taken.
     TakeSteps {
         question: Box<Question>,

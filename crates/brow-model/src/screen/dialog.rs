@@ -173,6 +173,8 @@ pub enum Question {
         /// The foreign ones among them, each with whom it says it belongs to.
         foreign: Vec<String>,
     },
+    /// Delete these gateways?
+    DeleteGateways(Vec<String>),
     /// Delete finished and expired proxy pods of everybody?
     CleanAll {
         /// The number of pods.
@@ -252,6 +254,7 @@ impl Question {
             Self::Quit { pods: 0, .. }
             | Self::DeleteTargets(_)
             | Self::KillPods(_)
+            | Self::DeleteGateways(_)
             | Self::KillForeign { .. }
             | Self::CleanAll { .. }
             | Self::DeleteObject { .. }

@@ -205,6 +205,7 @@ impl Model {
                 self.kill_all(&keys, out);
                 self.screen.pods.marks.clear();
             }
+            Question::DeleteGateways(names) if yes => self.delete_gateways(&names, out),
             Question::CleanAll { .. } if yes => {
                 self.clean(CleanupScope::All, out);
             }
@@ -231,6 +232,7 @@ impl Model {
             }
             Question::DeleteTargets(_)
             | Question::KillPods(_)
+            | Question::DeleteGateways(_)
             | Question::KillForeign { .. }
             | Question::CleanAll { .. }
             | Question::DeleteObject { .. }

@@ -171,6 +171,7 @@ impl Model {
     pub(crate) fn on_object(&mut self, event: ObjectEvent, out: &mut Vec<Effect>) {
         match event {
             ObjectEvent::Steps { epoch, checks } => self.on_steps(epoch, checks),
+            ObjectEvent::NodePorts { cluster, result } => self.on_node_ports(&cluster, result),
             ObjectEvent::Ports { result: Err(fault), .. } => self.fail(fault),
             ObjectEvent::Ports { object, result: Ok(found) } => self.forward_object(&object, &found, out),
         }
