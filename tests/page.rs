@@ -192,6 +192,27 @@ fn the_values_of_a_secret_are_shown_by_a_key_alone() {
 
 #[test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn files_are_copied_out_of_a_pod_by_a_key_of_its_page() {
+    let (namespace, home) = (Namespace::new("pagecopy"), Home::new(""));
+    let run = ["run", "jar", "--image=alpine/socat:latest", "--image-pull-policy=Never", "--command", "--"];
+    kubectl(&[&["-n", &namespace.0], &run[..], &["sleep", "1d"]].concat());
+    kubectl(&["-n", &namespace.0, "wait", "--for=condition=Ready", "--timeout=60s", "pod/jar"]);
+    let mut screen = open(&home, &format!("jar kind:pod ns:{}", namespace.0));
+    screen.press("C");
+    screen.wait("the question", |text| text.contains("Copying out of pods/jar") && text.contains("From:"));
+    screen.press(":/etc/hostname\r");
+    screen.wait_for("To:");
+    let copy = home.path().join("copied");
+    screen.press(&format!("{}\r", copy.display()));
+    screen.wait_for("Enter goes on");
+    assert_eq!(fs::read_to_string(copy).unwrap(), "jar\n", "{}", screen.text());
+    screen.press("\r");
+    screen.wait_for("1 Summary");
+    leave(screen);
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn missing_rights_are_named_once_with_a_role() {
     let (namespace, home) = (Namespace::new("pagerights"), Home::new(""));
     apply(&home, &namespace, LAMP);

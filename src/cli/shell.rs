@@ -85,9 +85,7 @@ pub(super) struct Args {
 pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
     let text = super::text_of(&globals);
     if let Some(path) = &args.environment {
-        // It returns only where that fails.
-        print::err(&text.fill("cli.shell-environment", &[("detail", &in_environment(path).to_string())]));
-        return ExitCode::from(FAILED);
+        return begin_in(path, &text);
     }
     let ended = Box::pin(begin(&globals, &args, &text)).await;
     let failed = matches!(ended, Err(_) | Ok(FAILED));
@@ -100,6 +98,12 @@ pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
         let _read = consent::line().await;
     }
     code
+}
+
+/// Becomes the same program in the environment that the dashboard offers; returns only where that fails.
+pub(super) fn begin_in(path: &Path, text: &Text) -> ExitCode {
+    print::err(&text.fill("cli.shell-environment", &[("detail", &in_environment(path).to_string())]));
+    ExitCode::from(FAILED)
 }
 
 /// Becomes the same program in the environment that is offered; returns why that is not possible.

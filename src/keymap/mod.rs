@@ -202,10 +202,10 @@ impl Mode {
     /// Returns true if a command of one of the mode's sections has an effect in this mode.
     fn takes(self, command: Command) -> bool {
         use Command::{
-            Accept, Bottom, Cancel, ConnectOnce, Copy, Create, Deepen, Delete, Describe, Down, Edit, EndConnection,
-            Filter, Forward, Help, Left, Mark, MarkAll, New, Next, NextContainer, NodeShell, OneNamespace, PageDown, PageUp,
-            PodLog, Previous, PreviousRun, Quit, QuitNow, Reload, Reveal, Right, Shell, ShowEvents, ShowRelations,
-            ShowSummary, ShowYaml, Stop, Strings, TakeKnown, Top, Up, Why, Wide,
+            Accept, Bottom, Cancel, ConnectOnce, Copy, CopyFiles, Create, Deepen, Delete, Describe, Down, Edit,
+            EndConnection, Filter, Forward, Help, Left, Mark, MarkAll, New, Next, NextContainer, NodeShell,
+            OneNamespace, PageDown, PageUp, PodLog, Previous, PreviousRun, Quit, QuitNow, Reload, Reveal, Right, Shell,
+            ShowEvents, ShowRelations, ShowSummary, ShowYaml, Stop, Strings, TakeKnown, Top, Up, Why, Wide,
         };
         let steps = matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Quit);
         match self {
@@ -222,7 +222,7 @@ impl Mode {
                 let parts = matches!(command, ShowSummary | ShowEvents | ShowRelations | ShowYaml | PodLog);
                 let moves = matches!(command, Top | Bottom | Left | Right | Next | Previous | Help);
                 let own = matches!(command, Deepen | Reload | Reveal | NextContainer | PreviousRun | Filter);
-                let shared = matches!(command, Edit | Forward | Shell | Copy | Strings | Why | Describe);
+                let shared = matches!(command, Edit | Forward | Shell | CopyFiles | Copy | Strings | Why | Describe);
                 steps || parts || moves || own || shared
             }
             Self::Connections => steps || matches!(command, EndConnection | NodeShell | Top | Bottom),

@@ -30,7 +30,7 @@ pub(super) fn of_page(model: &Model, hints: &mut Hints<'_>) {
         .say_as(&[Command::Next], "hint.next-part")
         .say_as(&[Command::Reload], "hint.refresh")
         .say_if(page.subject().kind.is_custom(), &[Command::Edit])
-        .say(&[Command::Forward, Command::Shell, Command::Why])
+        .say(&[Command::Forward, Command::Shell, Command::CopyFiles, Command::Why])
         .say_as(&[Command::Copy], "hint.copy-name")
         .say_as(&[Command::Strings], "hint.copy-kubectl");
     if page.fault().is_some() {

@@ -27,9 +27,8 @@ pub(in crate::cli) fn places(word: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Names of saved targets, and destinations that are ports of nodes.
 pub(in crate::cli) fn targets_and_places(word: &OsStr) -> Vec<CompletionCandidate> {
-    let begins = |target: &CompletionCandidate| {
-        target.get_value().as_encoded_bytes().starts_with(word.as_encoded_bytes())
-    };
+    let begins =
+        |target: &CompletionCandidate| target.get_value().as_encoded_bytes().starts_with(word.as_encoded_bytes());
     targets().into_iter().filter(begins).chain(places(word)).collect()
 }
 

@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::Snapshot;
 use crate::text::Text;
-use brow_model::{GatewayRow, Model};
 use brow_model::cluster::Link;
 use brow_model::forward::{Forward, ForwardState, port_name};
 use brow_model::gateway::GatewayState;
@@ -14,6 +13,7 @@ use brow_model::instance::{RemoteForward, RemoteState};
 use brow_model::proxy::Phase;
 use brow_model::target::Target;
 use brow_model::workload::Destination;
+use brow_model::{GatewayRow, Model};
 
 /// The state of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

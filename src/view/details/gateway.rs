@@ -33,7 +33,7 @@ pub(super) fn of_gateway<'a>(scene: Scene<'a>, row: &'a GatewayRow) -> Facts<'a>
         Span::raw("  "),
         Span::styled(gateways::state(scene, gateway.state), gateways::style(scene, gateway.state)),
     ];
-    let next = scene.text().fill("view.gateway-stays", &[("name", &gateway.name)]);
+    let next = scene.get("view.gateway-stays").to_owned();
     let next = Some(next).filter(|_| row.fault().is_none());
     Facts { head, pairs: facts, fault: row.fault(), next, ..Facts::default() }
 }

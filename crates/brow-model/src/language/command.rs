@@ -79,7 +79,7 @@ macro_rules! command_table {
                 NodeShell ["N"] has_row => |m, out| m.open_shell(true, out);
             }
             Forwards "forwards"
-            hints [Connect Copy Strings Renew Stop Connections Restart NextPod Describe Shell] empty [Targets Pods] {
+            hints [Connect Copy Strings Renew Stop Connections Restart NextPod Describe Shell Delete] empty [Targets Pods] {
                 Connect ["enter"] (Accept) has_row => |m, out| m.connect_or_disconnect(out);
                 Copy ["y"] has_row => |m, out| m.copy_locals(out);
                 Strings ["Y"] has_row => |m, _| m.offer_connection_strings();
@@ -254,6 +254,8 @@ macro_rules! command_table {
                 Edit ["e"];
                 Forward ["f"];
                 Shell ["s"];
+                /// Copies files out of a container, or into one.
+                "copy-files" CopyFiles ["C"];
                 Copy ["y"];
                 Strings ["Y"];
                 Why ["U"];

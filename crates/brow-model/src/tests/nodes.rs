@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use super::dialogs::{fill, form};
 use crate::language::event::{ForwardEvent, ObjectEvent};
 use crate::language::fault::Fault;
 use crate::language::gateway::{GatewayEffect, GatewayEvent};
 use crate::language::log::Message;
 use crate::language::request::Request;
-use super::dialogs::{fill, form};
 use crate::state::Mode;
 use crate::tests::*;
 use crate::types::backend::Backend;
 use crate::types::cluster::Context;
-use crate::types::forward::{ForwardId, ForwardState};
 use crate::types::field::TargetField;
+use crate::types::forward::{ForwardId, ForwardState};
 use crate::types::gateway::{GatewayChange, GatewayInfo, GatewayPort, GatewayState};
 use crate::types::health::{Health, Probe};
 use crate::types::node::ServicePort;
@@ -241,12 +241,13 @@ fn an_order_is_over_once_its_gateway_is_listed() {
     listed(&mut model, vec![gateway(GatewayState::Running, true)]);
     assert!(!model.gateways.is_ordered("k3d-lab"));
     // Without a local cluster it is a forward, and that is said.
-    let mut other = Target { name: "far".into(), ..node_target("dev", "30999") };
+    let mut other = Target { name: "apart".into(), ..node_target("dev", "30999") };
     other.forward.persist = true;
     with(&mut model, other);
-    let effects = model.update(Event::Request(Request::Connect(vec!["far".into()])));
+    let effects = model.update(Event::Request(Request::Connect(vec!["apart".into()])));
     assert_eq!(engine(&effects), []);
-    assert!(model.screen.log.entries.iter().any(|entry| entry.message == Message::NotPersistable));
+    let told: Vec<_> = model.screen.log.entries.iter().map(|entry| &entry.message).collect();
+    assert!(told.contains(&&Message::NotPersistable), "{told:?}");
     assert_eq!(model.forwards.all().len(), 1);
 }
 
@@ -320,7 +321,6 @@ fn ports_of_nodes_are_offered_by_their_services() {
     press(&mut model, Command::Down);
     assert_eq!(form(&model).text(TargetField::Address), "node/30081,30053/udp", "nothing is sought");
 }
-
 
 #[test]
 fn a_key_makes_a_gateway_and_says_where_none_can_be() {

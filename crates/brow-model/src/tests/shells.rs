@@ -11,9 +11,13 @@ use crate::types::shell::{NodeSession, ShellEnd, ShellEvent, ShellPlace, ShellRe
 fn opened(model: &mut Model) -> Option<(String, String)> {
     let effects = press(model, Command::Shell);
     effects.into_iter().find_map(|effect| match effect {
-        Effect::Terminal(TerminalEffect::Shell(ShellPlace { cluster, namespace, thing, on_node: false })) => {
-            Some((format!("{cluster}/{namespace}"), thing))
-        }
+        Effect::Terminal(TerminalEffect::Shell(ShellPlace {
+            cluster,
+            namespace,
+            thing,
+            on_node: false,
+            copies: false,
+        })) => Some((format!("{cluster}/{namespace}"), thing)),
         _ => None,
     })
 }
@@ -124,6 +128,7 @@ fn a_session_on_a_node_is_told_of_before_its_end_and_another_is_opened() {
     assert_eq!([1, 24, 25, 26, 31].map(&mut told), [false, false, true, false, false], "once");
     press(&mut model, Command::Shells);
     let effects = press(&mut model, Command::NodeShell);
-    let place = |place: &ShellPlace| (place.thing.as_str(), place.namespace.as_str()) == ("node/worker-1", "kube-system");
+    let place =
+        |place: &ShellPlace| (place.thing.as_str(), place.namespace.as_str()) == ("node/worker-1", "kube-system");
     assert!(any!(effects, Effect::Terminal(TerminalEffect::Shell(at)) if place(at)), "{effects:?}");
 }

@@ -15,6 +15,8 @@ pub struct ShellPlace {
     pub thing: String,
     /// It is the node of that pod that is meant.
     pub on_node: bool,
+    /// Files are to be copied out of it or into it, instead of a session.
+    pub copies: bool,
 }
 
 /// A session as other instances see it.

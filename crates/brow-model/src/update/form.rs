@@ -120,7 +120,7 @@ impl Model {
     /// Asks a cluster for the ports of its nodes once they are being typed, if it is connected or of this machine.
     fn ask_node_ports(&self, form: &mut TargetForm, out: &mut Vec<Effect>) {
         let Some(cluster) = self.cluster(form.text(TargetField::Cluster)).filter(|_| form.seeks_port()) else { return };
-        let is_near = cluster.link == Link::Ready || cluster.local().is_some();
+        let is_near = cluster.link == Link::Ready || cluster.local().is_some() || self.practice;
         if is_near && form.ports.cluster != cluster.name {
             form.ports = OfferedPorts::of(&cluster.name);
             form.seek_port();

@@ -63,7 +63,8 @@ impl Model {
             Input::Do(Command::Strings) => Self::copy(Clip::Text(page.subject().kubectl()), out),
             Input::Do(Command::Why) => self.why_object(&page.subject().clone(), out),
             Input::Do(Command::Edit) => self.edit_object(page.subject().clone(), out),
-            Input::Do(Command::Shell) => self.open_shell_of_page(&page, out),
+            Input::Do(Command::Shell) => self.open_shell_of_page(&page, false, out),
+            Input::Do(Command::CopyFiles) => self.open_shell_of_page(&page, true, out),
             Input::Do(Command::Forward) => return self.forward_page(page, out),
             Input::Do(Command::Describe) => match page.fault().cloned() {
                 Some(fault) => self.screen.dialogs.push(Dialog::Fault(fault)),
@@ -212,10 +213,14 @@ impl Model {
         self.open_page(row.object.clone(), out);
     }
 
-    fn open_shell_of_page(&mut self, page: &ObjectPage, out: &mut Vec<Effect>) {
+    /// Opens a session in the object of a page, or copies files out of it or into it.
+    fn open_shell_of_page(&mut self, page: &ObjectPage, copies: bool, out: &mut Vec<Effect>) {
         match ShellPlace::object(page.subject()) {
-            Some(place) => out.push(Effect::Terminal(TerminalEffect::Shell(place))),
-            None => self.note(Level::Info, Message::NoPodBehind, &page.subject().name, ""),
+            // A node has no container.
+            Some(place) if !(copies && place.namespace.is_empty()) => {
+                out.push(Effect::Terminal(TerminalEffect::Shell(ShellPlace { copies, ..place })));
+            }
+            Some(_) | None => self.note(Level::Info, Message::NoPodBehind, &page.subject().name, ""),
         }
     }
 

@@ -204,6 +204,6 @@ impl ShellPlace {
     }
 
     fn new(cluster: String, namespace: String, thing: String) -> Self {
-        Self { cluster, namespace, thing, on_node: false }
+        Self { cluster, namespace, thing, on_node: false, copies: false }
     }
 }

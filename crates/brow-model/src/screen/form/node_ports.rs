@@ -45,7 +45,8 @@ impl TargetForm {
     pub fn ports_like(&self) -> Vec<&ServicePort> {
         let Some(sought) = self.ports.sought.as_ref().filter(|_| self.seeks_port()) else { return Vec::new() };
         let mut filter = Filter::new(sought);
-        let score = |port: &ServicePort, filter: &mut Filter| filter.score(&[&port.to_string(), &port.port.to_string()]);
+        let score =
+            |port: &ServicePort, filter: &mut Filter| filter.score(&[&port.to_string(), &port.port.to_string()]);
         let mut like: Vec<(u32, &ServicePort)> =
             self.ports.all.iter().filter_map(|port| Some((score(port, &mut filter)?, port))).collect();
         like.sort_by_key(|(score, port)| (Reverse(*score), port.port));
