@@ -212,6 +212,6 @@ fn ports_of_nodes_are_offered_by_their_services() {
     // Leaving the field takes the only one.
     screen.press("\t");
     screen.wait("its number", |text| text.lines().any(|line| line.contains("node/3") && line.contains("/udp")));
-    screen.press("\x1b");
+    screen.escape("New target");
     common::arrange::quit(screen);
 }

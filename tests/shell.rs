@@ -182,7 +182,7 @@ fn pipes_carry_every_byte_and_the_exit_code() {
 
 /// A reader that is slower than the cluster holds the cluster up, not the memory.
 fn a_gigabyte_takes_little_memory(pods: &Pods, home: &Home) {
-    let mut child = pods.command(home, &["pod/one", "--", "sh", "-c", "yes | head -c 1G"]).spawn().unwrap();
+    let mut child = pods.command(home, &["pod/one", "--", "sh", "-c", "yes | head -c 1073741824"]).spawn().unwrap();
     let mut output = child.stdout.take().unwrap();
     let (mut total, mut space) = (0, vec![0; 1 << 20]);
     let mut peak = String::new();
