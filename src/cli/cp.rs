@@ -30,6 +30,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Arguments of `cp`.
 #[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Args {
     /// File or folder here, or PLACE:PATH in a container; PLACE is pod/NAME, deploy/NAME or another workload, or a
     /// saved target of one
