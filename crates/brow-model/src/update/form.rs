@@ -53,11 +53,8 @@ impl Model {
         // A URL that is being typed is not whole yet.
         let typed = matches!(input, Input::Type(Typed::Edit(_))) && form.active() == TargetField::Address;
         let chooses = matches!(input, Input::Type(_) | Input::Wheel(_) | Input::Do(Command::Up | Command::Down));
-        if form.active() == TargetField::Cluster && !chooses {
-            self.complete_context(&mut form);
-        }
-        if form.seeks_port() && !chooses {
-            form.complete_port();
+        if !chooses {
+            self.complete_choice(&mut form);
         }
         if matches!(input, Input::Do(Command::Accept | Command::ConnectOnce)) {
             self.take_url(&mut form);
@@ -115,6 +112,15 @@ impl Model {
         self.ask_node_ports(&mut form, out);
         form.check(self);
         Some(Dialog::TargetForm(form))
+    }
+
+    /// Ends the choice of a context or a port in the active field.
+    fn complete_choice(&self, form: &mut TargetForm) {
+        if form.active() == TargetField::Cluster {
+            self.complete_context(form);
+        } else if form.seeks_port() {
+            form.complete_port();
+        }
     }
 
     /// Asks a cluster for the ports of its nodes once they are being typed, if it is connected or of this machine.

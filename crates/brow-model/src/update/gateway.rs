@@ -68,7 +68,9 @@ impl Model {
                     GatewayChange::Delete => Message::GatewayDeleted,
                 };
                 self.note(Level::Success, message, name, detail);
-                faults.into_iter().for_each(|fault| self.fail(fault));
+                for fault in faults {
+                    self.fail(fault);
+                }
             }
             GatewayEvent::Failed { change, name, cluster, fault } => {
                 self.audit_gateway(change, &name, &cluster, Some(fault.what), out);
