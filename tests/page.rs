@@ -107,6 +107,13 @@ fn a_broken_reference_is_shown_and_each_row_leads_to_its_page() {
     apply(&home, &namespace, LAMP);
     let mut screen = open(&home, &format!("lamp kind:deploy ns:{}", namespace.0));
     screen.wait("the replicas", |text| line(text, &["replicas", "0/1"]));
+    // Its events, and those of its pods, each with the name of the pod.
+    screen.press("2");
+    screen.wait("why its pod does not run", |text| {
+        line(text, &["ScalingReplicaSet"])
+            && line(text, &["! ", "Failed", "  lamp-", "kubelet"])
+            && line(text, &["Scheduled", "  lamp-"])
+    });
     screen.press("3");
     screen.wait("the Secret is missing", |text| line(text, &["Secret lamp-oil", "does not exist", "env OIL"]));
     screen.wait("what it owns", |text| line(text, &["owns ReplicaSet lamp-"]) && line(text, &["owns Pod lamp-"]));
@@ -142,7 +149,11 @@ fn a_broken_reference_is_shown_and_each_row_leads_to_its_page() {
         |text: &str| text.lines().filter(|line| line.contains("owns Pod lamp-")).map(str::to_owned).collect::<Vec<_>>();
     let before = pods(&shown);
     kubectl(&["-n", &namespace.0, "delete", "pod", "-l", "app=lamp", "--wait=false"]);
-    screen.wait("another pod", |text| pods(text).iter().any(|pod| !before.contains(pod)));
+    let shown = screen.wait("another pod", |text| pods(text).iter().any(|pod| !before.contains(pod)));
+    let new = pods(&shown).into_iter().find(|pod| !before.contains(pod)).unwrap();
+    let new = new.split_whitespace().find(|word| word.starts_with("lamp-")).unwrap().to_owned();
+    screen.press("2");
+    screen.wait("the events of the new pod", |text| line(text, &["Started", &new]));
     leave(screen);
 }
 
@@ -171,6 +182,37 @@ fn a_service_leads_to_its_pods_and_a_route_to_its_services() {
             && line(text, &["routes to Service lantern", "does not exist", "lamp.example/old"])
     });
     leave(screen);
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn the_browser_of_services_and_workloads_leads_to_pages() {
+    let home = Home::new("");
+    let all = Kubeconfig::of_cluster(&kubeconfig()).context("brow-page", "brow", "admin", "brow-dev");
+    let path = all.write(&home.path().join("kc"));
+    let mut screen = Start::new(&home).kubeconfig(path).size(150, 45).run();
+    screen.wait_for("brow-page");
+    screen.press("1\r");
+    screen.wait_for("● ready");
+    screen.press("b");
+    screen.wait_for("─ Services and workloads: ");
+    screen.press("svc web brow-dev");
+    screen.wait("the service first", |text| line(text, &["▌", "svc/web"]));
+    screen.wait_for("Alt-v page");
+    screen.press("\x1bv");
+    screen.wait("its page", |text| line(text, &["─ Service web"]) && line(text, &["ports", "80 → http/TCP"]));
+    screen.press("3");
+    screen.wait("its pods", |text| line(text, &["endpoints EndpointSlice web-"]));
+    screen.press("\x1b[27u");
+    screen.wait("the browser as it was left", |text| line(text, &["▌", "svc/web"]));
+    screen.press("\x15deploy web brow-dev");
+    screen.wait("the deployment first", |text| line(text, &["▌", "deploy/web"]));
+    // The other key, which a terminal without Alt sends.
+    screen.press("\x0f");
+    screen.wait("its page", |text| line(text, &["─ Deployment web"]));
+    screen.press("\x1b[27u\x1b[27u\x1b[27u");
+    screen.wait("no dialog", |text| !text.contains("─ Services and workloads: ") && !text.contains("1 Summary"));
+    quit(screen);
 }
 
 #[test]

@@ -4,12 +4,80 @@
 mod common;
 
 use std::fs;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use common::arrange::{Kubeconfig, Wire, clipboard, quit, wait_dialog, wait_says};
-use common::kube::{Namespace, kubeconfig, kubectl};
+use common::kube::{Namespace, kubeconfig, kubectl, until};
 use common::through::{get, live};
 use common::{Home, Screen, Start};
+use serde_json::json;
 use tempfile::TempDir;
+
+/// A way to an API server that ends for all once so many bytes have come over it, until it is mended.
+struct Fuse {
+    address: SocketAddr,
+    left: Arc<AtomicUsize>,
+}
+
+impl Fuse {
+    fn to(upstream: &str) -> Self {
+        let upstream: SocketAddr = upstream.parse().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, left) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(usize::MAX)));
+        let shared = Arc::clone(&left);
+        // It ends with the test's process.
+        thread::spawn(move || {
+            for near in listener.incoming().map_while(Result::ok) {
+                let Some(far) = holds(&shared).then(|| TcpStream::connect(upstream).unwrap()) else { continue };
+                for (from, to) in [(&near, &far), (&far, &near)] {
+                    let (from, to, left) = (from.try_clone().unwrap(), to.try_clone().unwrap(), Arc::clone(&shared));
+                    thread::spawn(move || carry(from, to, &left));
+                }
+            }
+        });
+        Self { address, left }
+    }
+
+    fn burn_after(&self, bytes: usize) {
+        self.left.store(bytes, Ordering::SeqCst);
+    }
+
+    fn mend(&self) {
+        self.burn_after(usize::MAX);
+    }
+}
+
+fn holds(left: &AtomicUsize) -> bool {
+    left.load(Ordering::SeqCst) > 0
+}
+
+/// Moves bytes one way while the fuse holds.
+fn carry(mut from: TcpStream, mut to: TcpStream, left: &AtomicUsize) {
+    from.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let mut buffer = [0; 4_096];
+    while holds(left) {
+        match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                let burnt = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |all| match all {
+                    usize::MAX => None,
+                    all => Some(all.saturating_sub(count)),
+                });
+                if burnt.is_ok() && !holds(left) || to.write_all(&buffer[..count]).is_err() {
+                    break;
+                }
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => break,
+        }
+    }
+    let _gone = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+}
 
 /// Leaves the search, whose text goes first, and the program.
 #[track_caller]
@@ -59,7 +127,13 @@ fn what_is_found_is_shown_copied_and_forwarded() {
     screen.wait_for("4 YAML");
     screen.press("4");
     let shown = screen.wait("the secret", |text| text.contains("password: ") && text.contains("type: Opaque"));
-    assert!(!shown.contains("aHVudGVyMg") && !shown.contains("managedFields"), "{shown}");
+    assert!(!shown.contains("aHVudGVyMg") && !shown.contains("fieldsV1"), "{shown}");
+    assert!(shown.contains("managedFields: 1 manager, folded (m)"), "{shown}");
+    screen.press("m");
+    let shown = screen.wait("what it is folded of", |text| text.contains("fieldsV1:") && text.contains("- apiVersion"));
+    assert!(!shown.contains("aHVudGVyMg") && !shown.contains("folded"), "{shown}");
+    screen.press("m");
+    screen.wait_gone("fieldsV1");
     screen.press("\x1b[27u");
     screen.wait_gone("type: Opaque");
     // To bytes.
@@ -99,6 +173,56 @@ fn a_cluster_that_falls_silent_holds_no_other_up() {
     wire.cut();
     wire.clear();
     screen.wait("the other too, once it is back", |text| text.matches("ConfigMap").count() == 2);
+    leave(screen);
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn a_cluster_that_dies_in_the_middle_of_a_search_is_told_of_and_comes_back_whole() {
+    let (namespace, home) =
+        (Namespace::new("searchdies"), Home::new("[cluster.near]\nconnect = true\n[cluster.away]\nconnect = true\n"));
+    let name = namespace.0.as_str();
+    // More than what passes before the end.
+    let object = |number: usize| {
+        let labels = json!({ "filler": "x".repeat(60), "number": number.to_string() });
+        let meta = json!({ "name": format!("buoy-{number:03}"), "labels": labels });
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": meta })
+    };
+    let list = json!({ "apiVersion": "v1", "kind": "List", "items": (0..400).map(object).collect::<Vec<_>>() });
+    let path = home.path().join("buoys.json");
+    fs::write(&path, list.to_string()).unwrap();
+    kubectl(&["-n", name, "create", "-f", path.to_str().unwrap()]);
+    let admin = Kubeconfig::of_cluster(&kubeconfig());
+    let fuse = Fuse::to(admin.server().trim_start_matches("https://"));
+    let far = json!({ "server": format!("https://{}", fuse.address), "tls-server-name": "localhost" });
+    let all = admin.cluster("far", &far).context("near", "brow", "admin", "default");
+    let all = all.context("away", "far", "admin", "default");
+    let mut screen = Start::new(&home).kubeconfig(all.write(&home.path().join("kc"))).size(120, 40).run();
+    screen.wait_for("near");
+    screen.press("1");
+    let answers = |text: &str, name: &str| text.lines().any(|line| line.contains(name) && line.contains("● ready"));
+    screen.wait("both answer", |text| answers(text, "near") && answers(text, "away"));
+    // Some kinds are read by then, and the many objects of one are not.
+    fuse.burn_after(100_000);
+    screen.press("F");
+    screen.press(&format!("buoy-39 ns:{name}"));
+    until("the way to one of them is at its end", || !holds(&fuse.left));
+    screen.wait("all of the other", |text| text.contains("─ Search: 10 ") && text.matches("buoy-39").count() >= 10);
+    let told = |text: &str| text.lines().any(|line| line.contains("away") && !line.contains("buoy"));
+    screen.wait("word of the one that died", told);
+    let rows = |text: &str, cluster: &str| {
+        text.lines().filter(|line| line.contains("buoy-39") && line.contains(cluster)).count()
+    };
+    assert_eq!((rows(&screen.text(), "near"), rows(&screen.text(), "away")), (10, 0), "{}", screen.text());
+    // The other one stays live meanwhile.
+    kubectl(&["-n", name, "delete", "configmap", "buoy-399", "--wait=false"]);
+    screen.wait_for("─ Search: 9 ");
+    assert!(told(&screen.text()), "{}", screen.text());
+    fuse.mend();
+    screen.wait("both, and nothing that is gone", |text| {
+        (rows(text, "near"), rows(text, "away")) == (9, 9) && !text.contains("buoy-399") && !text.contains("kinds read")
+    });
+    assert!(!told(&screen.text()), "{}", screen.text());
     leave(screen);
 }
 

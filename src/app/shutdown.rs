@@ -177,6 +177,7 @@ fn ends(effect: &Effect) -> bool {
             | ClusterEffect::Browse { .. }
             | ClusterEffect::Index { .. }
             | ClusterEffect::Page(_)
+            | ClusterEffect::FindObject { .. }
             | ClusterEffect::ReadPorts(_)
             | ClusterEffect::TakeSteps { .. }
             | ClusterEffect::ReadPort { .. }

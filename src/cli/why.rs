@@ -14,18 +14,19 @@ use crate::cluster::Clusters;
 use crate::store;
 use crate::text::{FaultWords, Text};
 use crate::why;
+use brow_model::address::Transport;
 use brow_model::cluster::Context;
 use brow_model::event::Loaded;
 use brow_model::fault::Fault;
 use brow_model::near::near;
 use brow_model::sanitize;
 use brow_model::settings::PodSettings;
-use brow_model::why::{Check, Place, Question, Step, Verdict};
+use brow_model::why::{Check, Place, Prober, Question, Step, Verdict};
 use brow_model::workload::{Destination, Workload, is_dns_label};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
-    /// A saved target, svc/NAME, deploy/NAME, pod/NAME or another workload (each perhaps with :PORT), or HOST:PORT
+    /// A saved target, svc/NAME, deploy/NAME, pod/NAME or another workload (each perhaps with :PORT), HOST:PORT or node/PORT
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::targets))]
     place: String,
     /// Kubeconfig context; absent: the target's, else the current one
@@ -125,13 +126,15 @@ fn question(args: &Args, text: &Text, loaded: &Loaded, contexts: &[Context]) -> 
         });
     };
     let own = saved.and_then(|target| target.namespace.clone());
-    let namespace = args.namespace.clone().or(named).or(own).unwrap_or_else(|| context.namespace.clone());
-    if !is_dns_label(&namespace) {
+    let from = args.namespace.clone().or(own).unwrap_or_else(|| context.namespace.clone());
+    let namespace = named.unwrap_or_else(|| from.clone());
+    if !is_dns_label(&namespace) || !is_dns_label(&from) {
         return Err(Failure::usage(text.get("field.namespace")));
     }
     let none = PodSettings::default();
-    let settings = || loaded.settings.pod_for(&context.name, saved.map_or(&none, |target| &target.pod));
-    let pod = args.pod.then(|| Box::new(settings()));
+    let settings = loaded.settings.pod_for(&context.name, saved.map_or(&none, |target| &target.pod));
+    let (settings, max_ttl) = (Box::new(settings), loaded.settings.max_ttl);
+    let pod = Prober { namespace: from, settings, max_ttl, creates: args.pod };
     Ok(Question { cluster: context.name.clone(), namespace, place, pod })
 }
 
@@ -141,7 +144,7 @@ fn given(text: &str) -> Option<(Place, Option<String>)> {
         return Place::of(&destination);
     }
     let Workload { kind, name, .. } = format!("{text}:1").parse().ok()?;
-    Some((Place::Workload { kind, name, port: None }, None))
+    Some((Place::Workload { kind, name, port: None, transport: Transport::Tcp }, None))
 }
 
 fn unknown(text: &Text, loaded: &Loaded, name: &str) -> Failure {
@@ -215,10 +218,13 @@ mod tests {
 
     #[test]
     fn a_workload_needs_no_port() {
-        let workload = |kind, name: &str, port| (Place::Workload { kind, name: name.to_owned(), port }, None);
+        let workload = |kind, name: &str, port| {
+            (Place::Workload { kind, name: name.to_owned(), port, transport: Transport::Tcp }, None)
+        };
         assert_eq!(given("svc/web"), Some(workload(Kind::Service, "web", None)));
         assert_eq!(given("deploy/web:http"), Some(workload(Kind::Deployment, "web", Some(Port::Name("http".into())))));
         assert!(matches!(given("10.0.0.1:80"), Some((Place::Address(_), None))));
+        assert!(matches!(given("node/30999/udp"), Some((Place::Node(_), None))));
         for wrong in ["web", "proxy", "svc/", "svc/Web", "a b"] {
             assert_eq!(given(wrong), None, "{wrong}");
         }

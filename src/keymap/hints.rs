@@ -257,7 +257,12 @@ fn of_browser(model: &Model, hints: &mut Hints<'_>) {
     let missing = !browser.inventory.missing.is_empty()
         || browser.clusters.keys().any(|name| model.cluster(name).is_some_and(|at| at.fault.is_some()));
     if standing.rows {
-        hints.say_as(&[Command::Accept], "hint.import").say(&[Command::Mark, Command::TakeKnown, Command::Why]);
+        hints.say_as(&[Command::Accept], "hint.import").say(&[
+            Command::Mark,
+            Command::TakeKnown,
+            Command::ShowPage,
+            Command::Why,
+        ]);
     }
     if missing {
         hints.say_as(&[Command::Describe], "hint.what-is-missing");

@@ -198,12 +198,15 @@ macro_rules! command_table {
                 MarkAll ["ctrl-a"];
                 /// Makes targets of all that is recognised.
                 "take-known" TakeKnown ["ctrl-r"];
+                /// Opens the page of the object.
+                "show-page" ShowPage ["alt-v", "ctrl-o"];
                 Why ["alt-u"];
                 Describe ["ctrl-e"];
                 Cancel ["esc"];
             }
             Find "find" hints [] empty [] {
                 Accept ["enter"];
+                ShowPage ["alt-v", "ctrl-o"];
                 Forward ["ctrl-r"];
                 Shell ["ctrl-v", "alt-s"];
                 Copy ["ctrl-y"];
@@ -214,6 +217,7 @@ macro_rules! command_table {
             }
             Kinds "kinds" hints [] empty [] {
                 Accept ["enter"];
+                ShowPage ["alt-v"];
                 Forward ["ctrl-r"];
                 /// Shows all columns, or only the important ones.
                 "wide" Wide ["tab"];
@@ -245,12 +249,15 @@ macro_rules! command_table {
                 Reload ["r", "ctrl-r"];
                 /// Shows the hidden values of a Secret, or hides them again.
                 "reveal" Reveal ["v"];
+                /// Unfolds the managed fields of the object, or folds them again.
+                "unfold" Unfold ["m"];
                 /// Shows the log of the next container, or of the next pod.
                 "next-container" NextContainer ["c"];
                 /// Shows the log of the run before, or that of now.
                 "previous-run" PreviousRun ["p"];
                 Filter ["/"];
                 Edit ["e"];
+                Delete ["D", "ctrl-delete", "alt-x"];
                 Forward ["f"];
                 Shell ["s"];
                 Copy ["y"];

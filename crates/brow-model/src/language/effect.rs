@@ -21,6 +21,7 @@ use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::forward_settings::LocalUsers;
 use crate::types::health::ProbePlan;
 use crate::types::index::{ObjectRef, ServedKind};
+use crate::types::inventory::ObjectKey;
 use crate::types::metrics::Prometheus;
 use crate::types::ownership::Claim;
 use crate::types::proxy::{PodKey, PodRequest};
@@ -112,6 +113,12 @@ pub enum ClusterEffect {
     },
     /// About an object's page.
     Page(PageEffect),
+    /// Look up the kind of an object as the cluster serves it.
+    FindObject {
+        key: ObjectKey,
+        /// Echoed in the answer.
+        epoch: Epoch,
+    },
     /// Fetch the ports of an object.
     ReadPorts(ObjectRef),
     /// Take the steps to something, instead of those that are being taken.

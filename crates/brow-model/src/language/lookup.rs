@@ -96,6 +96,12 @@ pub enum ObjectEvent {
         epoch: Epoch,
         checks: Vec<Check>,
     },
+    /// An object of the browser, whose page is to be opened.
+    Found {
+        /// The epoch of the browser.
+        epoch: Epoch,
+        result: Result<ObjectRef, Fault>,
+    },
     /// The ports of an object that is to be forwarded.
     Ports {
         object: ObjectRef,

@@ -20,7 +20,6 @@ use crate::types::index::ObjectRef;
 use crate::types::offer::{LeftOut, Offer, OnConflict};
 use crate::types::proxy::PodKey;
 use crate::types::restore::OpenForward;
-use crate::types::settings::PodSettings;
 use crate::types::target::Target;
 use crate::types::why::{self, Check, first_fault};
 
@@ -126,8 +125,6 @@ pub struct StepList {
     /// The name of what is to be reached.
     pub thing: String,
     pub question: why::Question,
-    /// The target's own settings of a proxy pod.
-    pub own: PodSettings,
     /// The epoch of the steps.
     pub epoch: Epoch,
     /// The steps, once they have been taken.

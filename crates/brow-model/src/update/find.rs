@@ -59,7 +59,7 @@ impl Model {
                 true
             }
             Input::Do(Command::Cancel) => false,
-            Input::Do(Command::Accept) => self.go_to_hit(&finder, out),
+            Input::Do(Command::Accept | Command::ShowPage) => self.go_to_hit(&finder, out),
             Input::Item(at) => {
                 (finder.cursor, finder.chosen) = (at.min(finder.results.rows.len().saturating_sub(1)), true);
                 self.go_to_hit(&finder, out)
@@ -171,6 +171,7 @@ impl Model {
     pub(crate) fn on_object(&mut self, event: ObjectEvent, out: &mut Vec<Effect>) {
         match event {
             ObjectEvent::Steps { epoch, checks } => self.on_steps(epoch, checks),
+            ObjectEvent::Found { epoch, result } => self.on_looked_up(epoch, result, out),
             ObjectEvent::Ports { result: Err(fault), .. } => self.fail(fault),
             ObjectEvent::Ports { object, result: Ok(found) } => self.forward_object(&object, &found, out),
         }

@@ -65,7 +65,7 @@ impl Model {
                 browser.table.take()?;
                 browser.stale = true;
             }
-            Input::Do(Command::Accept) => self.enter_kind(&mut browser, out),
+            Input::Do(Command::Accept | Command::ShowPage) => self.enter_kind(&mut browser, out),
             Input::Item(row) => {
                 browser.select(row);
                 self.enter_kind(&mut browser, out);

@@ -56,6 +56,7 @@ impl Model {
             Input::Do(Command::Deepen) => Self::deepen(&mut page, out),
             Input::Do(Command::Reload) => self.refresh_page(&mut page, out),
             Input::Do(Command::Reveal) => Self::reveal(&mut page, out),
+            Input::Do(Command::Unfold) => page.unfolded ^= page.part == PagePart::Yaml,
             Input::Do(Command::NextContainer) => self.next_container(&mut page, 1, out),
             Input::Do(Command::PreviousRun) => self.previous_run(&mut page, out),
             Input::Do(Command::Filter) => page.log.filtering = page.part == PagePart::Logs,
@@ -63,6 +64,10 @@ impl Model {
             Input::Do(Command::Strings) => Self::copy(Clip::Text(page.subject().kubectl()), out),
             Input::Do(Command::Why) => self.why_object(&page.subject().clone(), out),
             Input::Do(Command::Edit) => self.edit_object(page.subject().clone(), out),
+            Input::Do(Command::Delete) => match page.subject_uid().map(str::to_owned) {
+                Some(uid) => self.ask_delete_object(page.subject().clone(), uid),
+                None => self.note(Level::Info, Message::NothingSelected, "", ""),
+            },
             Input::Do(Command::Shell) => self.open_shell_of_page(&page, out),
             Input::Do(Command::Forward) => return self.forward_page(page, out),
             Input::Do(Command::Describe) => match page.fault().cloned() {
