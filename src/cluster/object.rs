@@ -73,7 +73,7 @@ pub(super) fn value(kind: &ServedKind, found: &impl Serialize) -> Result<Value, 
 
 /// Takes the managed fields of an object out, leaving their name.
 pub(super) fn fold(object: &mut Value) -> Option<ManagedFields> {
-    let fields = object["metadata"].get_mut("managedFields")?.take();
+    let fields = object.get_mut("metadata")?.get_mut("managedFields")?.take();
     let mut lines = Vec::new();
     yaml(&fields, 2, &mut lines);
     let lines = lines.iter().map(|line| sanitize::line(line).into_owned()).collect();
@@ -253,6 +253,18 @@ metadata:
   name: web";
         assert_eq!(lines.join("\n"), expected);
         assert_eq!(serde_saphyr::from_str::<Value>(expected).unwrap(), object);
+    }
+
+    #[test]
+    fn managed_fields_leave_their_place() {
+        let fields = json!([{ "manager": "kubectl", "fieldsV1": { "f:data": {} } }, { "manager": "helm" }]);
+        let mut object = json!({ "kind": "ConfigMap", "metadata": { "managedFields": fields, "name": "web" } });
+        let managed = fold(&mut object).unwrap();
+        assert_eq!((managed.count, managed.lines[0].as_str()), (2, "  - fieldsV1:"));
+        let lines = lines(object);
+        assert_eq!(ManagedFields::place_in(&lines), Some(2), "{lines:?}");
+        assert_eq!(fold(&mut json!({ "metadata": { "name": "web" } })), None);
+        assert_eq!(fold(&mut json!({ "kind": "Odd" })), None);
     }
 
     #[test]

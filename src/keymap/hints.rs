@@ -278,7 +278,7 @@ fn of_find(model: &Model, hints: &mut Hints<'_>) {
     match finder.selected() {
         Some(Hit::Object(_)) => {
             hints.say_as(&[Command::Accept], "hint.show").say_as(&[Command::Forward], "hint.forward");
-            hints.say(&[Command::Shell]);
+            hints.say(&[Command::Shell, Command::PodLog]);
             hints.say_as(&[Command::Copy], "hint.copy-name").say_as(&[Command::Strings], "hint.copy-kubectl");
             hints.say(&[Command::Why]);
         }

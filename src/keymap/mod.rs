@@ -228,12 +228,12 @@ impl Mode {
             Self::Connections => steps || matches!(command, EndConnection | Top | Bottom),
             Self::Tags => steps || matches!(command, Top | Bottom | Mark | Stop),
             Self::Find => {
-                steps || matches!(command, ShowPage | Forward | Shell | Why | Copy | Strings | Describe | Help)
+                steps || matches!(command, ShowPage | PodLog | Forward | Shell | Why | Copy | Strings | Describe | Help)
             }
             Self::Kinds => {
                 steps
                     || matches!(command, ShowPage | Forward | Wide | OneNamespace | Copy | Strings | Describe | Help)
-                    || matches!(command, Edit | New | Delete)
+                    || matches!(command, Edit | New | Delete | PodLog | Why)
             }
             Self::Proposal => steps || matches!(command, Left | Right | Next | Previous | Top | Bottom),
             Self::Refusal => steps || matches!(command, Left | Right | Next | Previous | Copy),

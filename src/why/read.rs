@@ -50,8 +50,8 @@ pub(super) async fn policies(
     Ok((listed, own.map(|namespace| namespace.metadata.labels.unwrap_or_default())))
 }
 
-/// Reads the networks that nodes have for their pods. `None` if they may not be read, or are not those of this pod: some
-/// network plugins keep their own.
+/// Reads the networks that nodes have for their pods. `None` if they may not be read, or are not those of this pod:
+/// some network plugins keep their own.
 pub(super) async fn pod_networks(clusters: &Clusters, cluster: &str, pod: &Pod) -> Option<Vec<Network>> {
     let client = clusters.client(cluster).await.ok()?;
     let nodes = all(&Api::<Node>::all(client)).await.ok()?;

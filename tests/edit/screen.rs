@@ -85,6 +85,25 @@ fn a_row_is_edited_created_and_deleted_from_the_keyboard() {
         let audit = audit(&home);
         audit.contains("edit-object") && audit.contains("delete-object")
     });
+    // On its page, by the same key as well.
+    lamps.add("lantern", "{ color: red }");
+    screen.wait("it, and it alone", |text| text.contains("lantern") && !text.contains("beacon"));
+    screen.press("\r");
+    screen.wait_for("1 Summary");
+    screen.wait("its labels", |text| text.lines().any(|line| line.contains("age")));
+    for key in ["D", "\x1b[3;5~"] {
+        screen.press(key);
+        wait_says(&mut screen, &["Delete Lamp lantern?", "brow-edit", "production"]);
+        screen.press("n");
+        screen.wait_gone("Delete Lamp");
+    }
+    screen.press("D");
+    wait_says(&mut screen, &["Delete Lamp lantern?"]);
+    screen.press("y");
+    wait_says(&mut screen, &["This object was deleted."]);
+    assert_eq!(audit(&home).matches("delete-object").count(), 2);
+    screen.press("\x1b[27u");
+    screen.wait_gone("1 Summary");
     leave(screen);
 }
 
@@ -176,6 +195,10 @@ fn practice_has_a_plan_to_edit() {
     screen.wait_for("4 YAML");
     screen.press("4");
     screen.wait_for("version: v1.36.0+k3s1");
+    screen.press("D");
+    wait_says(&mut screen, &["Delete Plan server?"]);
+    screen.press("n");
+    screen.wait_gone("Delete Plan");
     screen.press("\x1b[27u");
     screen.wait_gone("version: v1.36.0+k3s1");
     // What Kubernetes itself brings is not edited, and the key says so.

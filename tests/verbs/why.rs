@@ -153,29 +153,32 @@ fn ports_of_nodes_and_udp_are_followed_to_their_pods() {
     let address = |port: u16| format!("{ip}:{port}/udp");
     assert_eq!(why("brow-admin", &[&address(7), "--pod"], 0), ["connection passed"]);
     assert_eq!(why("brow-admin", &[&address(9), "--pod"], 1), ["connection failed target-refused"]);
-    // A policy for TCP does not let UDP in; one that names the addresses of a whole family lets every pod in.
-    let policy = |name: &str, rule: &Value| {
+    until("no proxy pod is left", || space.pods() == ["echo"]);
+    policies_of_protocols_and_addresses(&home, &space.0, &shell);
+}
+
+/// A policy for TCP does not let UDP in; one that names the addresses of a whole family lets every pod in.
+fn policies_of_protocols_and_addresses(home: &Home, space: &str, shell: &Shell<'_>) {
+    let policy = |rule: &Value| {
         json!({
-            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": { "name": name },
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": { "name": "tcp" },
             "spec": { "podSelector": { "matchLabels": { "app": "echo" } }, "ingress": [rule] },
         })
     };
-    let name = format!("echo.{}.svc", space.0);
-    let policies = |place: &str| {
-        let steps = why("brow-admin", &[place], i32::from(place.contains("udp")));
-        steps.into_iter().find(|step| step.starts_with("policies")).unwrap()
+    let policies = |port: &str| {
+        let place = format!("echo.{space}.svc:{port}");
+        let done = shell.run(&["why", &place, "-n", space, "--context", "brow-admin", "--json"]);
+        steps(&done).into_iter().find(|step| step.starts_with("policies")).unwrap()
     };
-    apply(&home, &space.0, &policy("tcp", &json!({ "ports": [{ "port": 7 }] })));
-    assert_eq!(policies(&format!("{name}:7")), "policies passed");
-    assert_eq!(policies(&format!("{name}:7/udp")), "policies failed policy-blocks");
+    apply(home, space, &policy(&json!({ "ports": [{ "port": 7 }] })));
+    assert_eq!([policies("7"), policies("7/udp")], ["policies passed", "policies failed policy-blocks"]);
     let block = json!({ "ipBlock": { "cidr": "0.0.0.0/0" } });
-    apply(&home, &space.0, &policy("tcp", &json!({ "ports": [{ "port": 7 }], "from": [block] })));
-    assert_eq!(policies(&format!("{name}:7")), "policies passed");
+    apply(home, space, &policy(&json!({ "ports": [{ "port": 7 }], "from": [block] })));
+    assert_eq!(policies("7"), "policies passed");
     // These nodes tell no networks of pods, so that a part of all addresses stays unclear.
     let block = json!({ "ipBlock": { "cidr": "0.0.0.0/0", "except": ["10.244.0.0/17"] } });
-    apply(&home, &space.0, &policy("tcp", &json!({ "ports": [{ "port": 7 }], "from": [block] })));
-    assert_eq!(policies(&format!("{name}:7")), "policies unknown policy-unclear");
-    until("no proxy pod is left", || space.pods() == ["echo"]);
+    apply(home, space, &policy(&json!({ "ports": [{ "port": 7 }], "from": [block] })));
+    assert_eq!(policies("7"), "policies unknown policy-unclear");
 }
 
 #[test]

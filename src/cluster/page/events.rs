@@ -216,3 +216,46 @@ fn row(event: &Event, pod: String) -> EventRow {
         count: u64::try_from(count).unwrap_or(1),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_selects_pods_or_has_a_template_of_them_stands_for_pods() {
+        for (object, wanted) in [
+            (json!({ "kind": "Deployment", "spec": { "selector": { "matchLabels": { "app": "web" } } } }), true),
+            (json!({ "kind": "Service", "spec": { "selector": { "app": "web" } } }), true),
+            (json!({ "kind": "Service", "spec": { "externalName": "db.example" } }), false),
+            (json!({ "kind": "CronJob", "spec": { "jobTemplate": { "spec": {} } } }), true),
+            (json!({ "kind": "CloneSet", "spec": { "template": { "spec": {} } } }), true),
+            (
+                json!({ "kind": "PersistentVolumeClaim", "spec": { "selector": { "matchLabels": { "a": "b" } } } }),
+                false,
+            ),
+            (json!({ "kind": "Pod", "spec": { "containers": [] } }), false),
+            (json!({ "kind": "ConfigMap" }), false),
+        ] {
+            assert_eq!(stands_for_pods(&object), wanted, "{object}");
+        }
+    }
+
+    #[test]
+    fn events_of_its_own_pods_stand_among_its_own_by_time() {
+        let event = |name: &str, pod: &str, at: i64| {
+            let event = Event { reason: Some(name.to_owned()), ..Event::default() };
+            let row = row(&event, pod.to_owned());
+            (name.to_owned(), EventRow { at: DateTime::<Utc>::from_timestamp(at, 0), ..row })
+        };
+        let seen = Seen {
+            own: [event("Scaled", "", 3)].into(),
+            of_pods: [event("Pulled", "web-1", 1), event("Killed", "web-0", 4), event("Other", "db-0", 5)].into(),
+            pods: ["web-0", "web-1"].map(str::to_owned).into(),
+            fault: None,
+        };
+        let rows: Vec<String> = seen.rows().iter().map(|row| format!("{} {}", row.reason, row.pod)).collect();
+        assert_eq!(rows, ["Killed web-0", "Scaled ", "Pulled web-1"]);
+    }
+}

@@ -207,6 +207,7 @@ macro_rules! command_table {
             Find "find" hints [] empty [] {
                 Accept ["enter"];
                 ShowPage ["alt-v", "ctrl-o"];
+                PodLog ["alt-5"];
                 Forward ["ctrl-r"];
                 Shell ["ctrl-v", "alt-s"];
                 Copy ["ctrl-y"];
@@ -218,7 +219,9 @@ macro_rules! command_table {
             Kinds "kinds" hints [] empty [] {
                 Accept ["enter"];
                 ShowPage ["alt-v"];
+                PodLog ["alt-5"];
                 Forward ["ctrl-r"];
+                Why ["alt-u"];
                 /// Shows all columns, or only the important ones.
                 "wide" Wide ["tab"];
                 /// Shows the namespace of the row alone, or all.

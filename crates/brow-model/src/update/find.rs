@@ -68,10 +68,15 @@ impl Model {
             Input::Do(Command::Why) => {
                 match finder.selected() {
                     Some(Hit::Object(object)) => self.why_object(object, out),
-                    Some(Hit::Target(_) | Hit::Forward(_) | Hit::Pod(_) | Hit::Command(_)) | None => {
+                    Some(Hit::Target(name)) => self.why_target_named(name, out),
+                    Some(Hit::Forward(_) | Hit::Pod(_) | Hit::Command(_)) | None => {
                         self.note(Level::Info, Message::NotForwardable, "", "");
                     }
                 }
+                true
+            }
+            Input::Do(Command::PodLog) => {
+                self.show_log_of(&finder, out);
                 true
             }
             Input::Do(Command::Shell) => self.open_shell_of(&finder, out),
@@ -136,6 +141,19 @@ impl Model {
             }
         }
         false
+    }
+
+    /// Shows the logs of the selected result.
+    fn show_log_of(&mut self, finder: &Finder, out: &mut Vec<Effect>) {
+        match finder.selected() {
+            Some(Hit::Object(object)) => self.open_logs(object.clone(), out),
+            Some(Hit::Pod(key)) => self.follow_log_of(key.clone(), out),
+            Some(Hit::Target(_) | Hit::Forward(_) | Hit::Command(_)) => {
+                let name = finder.results.rows.get(finder.cursor).map(|row| row.name.clone());
+                self.note(Level::Info, Message::NoPodBehind, name.unwrap_or_default(), "");
+            }
+            None => {}
+        }
     }
 
     /// Forwards the selected result. Returns true if the search stays open.

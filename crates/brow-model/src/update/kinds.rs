@@ -77,24 +77,17 @@ impl Model {
             }
             Input::Do(Command::OneNamespace) => self.narrow_kind(&mut browser, out),
             Input::Do(Command::Forward) => return self.forward_row(browser, out),
-            Input::Do(Command::Edit) => match object(&browser) {
-                Some(object) => self.edit_object(object, out),
-                None => self.nothing_selected(),
-            },
+            Input::Do(command @ (Command::Edit | Command::PodLog | Command::Why)) => {
+                self.do_with_object(command, &browser, out);
+            }
             Input::Do(Command::New) => self.create_of_kind(&browser, out),
             Input::Do(Command::Delete) => match object(&browser).zip(selected_uid(&browser)) {
                 Some((object, uid)) => self.ask_delete_object(object, uid),
                 None => self.nothing_selected(),
             },
-            Input::Do(Command::Copy) => {
-                if let Some(name) = copied(&browser) {
-                    Self::copy(Clip::Text(name), out);
-                }
-            }
+            Input::Do(Command::Copy) => copied(&browser).into_iter().for_each(|name| Self::copy(Clip::Text(name), out)),
             Input::Do(Command::Strings) => {
-                if let Some(object) = object(&browser) {
-                    Self::copy(Clip::Text(object.kubectl()), out);
-                }
+                object(&browser).into_iter().for_each(|object| Self::copy(Clip::Text(object.kubectl()), out));
             }
             Input::Do(Command::Describe) => {
                 let of_cluster = self.cluster(&browser.cluster).and_then(|at| at.fault.clone());
@@ -112,6 +105,16 @@ impl Model {
             Input::Do(_) | Input::Wheel(_) => {}
         }
         Some(Dialog::Kinds(browser))
+    }
+
+    /// Edits the selected object, shows its logs, or takes the steps to it.
+    fn do_with_object(&mut self, command: Command, browser: &KindBrowser, out: &mut Vec<Effect>) {
+        match object(browser) {
+            None => self.nothing_selected(),
+            Some(object) if command == Command::Edit => self.edit_object(object, out),
+            Some(object) if command == Command::PodLog => self.open_logs(object, out),
+            Some(object) => self.why_object(&object, out),
+        }
     }
 
     /// Opens the table of the selected kind, or the selected object.

@@ -26,6 +26,15 @@ impl Model {
         self.screen.dialogs.push(Dialog::Object(Box::new(ObjectPage::new(object, epoch))));
     }
 
+    /// Opens the page of an object with its logs in view.
+    pub(crate) fn open_logs(&mut self, object: ObjectRef, out: &mut Vec<Effect>) {
+        self.open_page(object, out);
+        if let Some(Dialog::Object(mut page)) = self.screen.dialogs.pop() {
+            self.show_part(&mut page, PagePart::Logs, out);
+            self.screen.dialogs.push(Dialog::Object(page));
+        }
+    }
+
     pub(crate) fn in_page(&mut self, mut page: Box<ObjectPage>, input: Input, out: &mut Vec<Effect>) -> Option<Dialog> {
         if page.is_filtering() {
             self.in_log_filter(&mut page, input);

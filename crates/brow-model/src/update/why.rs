@@ -17,7 +17,14 @@ use crate::update::dialog::Input;
 impl Model {
     /// Takes the steps to the selected target.
     pub(crate) fn why_target(&mut self, out: &mut Vec<Effect>) {
-        let Some(target) = self.screen.targets.selected().and_then(|name| self.target(name)).cloned() else { return };
+        if let Some(name) = self.screen.targets.selected().cloned() {
+            self.why_target_named(&name, out);
+        }
+    }
+
+    /// Takes the steps to a target.
+    pub(crate) fn why_target_named(&mut self, name: &str, out: &mut Vec<Effect>) {
+        let Some(target) = self.target(name).cloned() else { return };
         let Some((place, named)) = Place::of(&target.address) else {
             return self.note(Level::Info, Message::NotForwardable, &target.name, "");
         };
