@@ -2,6 +2,7 @@
 
 use crate::language::event::ObjectEvent;
 use crate::language::fault::{Fault, What};
+use crate::language::request::Request;
 use crate::screen::dialog::{Dialog, StepList};
 use crate::tests::*;
 use crate::types::epoch::Epoch;
