@@ -7,71 +7,70 @@ use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use common::arrange::{Kubeconfig, Wire, clipboard, quit, wait_dialog, wait_says};
-use common::kube::{Namespace, kubeconfig, kubectl, until};
+use common::kube::{Namespace, kubeconfig, kubectl};
 use common::through::{get, live};
 use common::{Home, Screen, Start};
 use serde_json::json;
 use tempfile::TempDir;
 
-/// A way to an API server that ends for all once so many bytes have come over it, until it is mended.
+/// A way to an API server that can be made slow, and broken for all until it is mended.
 struct Fuse {
     address: SocketAddr,
-    left: Arc<AtomicUsize>,
+    state: Arc<AtomicU8>,
 }
+
+const WHOLE: u8 = 0;
+const SLOW: u8 = 1;
+const BLOWN: u8 = 2;
 
 impl Fuse {
     fn to(upstream: &str) -> Self {
         let upstream: SocketAddr = upstream.parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (address, left) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(usize::MAX)));
-        let shared = Arc::clone(&left);
+        let (address, state) = (listener.local_addr().unwrap(), Arc::new(AtomicU8::new(WHOLE)));
+        let shared = Arc::clone(&state);
         // It ends with the test's process.
         thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
-                let Some(far) = holds(&shared).then(|| TcpStream::connect(upstream).unwrap()) else { continue };
+                if shared.load(Ordering::SeqCst) == BLOWN {
+                    continue;
+                }
+                let far = TcpStream::connect(upstream).unwrap();
                 for (from, to) in [(&near, &far), (&far, &near)] {
-                    let (from, to, left) = (from.try_clone().unwrap(), to.try_clone().unwrap(), Arc::clone(&shared));
-                    thread::spawn(move || carry(from, to, &left));
+                    let (from, to, state) = (from.try_clone().unwrap(), to.try_clone().unwrap(), Arc::clone(&shared));
+                    thread::spawn(move || carry(from, to, &state));
                 }
             }
         });
-        Self { address, left }
+        Self { address, state }
     }
 
-    fn burn_after(&self, bytes: usize) {
-        self.left.store(bytes, Ordering::SeqCst);
-    }
-
-    fn mend(&self) {
-        self.burn_after(usize::MAX);
+    fn set(&self, state: u8) {
+        self.state.store(state, Ordering::SeqCst);
     }
 }
 
-fn holds(left: &AtomicUsize) -> bool {
-    left.load(Ordering::SeqCst) > 0
-}
-
-/// Moves bytes one way while the fuse holds.
-fn carry(mut from: TcpStream, mut to: TcpStream, left: &AtomicUsize) {
-    from.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-    let mut buffer = [0; 4_096];
-    while holds(left) {
-        match from.read(&mut buffer) {
+/// Moves bytes one way until the fuse is blown.
+fn carry(mut from: TcpStream, mut to: TcpStream, state: &AtomicU8) {
+    const LOOK: Duration = Duration::from_millis(20);
+    from.set_read_timeout(Some(LOOK)).unwrap();
+    let mut buffer = [0; 2_048];
+    loop {
+        let read = from.read(&mut buffer);
+        match state.load(Ordering::SeqCst) {
+            SLOW => thread::sleep(LOOK),
+            BLOWN => break,
+            _ => {}
+        }
+        match read {
             Ok(0) => break,
-            Ok(count) => {
-                let burnt = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |all| match all {
-                    usize::MAX => None,
-                    all => Some(all.saturating_sub(count)),
-                });
-                if burnt.is_ok() && !holds(left) || to.write_all(&buffer[..count]).is_err() {
-                    break;
-                }
-            }
+            Ok(count) if to.write_all(&buffer[..count]).is_err() => break,
+            Ok(_) => {}
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(_) => break,
         }
@@ -182,14 +181,15 @@ fn a_cluster_that_dies_in_the_middle_of_a_search_is_told_of_and_comes_back_whole
     let (namespace, home) =
         (Namespace::new("searchdies"), Home::new("[cluster.near]\nconnect = true\n[cluster.away]\nconnect = true\n"));
     let name = namespace.0.as_str();
-    // More than what passes before the end.
-    let object = |number: usize| {
-        let labels = json!({ "filler": "x".repeat(60), "number": number.to_string() });
-        let meta = json!({ "name": format!("buoy-{number:03}"), "labels": labels });
-        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": meta })
+    // Their list takes a while over a slow way, and what is searched for stands at its end.
+    let object = |name: String| {
+        let labels = json!({ "filler": "x".repeat(60) });
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "labels": labels } })
     };
-    let list = json!({ "apiVersion": "v1", "kind": "List", "items": (0..400).map(object).collect::<Vec<_>>() });
-    let path = home.path().join("buoys.json");
+    let names =
+        (0..400).map(|number| format!("filler-{number}")).chain((0..9).map(|number| format!("lightship-{number}")));
+    let list = json!({ "apiVersion": "v1", "kind": "List", "items": names.map(object).collect::<Vec<_>>() });
+    let path = home.path().join("objects.json");
     fs::write(&path, list.to_string()).unwrap();
     kubectl(&["-n", name, "create", "-f", path.to_str().unwrap()]);
     let admin = Kubeconfig::of_cluster(&kubeconfig());
@@ -202,27 +202,29 @@ fn a_cluster_that_dies_in_the_middle_of_a_search_is_told_of_and_comes_back_whole
     screen.press("1");
     let answers = |text: &str, name: &str| text.lines().any(|line| line.contains(name) && line.contains("● ready"));
     screen.wait("both answer", |text| answers(text, "near") && answers(text, "away"));
-    // Some kinds are read by then, and the many objects of one are not.
-    fuse.burn_after(100_000);
+    fuse.set(SLOW);
     screen.press("F");
-    screen.press(&format!("buoy-39 ns:{name}"));
-    until("the way to one of them is at its end", || !holds(&fuse.left));
-    screen.wait("all of the other", |text| text.contains("─ Search: 10 ") && text.matches("buoy-39").count() >= 10);
-    let told = |text: &str| text.lines().any(|line| line.contains("away") && !line.contains("buoy"));
-    screen.wait("word of the one that died", told);
-    let rows = |text: &str, cluster: &str| {
-        text.lines().filter(|line| line.contains("buoy-39") && line.contains(cluster)).count()
+    screen.press(&format!("lightship ns:{name}"));
+    let reading = |text: &str| text.lines().any(|line| line.contains("away: ") && line.contains(" kinds read"));
+    screen.wait("some kinds of one, not all", |text| reading(text) && !text.contains("away: 0 of"));
+    fuse.set(BLOWN);
+    let rows = |text: &str, of: &str| {
+        text.lines().filter(|line| line.contains("lightship-") && line.contains(&format!(" {of} "))).count()
     };
-    assert_eq!((rows(&screen.text(), "near"), rows(&screen.text(), "away")), (10, 0), "{}", screen.text());
+    screen.wait("all of the other", |text| text.contains("─ Search: 9 ") && rows(text, "near") == 9);
+    let dead = |text: &str| text.lines().any(|line| line.contains('✗') && line.contains("away"));
+    screen.wait("word of the one that died, which is not read to its end", |text| dead(text) && reading(text));
+    assert_eq!(rows(&screen.text(), "away"), 0, "{}", screen.text());
     // The other one stays live meanwhile.
-    kubectl(&["-n", name, "delete", "configmap", "buoy-399", "--wait=false"]);
-    screen.wait_for("─ Search: 9 ");
-    assert!(told(&screen.text()), "{}", screen.text());
-    fuse.mend();
-    screen.wait("both, and nothing that is gone", |text| {
-        (rows(text, "near"), rows(text, "away")) == (9, 9) && !text.contains("buoy-399") && !text.contains("kinds read")
+    kubectl(&["-n", name, "delete", "configmap", "lightship-8", "--wait=false"]);
+    screen.wait("one less", |text| text.contains("─ Search: 8 ") && dead(text));
+    fuse.set(WHOLE);
+    screen.wait("both whole, and nothing that is gone", |text| {
+        (rows(text, "near"), rows(text, "away")) == (8, 8)
+            && !text.contains("lightship-8")
+            && !text.contains("kinds read")
+            && !dead(text)
     });
-    assert!(!told(&screen.text()), "{}", screen.text());
     leave(screen);
 }
 
