@@ -29,8 +29,11 @@ impl Custom {
             "name": version, "served": true, "storage": true, "schema": schema, "subresources": subresources,
             "additionalPrinterColumns": columns,
         });
-        let short =
-            if group == "apps.kruise.io" { &[if kind == "CloneSet" { "clone" } else { "asts" }][..] } else { &[] };
+        let short = match kind {
+            _ if group != "apps.kruise.io" => json!([]),
+            "CloneSet" => json!(["clone"]),
+            _ => json!(["asts"]),
+        };
         let names = json!({ "plural": plural, "singular": kind.to_lowercase(), "kind": kind, "shortNames": short });
         let name = format!("{plural}.{group}");
         let definition = json!({
