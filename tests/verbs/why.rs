@@ -144,8 +144,8 @@ fn ports_of_nodes_and_udp_are_followed_to_their_pods() {
     let by_udp = ["exists passed", "port passed", "endpoints passed", "listens unknown udp-silent", "policies passed"];
     // It echoes what comes.
     assert_eq!(why("brow-admin", &[&udp, "--pod"], 0), [&by_udp[..], &["connection passed"]].concat());
-    // A port by the other protocol, one that nobody has, and one that may not be looked up.
-    let other = why("brow-admin", &[&format!("{tcp}/udp")], 1);
+    // A port that nobody has, and one that may not be looked up.
+    let other = why("brow-admin", &["node/29999"], 1);
     assert_eq!(other, ["exists unknown node-port-missing", "connection unknown needs-pod"]);
     let hidden = why("brow-developer", &[&tcp], 1);
     assert_eq!(hidden[0], "exists unknown forbidden");
