@@ -26,7 +26,7 @@ use brow_model::workload::{Destination, Workload, is_dns_label};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
-    /// A saved target, svc/NAME, deploy/NAME, pod/NAME or another workload (each perhaps with :PORT), HOST:PORT or node/PORT
+    /// A saved target, svc/NAME, deploy/NAME or another workload (each perhaps with :PORT), HOST:PORT or node/PORT
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::targets))]
     place: String,
     /// Kubeconfig context; absent: the target's, else the current one

@@ -189,7 +189,7 @@ mod tests {
         })
     }
 
-    /// What `/openapi/v3/apis/upgrade.cattle.io/v1` answers: the kind, the list of it, and what they refer to.
+    /// The answer of `/openapi/v3/apis/upgrade.cattle.io/v1`: the kind, the list of it, and the types of both.
     fn published() -> Value {
         let mut plan = schema(&json!({ "allOf": [{ "$ref": "#/components/schemas/io.cattle.upgrade.v1.PlanSpec" }] }));
         plan[NAMED] = json!([{ "group": "upgrade.cattle.io", "kind": "Plan", "version": "v1" }]);

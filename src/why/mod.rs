@@ -70,7 +70,7 @@ struct Chain<'a> {
     transport: Transport,
     /// The address of a node's port, by which a service is reached.
     node: Option<Result<Address, Fault>>,
-    /// What that port is called.
+    /// The name of that port.
     thing: String,
     checks: Vec<Check>,
 }

@@ -1,4 +1,4 @@
-//! What is read of a cluster for a step: policies, the networks of pods, the service of a node port.
+//! The objects that are read for a step: policies, the networks of pods, the service of a node port.
 
 use std::fmt::Debug;
 use std::net::IpAddr;
