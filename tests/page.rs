@@ -77,14 +77,18 @@ fn find(screen: &mut Screen, search: &str) {
 
 /// Moves down to the row that contains a text.
 fn select(screen: &mut Screen, row: &str) {
-    let selected = |text: &str| text.lines().any(|line| line.contains('▌') && line.contains(row));
+    // Not the row of the cluster behind the dialog, whose numbers change by themselves.
+    let selected = |text: &str| {
+        let rows = text.lines().filter(|line| line.contains('▌') && !line.contains("● ready"));
+        rows.map(str::to_owned).collect::<Vec<_>>()
+    };
     for _ in 0..40 {
-        if selected(&screen.text()) {
+        let before = selected(&screen.text());
+        if before.iter().any(|line| line.contains(row)) {
             return;
         }
-        let before = screen.text();
         screen.press("j");
-        screen.wait("the selection moves", |text| text != before);
+        screen.wait("the selection moves", |text| selected(text) != before);
     }
     panic!("no row {row}:\n{}", screen.text());
 }
