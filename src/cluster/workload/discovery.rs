@@ -194,7 +194,7 @@ fn scaled(list: &APIResourceList, group: &str, version: &str) -> Vec<DiscoveredK
 }
 
 /// The versions of a group that are looked through: the one that is named, else all, the preferred one first. A kind may
-/// exist in another one alone, as OpenKruise's `CloneSet` does.
+/// exist in another one alone, as `OpenKruise`'s `CloneSet` does.
 fn versions(group: &APIGroup, suffix: &str) -> Vec<GroupVersion> {
     let Some(first) = version(group, suffix) else { return Vec::new() };
     let is_named = !suffix.is_empty() && suffix != group.name;

@@ -85,9 +85,15 @@ impl Model {
                 Some((object, uid)) => self.ask_delete_object(object, uid),
                 None => self.nothing_selected(),
             },
-            Input::Do(Command::Copy) => copied(&browser).into_iter().for_each(|name| Self::copy(Clip::Text(name), out)),
+            Input::Do(Command::Copy) => {
+                if let Some(name) = copied(&browser) {
+                    Self::copy(Clip::Text(name), out);
+                }
+            }
             Input::Do(Command::Strings) => {
-                object(&browser).into_iter().for_each(|object| Self::copy(Clip::Text(object.kubectl()), out));
+                if let Some(object) = object(&browser) {
+                    Self::copy(Clip::Text(object.kubectl()), out);
+                }
             }
             Input::Do(Command::Describe) => {
                 let of_cluster = self.cluster(&browser.cluster).and_then(|at| at.fault.clone());
