@@ -151,7 +151,7 @@ impl About {
                 }
                 Ok(watcher::Event::InitApply(event) | watcher::Event::Apply(event)) => {
                     let key = event.metadata.uid.clone().unwrap_or_default();
-                    let row = row(&event, pod(&event));
+                    let row = row(&event, &pod(&event));
                     {
                         let mut seen = self.seen();
                         let rows = of(&mut seen);
@@ -196,7 +196,7 @@ fn stands_for_pods(object: &Value) -> bool {
     has_template || object["kind"] != "PersistentVolumeClaim" && !selector_text(&spec["selector"]).is_empty()
 }
 
-fn row(event: &Event, pod: String) -> EventRow {
+fn row(event: &Event, pod: &str) -> EventRow {
     let line = |text: Option<&String>| sanitize::line(text.map_or("", String::as_str)).into_owned();
     let at = |time: k8s_openapi::jiff::Timestamp| DateTime::<Utc>::from_timestamp(time.as_second(), 0);
     let series = event.series.as_ref();
@@ -211,7 +211,7 @@ fn row(event: &Event, pod: String) -> EventRow {
         warning: event.type_.as_deref() == Some("Warning"),
         reason: line(event.reason.as_ref()),
         message: line(event.message.as_ref()),
-        pod: sanitize::line(&pod).into_owned(),
+        pod: sanitize::line(pod).into_owned(),
         source: line(component.filter(|name| !name.is_empty()).or(event.reporting_component.as_ref())),
         count: u64::try_from(count).unwrap_or(1),
     }
@@ -246,7 +246,7 @@ mod tests {
     fn events_of_its_own_pods_stand_among_its_own_by_time() {
         let event = |name: &str, pod: &str, at: i64| {
             let event = Event { reason: Some(name.to_owned()), ..Event::default() };
-            let row = row(&event, pod.to_owned());
+            let row = row(&event, pod);
             (name.to_owned(), EventRow { at: DateTime::<Utc>::from_timestamp(at, 0), ..row })
         };
         let seen = Seen {

@@ -79,16 +79,15 @@ fn tell(out: &watch::Sender<SourceState>, state: SourceState) {
 /// # Errors
 /// The cluster cannot be asked, or has no such kind.
 pub async fn find_object(clusters: &Clusters, key: &ObjectKey) -> Result<ObjectRef, Fault> {
-    let DiscoveredKind { api, .. } = match built_in(&key.kind) {
-        Some(known) => known,
-        None => {
-            let client = clusters.client(&key.cluster).await?;
-            let found = discovery::find(&client, &key.kind.to_string()).await;
-            let missing = |near: Vec<String>| {
-                Fault::new(What::KindMissing, format!("{} ({})", key.kind, key.cluster), near.join(", "))
-            };
-            found.map_err(|error| fault(&key.cluster, &error, None).1)?.map_err(missing)?
-        }
+    let DiscoveredKind { api, .. } = if let Some(known) = built_in(&key.kind) {
+        known
+    } else {
+        let client = clusters.client(&key.cluster).await?;
+        let found = discovery::find(&client, &key.kind.to_string()).await;
+        let missing = |near: Vec<String>| {
+            Fault::new(What::KindMissing, format!("{} ({})", key.kind, key.cluster), near.join(", "))
+        };
+        found.map_err(|error| fault(&key.cluster, &error, None).1)?.map_err(missing)?
     };
     let ApiResource { group, version, kind, plural, .. } = api;
     let kind = ServedKind { group, version, kind, plural, shorts: Vec::new(), namespaced: true };
