@@ -6,9 +6,11 @@ mod common;
 use std::fs;
 
 use common::arrange::{Kubeconfig, Wire, clipboard, quit, wait_dialog, wait_says};
-use common::kube::{Namespace, kubeconfig, kubectl};
+use common::front::{Front, PlainApi, resident};
+use common::kube::{Namespace, kubeconfig, kubectl, until_within};
 use common::through::{get, live};
-use common::{Home, Screen, Start};
+use common::{Home, Screen, Start, TIMEOUT};
+use serde_json::json;
 use tempfile::TempDir;
 
 /// Leaves the search, whose text goes first, and the program.
@@ -99,6 +101,52 @@ fn a_cluster_that_falls_silent_holds_no_other_up() {
     wire.cut();
     wire.clear();
     screen.wait("the other too, once it is back", |text| text.matches("ConfigMap").count() == 2);
+    leave(screen);
+}
+
+/// Config maps of the index, and the most memory that it takes in KiB.
+const OBJECTS: usize = 2_000;
+const MAX_ADDED: u64 = 40 << 10;
+
+/// Returns true for a request that an index makes for a kind that Kubernetes itself brings, each of which it watches.
+fn is_of_the_index(asked: &str) -> bool {
+    let own = ["/api/v1/", "/apis/apps/", "/apis/batch/", "/apis/networking.k8s.io/"];
+    own.iter().any(|group| asked.contains(group)) && !asked.contains("labelSelector")
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn an_index_of_many_objects_is_small_and_asks_nothing_while_nothing_changes() {
+    let (namespace, home) = (Namespace::new("many"), Home::new("prometheus = \"off\"\n"));
+    // A larger number, where somebody wants to know.
+    let objects = std::env::var("BROW_TEST_OBJECTS").map_or(OBJECTS, |number| number.parse().unwrap());
+    let api = PlainApi::new();
+    api.create_config_maps(&namespace.0, "lantern", objects);
+    let front = Front::new(&api, |_, _| None);
+    let all = Kubeconfig::empty().cluster("front", &json!({ "server": front.url })).user("nobody", json!({}));
+    let all = all.context("front", "front", "nobody", "default");
+    let mut screen = Start::new(&home).kubeconfig(all.write(&home.path().join("kc"))).size(120, 40).run();
+    screen.wait_for("Clusters 1");
+    screen.press("1\r");
+    screen.wait_for("● ready");
+    assert!(!front.asked().iter().any(|asked| asked.contains("configmaps")), "nothing is indexed before a search");
+    let before = resident(screen.pid());
+    screen.press(&format!("Flantern ns:{}", namespace.0));
+    screen.wait_for("lantern-0");
+    screen.wait_gone("kinds read");
+    screen.wait("all of them", |text| text.contains(&format!("Search: 50, and {} more", objects - 50)));
+    let added = resident(screen.pid()) - before;
+    eprintln!("{objects} objects: {added} KiB added to {before}");
+    assert!(added <= MAX_ADDED, "{added} KiB for {objects} objects");
+    // The dashboard itself asks for the version again and again, and so tells that time has passed.
+    let versions = |asked: &[String]| asked.iter().filter(|asked| asked.ends_with("/version")).count();
+    let complete = front.asked();
+    until_within(2 * TIMEOUT, "three more probes", || versions(&front.asked()) >= versions(&complete) + 3);
+    let idle = front.asked().split_off(complete.len());
+    assert!(!idle.iter().any(|asked| is_of_the_index(asked)), "{idle:?}");
+    api.delete_config_maps(&namespace.0);
+    screen.wait_gone("lantern-");
+    screen.press("\x1b[27u");
     leave(screen);
 }
 

@@ -46,7 +46,7 @@ use brow_model::fault::{Fault, What, without_logins};
 use brow_model::workload::is_dns_label;
 
 pub use browse::{browse, read_ports};
-pub use connector::{client, url_decoded};
+pub use connector::{client, client_at, url_decoded};
 pub use fault::{fault, grant, object_fault, of_io};
 pub use index::index;
 pub use kind::{find_kind, kind_of};
