@@ -159,7 +159,7 @@ fn index() {
     screen.wait_for("● ready");
     let before = resident(screen.pid());
     let began = Instant::now();
-    screen.press("Flantern");
+    screen.press(&format!("Flantern ns:{}", namespace.0));
     screen.wait_for("lantern-0");
     let first = began.elapsed();
     screen.wait_gone("kinds read");
