@@ -63,7 +63,7 @@ async fn of_pods(client: &Client, cluster: &str, pods: &Pods) -> Result<Option<U
     Ok(sum(found.iter().flat_map(|pod| pod["containers"].as_array().into_iter().flatten()).map(|one| &one["usage"])))
 }
 
-/// Returns true if metrics-server has no numbers of a pod, as in its first seconds; false if there is no metrics-server.
+/// Returns true if metrics-server has no numbers of a pod, as in its first seconds.
 fn is_unknown(status: &Status, pod: &str) -> bool {
     status.code == 404 && status.details.as_ref().is_some_and(|details| details.name == pod)
 }
