@@ -134,8 +134,8 @@ impl Query {
         self.is_narrow() || self.words.iter().map(|word| word.text.chars().count()).sum::<usize>() > 1
     }
 
-    /// Returns how closely a name matches, and how many letters a fuzzy match skips. Every word has to be in the name or begin
-    /// one of `others`, at least one has to be in the name.
+    /// Returns how closely a name matches, and how many letters a match in order skips. Every word has to be in the
+    /// name or begin one of `others`, at least one has to be in the name.
     pub fn rank(&mut self, name: &str, others: &[&str]) -> Option<(Closeness, usize)> {
         if self.words.is_empty() {
             return Some((Closeness::Word, 0));
