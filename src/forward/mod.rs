@@ -237,7 +237,7 @@ pub fn start<D: Dialer>(
     let (local_users, admitted) = watch::channel(spec.local_users);
     let connections = Arc::<Connections>::default();
     let (tunnel_out, tunnel) = watch::channel(None);
-    let (spread, pods) = watch::channel(Vec::new());
+    let (spread, pods) = watch::channel(spread::Pods::default());
     let handle = Handle {
         _guard: token.clone().drop_guard(),
         id: spec.id,
