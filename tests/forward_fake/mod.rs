@@ -9,7 +9,7 @@ mod servers;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub struct World {
     pub no_lease: Mutex<Option<Fault>>,
     /// The fault that is found if there is no tunnel.
     pub blamed: Mutex<Option<Fault>>,
+    /// Nobody answers who could tell the fault.
+    pub nobody_tells: AtomicBool,
     /// The result of a diagnosis.
     pub reason: Mutex<Option<Fault>>,
     /// The error of a diagnosis.
@@ -152,6 +154,9 @@ impl Dialer for FakeDialer {
     }
 
     async fn blame(&self, _: &Via) -> Option<Fault> {
+        if self.world.nobody_tells.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.world.blamed.lock().expect("blamed").clone()
     }
 
