@@ -82,7 +82,7 @@ impl Handle {
 }
 
 impl Pods {
-    /// Has these take connections. One that comes back goes on with the connections that it still has.
+    /// Lets these take connections. One that comes back goes on with the connections that it still has.
     fn set(&mut self, pods: Vec<Via>, pod_ref: impl Fn(Via) -> Arc<PodRef>) {
         let mut before = std::mem::take(&mut self.taking);
         let pod = |via: Via| {

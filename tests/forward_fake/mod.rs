@@ -9,7 +9,7 @@ mod servers;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,11 +44,9 @@ pub struct World {
     pub no_lease: Mutex<Option<Fault>>,
     /// The fault that is found if there is no tunnel.
     pub blamed: Mutex<Option<Fault>>,
-    /// Nobody answers who could tell the fault.
-    pub nobody_tells: AtomicBool,
     /// The result of a diagnosis.
     pub reason: Mutex<Option<Fault>>,
-    /// The error of a diagnosis.
+    /// The error of a diagnosis; with one, no fault is found either.
     pub mute: Mutex<Option<Error>>,
     /// Tells that the cluster answers again.
     pub answering: Notify,
@@ -154,10 +152,8 @@ impl Dialer for FakeDialer {
     }
 
     async fn blame(&self, _: &Via) -> Option<Fault> {
-        if self.world.nobody_tells.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
-        }
-        self.world.blamed.lock().expect("blamed").clone()
+        let tells = self.world.mute.lock().expect("mute").is_none();
+        if tells { self.world.blamed.lock().expect("blamed").clone() } else { std::future::pending().await }
     }
 
     async fn diagnose(&self, _: &FakeLease, _: &Via, _: Duration) -> Result<Option<Fault>, Error> {

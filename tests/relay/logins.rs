@@ -22,7 +22,7 @@ case ${a% } in *brow) echo one ;; esac ;; esac; done";
     in_pod(space, all).lines().count()
 }
 
-/// Has the person of a kubeconfig log in with another token.
+/// Puts another token of the person into the kubeconfig.
 fn log_in_anew(stage: &Stage) {
     let manifest = stage.home.path().join("second.yaml");
     std::fs::write(&manifest, SECOND).unwrap();

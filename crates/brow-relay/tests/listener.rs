@@ -254,7 +254,7 @@ fn half_open_connections_keep_nobody_out() {
     assert!(relay.takes("Threads:") <= 18 && relay.takes("VmHWM:") <= 8 * 1024);
 }
 
-/// What a stranger may say: nothing, garbage, a part of what a client says, or all of it without the key.
+/// Something that a stranger may say: nothing, garbage, a part of what a client says, or all of it without the key.
 #[cfg(target_os = "linux")]
 fn nonsense(random: &mut u64) -> Vec<u8> {
     let mut next = || {

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -224,11 +224,9 @@ async fn connect<D: Dialer>(
     listed.opened();
     write(local, &connected).await.map_err(|_| End::Aborted)?;
     let reported = upstream.lease.target_failure(&stream).unwrap_or_default();
-    let mut sent = stream.write_all(&first).await;
+    let sent = stream.write_all(&first).await;
     place.counters.add_up(first.len());
-    if plain && sent.is_ok() {
-        sent = begin_response(local, &mut stream, &place).await;
-    }
+    let sent = if plain && sent.is_ok() { response::begin(local, &mut stream, &place.counters).await } else { sent };
     let result = match sent {
         Ok(()) => upstream.lease.splice(Arc::clone(local), stream, None, &place.counters).await.1,
         Err(error) => Err(Error::from_io(error)),
@@ -245,16 +243,6 @@ async fn connect<D: Dialer>(
             })
         }
     }
-}
-
-/// Sends the head of a response to a client.
-async fn begin_response<S>(local: &TcpStream, stream: &mut S, place: &NamedPlace) -> io::Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let head = response::head(local, stream).await?;
-    place.counters.add_down(head.len());
-    write(local, &head).await
 }
 
 /// Counts a failure. What is wrong with one destination is told to the client that named it, not of the forward.
