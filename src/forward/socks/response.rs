@@ -147,10 +147,10 @@ mod tests {
             let (local, _) = listener.accept().await.unwrap();
             let (mut near, mut far) = tokio::io::duplex(1_000);
             let body = vec![b'x'; 100_000];
-            let (mut hears, mut sends) = client.into_split();
+            let (mut reads, mut writes) = client.into_split();
             let asks = async {
-                sends.write_all(&body).await.unwrap();
-                sends.shutdown().await.unwrap();
+                writes.write_all(&body).await.unwrap();
+                writes.shutdown().await.unwrap();
             };
             let serves = async {
                 let mut came = Vec::new();
@@ -164,7 +164,7 @@ mod tests {
             passed.unwrap();
             drop(local);
             let mut heard = String::new();
-            hears.read_to_string(&mut heard).await.unwrap();
+            reads.read_to_string(&mut heard).await.unwrap();
             assert_eq!(heard, wanted);
         }
     }
