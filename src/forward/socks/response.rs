@@ -191,7 +191,7 @@ mod tests {
                 () = serves => {}
                 () = async {
                     begin(&local, &mut near, &counters).await.unwrap();
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 } => {}
             }
         }
