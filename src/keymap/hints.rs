@@ -232,6 +232,7 @@ fn of_pane(model: &Model, section: Section, hints: &mut Hints<'_>) {
         match command {
             Command::Cancel => hints.say_as(&[*command], step_back(standing)),
             Command::Zoom if model.screen.focus.zoomed => hints.say_as(&[*command], "hint.unzoom"),
+            Command::Restart if section == Section::Clusters => hints.say_as(&[*command], "hint.reconnect"),
             Command::Connect | Command::ConnectCluster if model.disconnects() => {
                 hints.say_as(&[*command], "hint.disconnect")
             }

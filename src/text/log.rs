@@ -34,7 +34,7 @@ impl Text {
                 let places: Vec<&str> =
                     places.iter().map(|place| self.get(&format!("place.{}", place.name()))).collect();
                 let command = self.get(&format!("hint.{}", command.name()));
-                self.fill(key(entry), &[("command", command), ("places", &places.join(", "))])
+                self.fill(key(entry), &[("command", command), ("places", &places.join(self.get("view.comma")))])
             }
             _ => self.fill(key(entry), &plain),
         };

@@ -51,6 +51,7 @@ fn made_keys() -> BTreeSet<String> {
     keys.extend(brow_model::offer::LeftOutReason::ALL.iter().map(|why| format!("left-out.{}", why.key())));
     keys.extend(brow_model::page::PagePart::ALL.iter().map(|part| format!("page.{}", part.name())));
     keys.extend(brow_model::page::LABELS.iter().map(|label| format!("page.{label}")));
+    keys.extend(brow_model::proxy::DESCRIPTION_LABELS.iter().map(|label| format!("describe.{label}")));
     let relations = brow_model::page::Relation::ALL.iter().skip(1);
     keys.extend(relations.map(|relation| format!("relation.{}", relation.name())));
     for what in What::ALL {

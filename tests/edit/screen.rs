@@ -136,9 +136,9 @@ fn a_plan_says_on_how_many_nodes_it_runs() {
     screen.wait_for("editing ");
     screen.press("x");
     let count = if nodes == 1 { "1 node.".to_owned() } else { format!("{nodes} nodes.") };
-    wait_says(&mut screen, &["runs anew on", &count, "2 at a time", "cordoned meanwhile"]);
+    wait_says(&mut screen, &["runs again on", &count, "2 at a time", "cordoned meanwhile"]);
     screen.press("n");
-    screen.wait_gone("runs anew on");
+    screen.wait_gone("runs again on");
     screen.press("\x1b[27u\x1b[27u\x1b[27u\x1b[27u");
     screen.wait_gone("─ Kinds of ");
     quit(screen);
@@ -168,7 +168,7 @@ fn practice_has_a_plan_to_edit() {
     screen.press("\x0f");
     screen.wait_for("editing ");
     screen.press("x");
-    wait_says(&mut screen, &["runs anew on 1 node", "+   version: v1.36.0+k3s1"]);
+    wait_says(&mut screen, &["runs again on 1 node", "+   version: v1.36.0+k3s1"]);
     screen.press("y");
     screen.wait_gone("─ Edit plan/server");
     // Its page has it, too.

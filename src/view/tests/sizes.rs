@@ -6,7 +6,7 @@ use brow_model::Model;
 use brow_model::dialog::{Dialog, Question};
 use brow_model::focus::{Pane, Strip};
 use brow_model::form::TargetForm;
-use brow_model::proxy::Phase;
+use brow_model::proxy::{DescriptionLine, Phase};
 use brow_model::settings::{Colors, Language};
 
 /// A model for each way in which the screen is divided.
@@ -39,7 +39,7 @@ fn models() -> Vec<Model> {
         Dialog::Help { filter: super::fixture::field("", None), scroll: 3 },
         Dialog::Describe {
             key: busy().screen.pods.rows()[0].clone(),
-            text: Some(Ok(vec!["数据".repeat(99)])),
+            text: Some(Ok(vec![DescriptionLine::Text("数据".repeat(99))])),
             scroll: 1,
         },
         Dialog::Fault(super::fixture::forbidden()),

@@ -18,7 +18,7 @@ use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::index::ObjectRef;
 use crate::types::offer::{LeftOut, Offer, OnConflict};
-use crate::types::proxy::PodKey;
+use crate::types::proxy::{DescriptionLine, PodKey};
 use crate::types::restore::OpenForward;
 use crate::types::settings::PodSettings;
 use crate::types::target::Target;
@@ -58,7 +58,7 @@ pub enum Dialog {
     Describe {
         key: PodKey,
         /// The text, once it is here.
-        text: Option<Result<Vec<String>, Fault>>,
+        text: Option<Result<Vec<DescriptionLine>, Fault>>,
         /// Lines scrolled down.
         scroll: usize,
     },
