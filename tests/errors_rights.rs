@@ -200,6 +200,88 @@ fn the_manifest_is_all_that_the_main_job_needs() {
     quit(screen);
 }
 
+/// Returns the rules of an optional part of the manifest, which begins with these words.
+fn optional(part: &str) -> String {
+    let manifest = include_str!("../assets/rbac.yaml");
+    let at = manifest.find(part).unwrap_or_else(|| panic!("no part {part}"));
+    let lines = manifest[at..].lines().take_while(|line| *line != "#");
+    lines.filter_map(|line| line.strip_prefix("#   ")).map(|line| format!("  {line}\n")).collect()
+}
+
+/// A deployment, and a Service for it.
+const LAMP: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: lamp }
+spec:
+  selector: { matchLabels: { app: lamp } }
+  template:
+    metadata: { labels: { app: lamp } }
+    spec:
+      terminationGracePeriodSeconds: 0
+      automountServiceAccountToken: false
+      containers:
+        - { name: lamp, image: busybox:latest, imagePullPolicy: Never, command: [sh, -c, 'echo lit; sleep 1d'] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: lamp }
+spec: { selector: { app: lamp }, ports: [{ port: 80 }] }
+";
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn the_optional_part_for_pages_is_all_that_a_page_needs() {
+    let kubeconfig = kubeconfig();
+    let nobody = Nobody::new("page", &kubeconfig);
+    let namespace = nobody.namespace.0.clone();
+    let user = format!("system:serviceaccount:{namespace}:robot");
+    let rules = [optional("# For the search, of the kinds"), optional("# For the page of an object")].concat();
+    assert!(rules.contains("watch") && rules.contains("replicasets"), "{rules}");
+    let (first, rest) = include_str!("../assets/rbac.yaml").split_once("---\n").unwrap();
+    let mine = format!("{first}{rules}---\n{rest}").replace("NAMESPACE", &namespace);
+    let mine = mine
+        .replace("name: USER", &format!("name: \"{user}\""))
+        .replace("name: brow-tui\n", &format!("name: {namespace}\n"));
+    apply(&mine, &[]);
+    let _role = Role(namespace.clone());
+    apply(LAMP, &["-n", &namespace]);
+    kubectl(&["-n", &namespace, "wait", "--for=condition=Available", "--timeout=60s", "deployment/lamp"]);
+
+    let mut screen = nobody.start();
+    screen.wait_for("robots");
+    screen.press("1\r");
+    screen.wait_for("● ready");
+    screen.press("F");
+    screen.press("lamp kind:deploy");
+    screen.wait("the deployment", |text| text.lines().any(|line| line.contains('▌') && line.contains("Deployment")));
+    screen.press("\r");
+    screen.wait_for("1 Summary");
+    screen.wait("its replicas", |text| text.lines().any(|line| line.contains("replicas") && line.contains("1/1")));
+    assert!(!screen.text().contains("no right to"), "{}", screen.text());
+    screen.press("2");
+    let pods_too = |text: &str| text.contains("ScalingReplicaSet") && text.contains("Started  lamp-");
+    let shown = screen.wait("its events, and those of its pod", pods_too);
+    assert!(!shown.contains("no right to"), "{shown}");
+    screen.press("4");
+    let shown = screen.wait_for("kind: Deployment");
+    assert!(!shown.contains("no right to"), "{shown}");
+    screen.press("5");
+    let shown = screen.wait("its log", |text| text.lines().any(|line| line.contains("lit")));
+    assert!(!shown.contains("no right to"), "{shown}");
+    // Nodes, which belong to no namespace, are all that is not shown of its relations.
+    screen.press("3");
+    let shown = screen.wait("its relations", |text| {
+        ["owns ReplicaSet lamp-", "owns Pod lamp-", "selected by Service lamp"].iter().all(|row| text.contains(row))
+            && text.contains("related objects, ")
+    });
+    assert!(shown.contains("no right to get nodes"), "{shown}");
+    assert_eq!((shown.matches("no right to").count(), shown.matches("may not be read").count()), (1, 1), "{shown}");
+    screen.press("\x1b[27u\x1b[27u\x1b[27u");
+    screen.wait_gone("─ Search: ");
+    quit(screen);
+}
+
 /// A cluster role, deleted when the test ends.
 struct Role(String);
 

@@ -107,6 +107,18 @@ async fn a_pod_that_is_gone_for_good_is_the_reason() {
 }
 
 #[tokio::test]
+async fn a_broken_tunnel_is_told_where_nobody_tells_of_its_node() {
+    let world = world().await;
+    let mut forward = Forward::open(&world, Some(via("web-1")), false).await;
+    assert_eq!(forward.event().await, ForwardEvent::Up(via("web-1")));
+    *world.mute.lock().expect("mute") = Some(Error::Closed);
+    // It has ended, and no other could be opened yet.
+    world.change("web-1", |pod| pod.stats.tunnels = 0);
+    let ForwardEvent::Down(fault) = forward.event().await else { panic!("it is down") };
+    assert_eq!(fault.what, What::Tunnel);
+}
+
+#[tokio::test]
 async fn a_broken_tunnel_is_told_once_and_its_return_too() {
     let world = world().await;
     let mut forward = Forward::open(&world, Some(via("web-1")), false).await;

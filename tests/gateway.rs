@@ -178,6 +178,54 @@ fn what_cannot_work_is_said_with_what_to_do() {
 }
 
 #[test]
+#[cfg_attr(not(docker), ignore = "needs an engine: set BROW_TEST_DOCKER_HOST")]
+fn connect_opens_a_target_that_is_to_persist_by_its_gateway_and_ends() {
+    let _engine = engine();
+    let lab = Lab::new("kept");
+    let kubeconfig = lab.home.kubeconfig(&[&lab.context()]);
+    let context = lab.context();
+    let target = |name: &str, ports: &str| {
+        format!("[[target]]\nname = \"{name}\"\ncluster = \"{context}\"\nnode = \"{ports}\"\npersist = true\n")
+    };
+    lab.home.write_config(&(target("echo", "30999,30998/udp") + &target("nothing", "30996")));
+    let connect = |args: &[&str]| {
+        let mut command = lab.command(&[&["connect"], args].concat());
+        Done::from(command.env("KUBECONFIG", &kubeconfig).output().unwrap())
+    };
+    let done = connect(&["echo", "--json"]);
+    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
+    let gateway = lab.gateway();
+    let locals: Vec<std::net::SocketAddr> = done
+        .out
+        .lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!((&line["gateway"], &line["pid"]), (&gateway.as_str().into(), &serde_json::Value::Null));
+            line["address"].as_str().unwrap().parse().unwrap()
+        })
+        .collect();
+    tcp_echoes(locals[0]);
+    udp_echoes(locals[1]);
+    // In the background there is nothing to keep; a command gets the address.
+    for more in [&["--detach"][..], &["--exec", "sh", "-c", "test -n \"$BROW_ADDR\""]] {
+        let done = connect(&[&["echo"], more].concat());
+        assert_eq!(done.code, 0, "{more:?}: {}{}", done.out, done.err);
+    }
+    assert_eq!(lab.gateway(), gateway, "it is the same");
+    // The port is there, and nothing answers behind it.
+    let done = connect(&["nothing"]);
+    assert_eq!(done.code, 1, "{}", done.err);
+    assert!(done.out.contains("nothing → 127.0.0.1:") && done.out.contains(&lab.gateway()), "{}", done.out);
+    assert!(done.err.contains(&format!("Nothing answers at {}:30996", lab.node())), "{}", done.err);
+    // Without an engine it says so.
+    let mut command = lab.command(&["connect", "echo"]);
+    let done = command.env("KUBECONFIG", &kubeconfig).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    let done = Done::from(done.output().unwrap());
+    assert_eq!(done.code, 1);
+    assert!(done.err.contains("No container engine answers"), "{}", done.err);
+}
+
+#[test]
 fn without_a_right_to_the_socket_it_says_so() {
     let home = Home::new("");
     let socket = home.path().join("docker.sock");

@@ -49,8 +49,16 @@ fn a_gateway_is_a_row_that_follows_the_engine_and_the_keys() {
     screen.escape("Log of brow-gateway-k3d-rows");
     docker(&["kill", &lab.gateway()]);
     screen.wait_for("○ stopped");
-    docker(&["rm", "-f", &lab.gateway()]);
+    screen.press("D");
+    screen.wait_for("Delete gateway brow-gateway-k3d-rows");
+    screen.press("\r");
+    screen.wait_gone("Delete gateway");
+    assert_ne!(lab.gateway(), "", "Cancel is the first button");
+    screen.press("D");
+    screen.wait_for("Delete gateway brow-gateway-k3d-rows");
+    screen.press("l\r");
     screen.wait_gone(&tcp.to_string());
+    assert_eq!(lab.gateway(), "");
     quit(screen);
 }
 
@@ -62,6 +70,7 @@ fn a_target_becomes_a_gateway_that_is_there_when_the_dashboard_is_not() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     lab.home.write_config(&format!(
         "[[target]]\nname = \"echo\"\ncluster = \"{}\"\nnode = \"30999\"\nlocal_port = {free}\npersist = true\n\
+         probe = \"tcp\"\nprobe_interval = \"1s\"\n\
          [[target]]\nname = \"web\"\ncluster = \"{}\"\nnode = \"30080\"\n",
         lab.context(),
         lab.context()
@@ -75,6 +84,7 @@ fn a_target_becomes_a_gateway_that_is_there_when_the_dashboard_is_not() {
     // The other is added to the same container.
     screen.press("jP");
     screen.wait("both run", |text| text.matches("docker/brow-gateway-k3d-persist").count() == 2);
+    screen.wait("the probe of the first", |text| text.contains("✓"));
     quit(screen);
     tcp_echoes(local);
     let listed = lab.ok(&["gateway", "list"]);

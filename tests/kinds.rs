@@ -18,11 +18,23 @@ struct Custom(String);
 impl Custom {
     fn new(home: &Home, group: &str, version: &str, (plural, kind): (&str, &str), columns: &Value) -> Self {
         let schema = json!({ "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } });
+        let mut subresources = json!({ "status": {} });
+        if group == "apps.kruise.io" {
+            subresources["scale"] = json!({
+                "specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas",
+                "labelSelectorPath": ".status.labelSelector",
+            });
+        }
         let version = json!({
-            "name": version, "served": true, "storage": true, "schema": schema, "subresources": { "status": {} },
+            "name": version, "served": true, "storage": true, "schema": schema, "subresources": subresources,
             "additionalPrinterColumns": columns,
         });
-        let names = json!({ "plural": plural, "singular": kind.to_lowercase(), "kind": kind });
+        let short = match kind {
+            _ if group != "apps.kruise.io" => json!([]),
+            "CloneSet" => json!(["clone"]),
+            _ => json!(["asts"]),
+        };
+        let names = json!({ "plural": plural, "singular": kind.to_lowercase(), "kind": kind, "shortNames": short });
         let name = format!("{plural}.{group}");
         let definition = json!({
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": { "name": name },
@@ -150,6 +162,86 @@ fn known_kinds_come_first_and_a_route_leads_to_its_service() {
     screen.wait_for("Quit?");
     screen.press("y");
     assert!(screen.wait_end().success());
+    drop(kinds);
+}
+
+/// A workload of `OpenKruise` and the pod that its controller would have made.
+fn kruise(home: &Home, namespace: &str, (version, kind, name): (&str, &str, &str)) {
+    let labels = json!({ "app": name });
+    let script = format!("mkdir -p /tmp/w && echo {name} > /tmp/w/index.html && exec httpd -f -p 8080 -h /tmp/w");
+    let spec = json!({ "terminationGracePeriodSeconds": 0, "containers": [{
+        "name": "main", "image": "busybox:latest", "imagePullPolicy": "Never", "command": ["sh", "-c", script],
+        "ports": [{ "name": "http", "containerPort": 8080 }],
+    }] });
+    let api = format!("apps.kruise.io/{version}");
+    let template = json!({ "metadata": { "labels": labels }, "spec": spec });
+    let set = json!({
+        "apiVersion": api, "kind": kind, "metadata": { "name": name, "namespace": namespace },
+        "spec": { "replicas": 1, "selector": { "matchLabels": labels }, "template": template },
+    });
+    apply(home, &set);
+    let resource = format!("{}.{version}.apps.kruise.io/{name}", kind.to_lowercase());
+    let uid = kubectl(&["-n", namespace, "get", &resource, "-o", "jsonpath={.metadata.uid}"]);
+    let owner = json!({
+        "apiVersion": api, "kind": kind, "name": name, "uid": uid, "controller": true, "blockOwnerDeletion": true,
+    });
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "spec": spec,
+        "metadata": { "name": format!("{name}-0"), "namespace": namespace, "labels": labels, "ownerReferences": [owner] },
+    });
+    apply(home, &pod);
+    kubectl(&["-n", namespace, "wait", "--for=condition=Ready", "--timeout=60s", &format!("pod/{name}-0")]);
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn clone_sets_and_advanced_stateful_sets_are_targets() {
+    let (home, space) = (Home::new(""), Namespace::new("kruise"));
+    let kinds = [
+        Custom::new(&home, "apps.kruise.io", "v1alpha1", ("clonesets", "CloneSet"), &json!([])),
+        Custom::new(&home, "apps.kruise.io", "v1beta1", ("statefulsets", "StatefulSet"), &json!([])),
+    ];
+    kruise(&home, &space.0, ("v1alpha1", "CloneSet", "lantern"));
+    kruise(&home, &space.0, ("v1beta1", "StatefulSet", "beacon"));
+    // By their names, their short names, and with their group; a StatefulSet without it is that of Kubernetes.
+    let mut config = String::new();
+    let all = [
+        ("one", "cloneset/lantern:http", "lantern"),
+        ("two", "clone/lantern:8080", "lantern"),
+        ("three", "asts/beacon:http", "beacon"),
+        ("four", "statefulset.apps.kruise.io/beacon:8080", "beacon"),
+    ];
+    for (name, workload, _) in all {
+        config += &format!(
+            "[[target]]\nname = \"{name}\"\ncluster = \"brow-kinds\"\nnamespace = \"{}\"\nworkload = \"{workload}\"\n",
+            space.0
+        );
+    }
+    home.write_config(&config);
+    let mut screen = Start::new(&home).kubeconfig(admin(&home)).size(160, 40).run();
+    screen.wait_for("three");
+    for (name, _, says) in all {
+        screen.press(&format!("2\x1b[27u/{name}\r"));
+        screen.wait("the target alone", |text| text.lines().any(|line| line.contains('▌') && line.contains(name)));
+        screen.press("\r");
+        let shown = screen.wait("a live forward", |text| live(text).is_some());
+        assert_eq!(get(&live(&shown).unwrap(), "/").unwrap(), format!("{says}\n").into_bytes(), "{name}");
+        screen.press("x");
+        screen.wait("no forward", |text| live(text).is_none());
+    }
+    // The page of one shows its pod, and the events of the pod.
+    screen.press("F");
+    screen.press(&format!("lantern kind:cloneset ns:{}", space.0));
+    screen.wait_for("─ Search: 1 ");
+    screen.press("\r3");
+    screen.wait("its pod", |text| text.lines().any(|line| line.contains("Pod lantern-0")));
+    screen.press("2");
+    screen.wait("its pod's events", |text| {
+        text.lines().any(|line| line.contains("Started") && line.contains("lantern-0"))
+    });
+    screen.press("\x1b[27u\x1b[27u\x1b[27u");
+    screen.wait_gone("─ Search: ");
+    quit(screen);
     drop(kinds);
 }
 

@@ -41,7 +41,10 @@ fn what_an_agent_opens_works_is_audited_and_ends_with_it() {
     assert_eq!(lazy["forwards"][0]["state"], "listening");
     assert_eq!(world.pods(), 1);
     let id = lazy["forwards"][0]["forward"].as_u64().unwrap();
-    assert_eq!(agent.call("renew", &json!({ "forward": id, "ttl": "1h" }))["forward"], id);
+    let renewed = agent.call("renew", &json!({ "forward": id, "ttl": "1h" }));
+    assert_eq!(renewed["forward"], id);
+    // The same time is told everywhere.
+    assert_eq!(agent.call("list_forwards", &json!({}))["forwards"][1]["expires"], renewed["expires"], "{renewed}");
     assert_eq!(agent.call("stop", &json!({ "forward": id }))["stopped"], id);
     assert!(agent.refusal("stop", &json!({ "forward": id })).contains("opened no forward"));
     let failed = agent.refusal("connect", &json!({ "target": "nowhere" }));
@@ -93,6 +96,24 @@ fn an_agent_finds_objects_by_their_names_and_learns_no_contents() {
         assert!(agent.refusal("find", &wrong).starts_with("invalid arguments"), "{wrong}");
     }
     assert_eq!((world.pods(), agent.end()), (0, 0));
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn the_steps_to_a_target_are_told_where_both_configs_offer_it() {
+    let world = World::new();
+    let mut first = Agent::start(&world);
+    first.initialize("2025-11-25", &json!({}));
+    assert!(!first.call("why", &json!({ "target": "page" }))["steps"].as_array().unwrap().is_empty());
+    // The instance of the first serves the second, which reads a config that offers nothing.
+    let own = world.home.path().join("own.toml");
+    std::fs::write(&own, world.home.read_config().replace("agent = true\n", "")).unwrap();
+    let mut second = Agent::over_pipe(program(&world.home, &world.kubeconfig).arg("--config").arg(&own));
+    second.initialize("2025-11-25", &json!({}));
+    assert_eq!(second.call("list_targets", &json!({}))["targets"][0]["name"], "page");
+    assert!(second.refusal("why", &json!({ "target": "page" })).contains("not offered"));
+    assert!(first.refusal("why", &json!({ "target": "svc/web:80" })).contains("no saved target"));
+    assert_eq!((second.end(), first.end()), (0, 0));
     world.assert_nothing_is_left();
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use common::arrange::Kubeconfig;
 use common::kube::{Namespace, kubeconfig, kubectl, until};
-use common::{Home, TIMEOUT};
+use common::{Home, Start, TIMEOUT};
 use shell::{Running, Shell, address};
 
 /// The node's address and the API server's port, as the cluster knows them. The server itself listens on loopback.
@@ -188,4 +188,30 @@ fn without_the_right_to_list_nodes_the_role_is_named() {
     let done = stage.shell().run(&["connect", "it", "--timeout", "20s"]);
     assert_ne!(done.code, 0);
     assert!(done.err.contains("list nodes"), "{}", done.err);
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn ports_of_nodes_are_offered_by_their_services() {
+    let stage = Stage::new("node-offer", "k3d-lab", "admin");
+    let offer = format!("{}/echo:echo-udp", stage.space.0);
+    let complete = |words: &[&str]| {
+        let mut command = stage.shell().command(&[&["--"], words].concat());
+        let out = command.env("BROW_COMPLETE", "fish").output().unwrap();
+        String::from_utf8(out.stdout).unwrap()
+    };
+    for words in [["connect", "--context", "k3d-lab", "node/"], ["gateway", "create", "--context=k3d-lab", ""]] {
+        let offered = complete(&[&["brow-tui"], &words[..]].concat());
+        assert!(offered.lines().any(|line| line.contains("/udp") && line.ends_with(&offer)), "{words:?}: {offered}");
+    }
+    let mut screen = Start::new(&stage.home).kubeconfig(stage.home.path().join("kubeconfig")).size(120, 30).run();
+    screen.wait_for("k3d-lab");
+    screen.press("n\t\t\t");
+    screen.press(&format!("node/{} udp", stage.space.0));
+    screen.wait("the offer", |text| text.contains(&format!("/udp {offer}")));
+    // Leaving the field takes the only one.
+    screen.press("\t");
+    screen.wait("its number", |text| text.lines().any(|line| line.contains("node/3") && line.contains("/udp")));
+    screen.escape("New target");
+    common::arrange::quit(screen);
 }

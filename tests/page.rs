@@ -77,14 +77,18 @@ fn find(screen: &mut Screen, search: &str) {
 
 /// Moves down to the row that contains a text.
 fn select(screen: &mut Screen, row: &str) {
-    let selected = |text: &str| text.lines().any(|line| line.contains('▌') && line.contains(row));
+    // Not the row of the cluster behind the dialog, whose numbers change by themselves.
+    let selected = |text: &str| {
+        let rows = text.lines().filter(|line| line.contains('▌') && !line.contains("● ready"));
+        rows.map(str::to_owned).collect::<Vec<_>>()
+    };
     for _ in 0..40 {
-        if selected(&screen.text()) {
+        let before = selected(&screen.text());
+        if before.iter().any(|line| line.contains(row)) {
             return;
         }
-        let before = screen.text();
         screen.press("j");
-        screen.wait("the selection moves", |text| text != before);
+        screen.wait("the selection moves", |text| selected(text) != before);
     }
     panic!("no row {row}:\n{}", screen.text());
 }
@@ -107,6 +111,13 @@ fn a_broken_reference_is_shown_and_each_row_leads_to_its_page() {
     apply(&home, &namespace, LAMP);
     let mut screen = open(&home, &format!("lamp kind:deploy ns:{}", namespace.0));
     screen.wait("the replicas", |text| line(text, &["replicas", "0/1"]));
+    // Its events, and those of its pods, each with the name of the pod.
+    screen.press("2");
+    screen.wait("why its pod does not run", |text| {
+        line(text, &["ScalingReplicaSet"])
+            && line(text, &["! ", "Failed", "  lamp-", "kubelet"])
+            && line(text, &["Scheduled", "  lamp-"])
+    });
     screen.press("3");
     screen.wait("the Secret is missing", |text| line(text, &["Secret lamp-oil", "does not exist", "env OIL"]));
     screen.wait("what it owns", |text| line(text, &["owns ReplicaSet lamp-"]) && line(text, &["owns Pod lamp-"]));
@@ -142,7 +153,11 @@ fn a_broken_reference_is_shown_and_each_row_leads_to_its_page() {
         |text: &str| text.lines().filter(|line| line.contains("owns Pod lamp-")).map(str::to_owned).collect::<Vec<_>>();
     let before = pods(&shown);
     kubectl(&["-n", &namespace.0, "delete", "pod", "-l", "app=lamp", "--wait=false"]);
-    screen.wait("another pod", |text| pods(text).iter().any(|pod| !before.contains(pod)));
+    let shown = screen.wait("another pod", |text| pods(text).iter().any(|pod| !before.contains(pod)));
+    let new = pods(&shown).into_iter().find(|pod| !before.contains(pod)).unwrap();
+    let new = new.split_whitespace().find(|word| word.starts_with("lamp-")).unwrap().to_owned();
+    screen.press("2");
+    screen.wait("the events of the new pod", |text| line(text, &["Started", &new]));
     leave(screen);
 }
 
@@ -175,6 +190,43 @@ fn a_service_leads_to_its_pods_and_a_route_to_its_services() {
 
 #[test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn the_browser_of_services_and_workloads_leads_to_pages() {
+    let home = Home::new("");
+    let all = Kubeconfig::of_cluster(&kubeconfig()).context("brow-page", "brow", "admin", "brow-dev");
+    let path = all.write(&home.path().join("kc"));
+    let mut screen = Start::new(&home).kubeconfig(path).size(150, 45).run();
+    screen.wait_for("brow-page");
+    screen.press("1\r");
+    screen.wait_for("● ready");
+    screen.press("b");
+    screen.wait_for("─ Services and workloads: ");
+    // The namespaces of other tests come later.
+    screen.press("web");
+    screen.wait("the service first", |text| line(text, &["▌", "svc/web"]));
+    screen.wait_for("Alt-v page");
+    screen.press("\x1bv");
+    screen.wait("its page", |text| line(text, &["─ Service web"]) && line(text, &["ports", "80 → http/TCP"]));
+    screen.press("3");
+    screen.wait("its pods", |text| line(text, &["endpoints EndpointSlice web-"]));
+    screen.press("\x1b[27u");
+    screen.wait("the browser as it was left", |text| line(text, &["▌", "svc/web"]));
+    for _ in 0..10 {
+        if !line(&screen.text(), &["▌", "deploy/web"]) {
+            let before = screen.text();
+            screen.press("\x1b[B");
+            screen.wait("the selection moves", |text| text != before);
+        }
+    }
+    // The other key, which a terminal without Alt sends.
+    screen.press("\x0f");
+    screen.wait("its page", |text| line(text, &["─ Deployment web"]));
+    screen.press("\x1b[27u\x1b[27u\x1b[27u");
+    screen.wait("no dialog", |text| !text.contains("─ Services and workloads: ") && !text.contains("1 Summary"));
+    quit(screen);
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn the_values_of_a_secret_are_shown_by_a_key_alone() {
     let (namespace, home) = (Namespace::new("pagesecret"), Home::new(""));
     kubectl(&["-n", &namespace.0, "create", "secret", "generic", "oil", "--from-literal=password=hunter2"]);
@@ -187,6 +239,27 @@ fn the_values_of_a_secret_are_shown_by_a_key_alone() {
     screen.wait_for("password: hunter2");
     screen.press("v");
     screen.wait_gone("hunter2");
+    leave(screen);
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn files_are_copied_out_of_a_pod_by_a_key_of_its_page() {
+    let (namespace, home) = (Namespace::new("pagecopy"), Home::new(""));
+    let run = ["run", "jar", "--image=alpine/socat:latest", "--image-pull-policy=Never", "--command", "--"];
+    kubectl(&[&["-n", &namespace.0], &run[..], &["sleep", "1d"]].concat());
+    kubectl(&["-n", &namespace.0, "wait", "--for=condition=Ready", "--timeout=60s", "pod/jar"]);
+    let mut screen = open(&home, &format!("jar kind:pod ns:{}", namespace.0));
+    screen.press("C");
+    screen.wait("the question", |text| text.contains("Copying out of pods/jar") && text.contains("From:"));
+    screen.press(":/etc/hostname\r");
+    screen.wait_for("To:");
+    let copy = home.path().join("copied");
+    screen.press(&format!("{}\r", copy.display()));
+    screen.wait_for("Enter goes on");
+    assert_eq!(fs::read_to_string(copy).unwrap(), "jar\n", "{}", screen.text());
+    screen.press("\r");
+    screen.wait_for("1 Summary");
     leave(screen);
 }
 

@@ -2,6 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
+#[path = "prometheus/config.rs"]
+mod config;
+#[path = "prometheus/present.rs"]
+mod present;
+#[path = "prometheus/ways.rs"]
+mod ways;
 
 use std::fs;
 use std::net::TcpListener;

@@ -4,6 +4,8 @@
 mod common;
 #[path = "relay/gateway.rs"]
 mod gateway;
+#[path = "relay/logins.rs"]
+mod logins;
 #[path = "relay/network.rs"]
 mod network;
 #[path = "relay/pods.rs"]

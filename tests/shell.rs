@@ -11,7 +11,7 @@ mod node;
 #[path = "shell/terminal.rs"]
 mod terminal;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -165,6 +165,8 @@ fn pipes_carry_every_byte_and_the_exit_code() {
     assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 64 << 20), "{}", text(&output.stderr));
     assert!(output.stdout.chunks(2).all(|line| line == b"y\n"));
 
+    a_gigabyte_takes_little_memory(&pods, &home);
+
     for (script, code) in [("exit 7", 7), ("kill -9 $$", 137), ("kill -TERM $$", 143)] {
         assert_eq!(run(&["--", "sh", "-c", script], b"").status.code(), Some(code), "{script}");
     }
@@ -176,6 +178,26 @@ fn pipes_carry_every_byte_and_the_exit_code() {
     // A script for the shell itself.
     let output = run(&[], b"echo $((6 * 7))\nexit 3\n");
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(3), "42\n".to_owned()));
+}
+
+/// A reader that is slower than the cluster holds the cluster up, not the memory.
+fn a_gigabyte_takes_little_memory(pods: &Pods, home: &Home) {
+    let mut child = pods.command(home, &["pod/one", "--", "sh", "-c", "yes | head -c 1073741824"]).spawn().unwrap();
+    let mut output = child.stdout.take().unwrap();
+    let (mut total, mut space) = (0, vec![0; 1 << 20]);
+    let mut peak = String::new();
+    while total < 1 << 30 {
+        let count = output.read(&mut space).unwrap();
+        assert_ne!(count, 0, "it ends after {total} bytes");
+        assert!(space[..count].iter().all(|byte| b"y\n".contains(byte)));
+        total += count;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        peak = status.lines().find(|line| line.starts_with("VmHWM")).map_or(peak, str::to_owned);
+    }
+    assert_eq!((output.read(&mut space).unwrap(), total), (0, 1 << 30));
+    assert!(child.wait().unwrap().success());
+    let kib: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(kib < 200 << 10, "{peak}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod common;
 mod shell;
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
@@ -168,12 +168,35 @@ fn what_is_not_allowed_is_refused_and_logged_once() {
         String::from_utf8(stage.say(format!("GET /proxy.pac HTTP/1.0\r\nHost: {}\r\n\r\n", stage.local).as_bytes()));
     let pac = pac.unwrap();
     assert!(pac.contains(&format!("\"PROXY {}\"", stage.local)), "{pac}");
+    assert!(pac.contains("\".cluster.local\""), "the pod's domain: {pac}");
     assert!(pac.contains("\".brow-dev.svc.cluster.local\"") && pac.contains("\"255.255.0.0\""), "{pac}");
     stage.running.signal(rustix::process::Signal::INT);
     let Stage { running, .. } = stage;
     let (code, told) = running.end();
     assert_eq!(code, 0, "{told}");
     assert_eq!(told.matches("10.99.0.10:7 (allow)").count(), 1, "{told}");
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn a_response_comes_without_what_is_for_one_hop() {
+    let server = TcpListener::bind(("10.99.0.1", 0)).unwrap();
+    let stage = Stage::new("socks-hop", "");
+    let url = format!("http://{}/", server.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut client, _) = server.accept().unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).unwrap();
+            asked.push(byte[0]);
+        }
+        let head = "Connection: keep-alive, X-Hop\r\nKeep-Alive: timeout=5\r\nX-Hop: 1\r\nContent-Length: 2";
+        client.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\nhi").as_bytes()).unwrap();
+    });
+    let said = stage.say(format!("GET {url} HTTP/1.1\r\nHost: whatever\r\n\r\n").as_bytes());
+    let wanted = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nVia: 1.1 brow-tui\r\nConnection: close\r\n\r\nhi";
+    assert_eq!(String::from_utf8(said).unwrap(), wanted);
 }
 
 /// A query for the address of a name (RFC 1035, 4.1).

@@ -1,7 +1,6 @@
 //! Custom kinds: found by any of their names, and their pods by selector or scale.
 //!
-//! Against a stand-in: the API server of the test cluster (1.20, built with a Go that its JSON library does not know)
-//! crashes when a custom resource is stored, whoever asks.
+//! Against a stand-in, which has a scale and near names; `tests/kinds.rs` has those of a real cluster.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;

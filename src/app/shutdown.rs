@@ -177,7 +177,9 @@ fn ends(effect: &Effect) -> bool {
             | ClusterEffect::Browse { .. }
             | ClusterEffect::Index { .. }
             | ClusterEffect::Page(_)
+            | ClusterEffect::FindObject { .. }
             | ClusterEffect::ReadPorts(_)
+            | ClusterEffect::ListNodePorts { .. }
             | ClusterEffect::TakeSteps { .. }
             | ClusterEffect::ReadPort { .. }
             | ClusterEffect::ListKinds { .. }

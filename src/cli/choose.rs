@@ -1,7 +1,7 @@
 //! Chooses targets by name, by pattern or by tag.
 
 use clap::Args;
-use clap_complete::ArgValueCandidates;
+use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 
 use super::complete;
 use super::print::Failure;
@@ -15,7 +15,7 @@ use brow_model::target::Target;
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Choice {
     /// Names of targets, or patterns with * and ? (in quotes)
-    #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::targets))]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::targets_and_places))]
     pub names: Vec<String>,
     /// Targets with this tag; may be given several times
     #[arg(long, value_name = "TAG", add = ArgValueCandidates::new(complete::tags))]

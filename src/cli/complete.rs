@@ -1,6 +1,7 @@
 //! Completions that a shell asks the program itself for: names of targets, tags, contexts, pods and forwards as they
 //! are now. What cannot be read completes to nothing: the command itself says why.
 
+mod node_ports;
 mod shells;
 mod words;
 
@@ -27,6 +28,7 @@ use crate::text::Text;
 use brow_model::Model;
 use brow_model::request::Request;
 use brow_model::target::Target;
+pub(super) use node_ports::{gateway_ports, places, targets_and_places};
 use shells::{BASH, FISH, ZSH};
 
 /// The variable by which a shell asks.
@@ -69,24 +71,29 @@ pub(super) fn script(shell: Shell) -> ExitCode {
     }
 }
 
+/// Returns the value of an option of the completed command line.
+fn value(name: &str) -> Option<String> {
+    let args = shells::line();
+    let equals = format!("{name}=");
+    let at = args.iter().position(|arg| arg == name || arg.starts_with(&equals))?;
+    let inline = args[at].strip_prefix(&equals).map(str::to_owned);
+    inline.or_else(|| args.get(at + 1).cloned())
+}
+
 /// The files that the completed command line names.
 fn globals() -> Option<Globals> {
-    let args = shells::line();
-    let value = |name: &str| {
-        let equals = format!("{name}=");
-        let at = args.iter().position(|arg| arg == name || arg.starts_with(&equals))?;
-        let inline = args[at].strip_prefix(&equals).map(str::to_owned);
-        let value = inline.or_else(|| args.get(at + 1).cloned())?;
+    let path = |name: &str| {
+        let value = value(name)?;
         // The shell would have done that before it calls us.
         let in_home =
             value.strip_prefix("~/").and_then(|rest| Some(PathBuf::from(std::env::var_os("HOME")?).join(rest)));
         Some(in_home.unwrap_or_else(|| value.into()))
     };
-    if args.iter().any(|arg| arg == "--practice") {
+    if shells::line().iter().any(|arg| arg == "--practice") {
         return None;
     }
-    let paths = Paths::find(value("--config")).ok()?;
-    let (kubeconfig, runtime) = (value("--kubeconfig"), paths.runtime());
+    let paths = Paths::find(path("--config")).ok()?;
+    let (kubeconfig, runtime) = (path("--kubeconfig"), paths.runtime());
     Some(Globals { kubeconfig, runtime, paths, practice: false, logging: Logging::default() })
 }
 

@@ -6,7 +6,7 @@ mod import;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use clap_complete::ArgValueCandidates;
+use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 
 use super::choose::{Choice, matches, no_target};
 use super::clusters::current;
@@ -48,8 +48,8 @@ pub(super) enum Command {
         /// Its name
         name: String,
         /// Host and port as the cluster sees them (10.0.0.1:3306, 10.0.0.1:53/udp), or kind/name:port
-        /// (service/web:http)
-        #[arg(value_name = "WHERE")]
+        /// (service/web:http), or ports of nodes (node/30999)
+        #[arg(value_name = "WHERE", add = ArgValueCompleter::new(complete::places))]
         place: String,
         #[command(flatten)]
         fields: Fields,
@@ -59,8 +59,8 @@ pub(super) enum Command {
         /// The target
         #[arg(add = ArgValueCandidates::new(complete::targets))]
         name: String,
-        /// Host and port, or kind/name:port
-        #[arg(long = "where", value_name = "WHERE")]
+        /// Host and port, kind/name:port, or ports of nodes
+        #[arg(long = "where", value_name = "WHERE", add = ArgValueCompleter::new(complete::places))]
         place: Option<String>,
         #[command(flatten)]
         fields: Fields,

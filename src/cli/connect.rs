@@ -320,7 +320,9 @@ impl Connect {
         let broken = endpoints.iter().any(|endpoint| {
             endpoint.status == Status::Closed || (endpoint.status == Status::Missing && refused(endpoint))
         });
-        endpoints.iter().all(|endpoint| self.is_over(endpoint)).then_some(if broken { FAILED } else { 0 })
+        let broken = broken || (snapshot.failed && endpoints.iter().any(Endpoint::is_kept));
+        let is_let_go = |endpoint: &Endpoint| endpoint.is_kept() || self.is_over(endpoint);
+        endpoints.iter().all(is_let_go).then_some(if broken { FAILED } else { 0 })
     }
 }
 

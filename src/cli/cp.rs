@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::print::{self, FAILED, Failure};
 use super::shell::{self, Journal, Refused};
 use super::signals::{Signals, ended_by};
-use super::{Globals, complete};
+use super::{Globals, complete, consent};
 use crate::cluster::Clusters;
 use crate::shell::copy::{self, Copied, Place, Progress, Trouble};
 use crate::store;
@@ -30,6 +30,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Arguments of `cp`.
 #[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Args {
     /// File or folder here, or PLACE:PATH in a container; PLACE is pod/NAME, deploy/NAME or another workload, or a
     /// saved target of one
@@ -37,8 +38,8 @@ pub(super) struct Args {
     from: PathBuf,
     /// The place of the copy, in the same forms; one of the two is in a container. A folder that is there gets it by
     /// its name
-    #[arg(value_name = "TO", value_hint = ValueHint::AnyPath)]
-    to: PathBuf,
+    #[arg(value_name = "TO", value_hint = ValueHint::AnyPath, required_unless_present = "ask")]
+    to: Option<PathBuf>,
     /// Container; absent: the pod's default one, the only one, or the one you choose
     #[arg(long, short, value_name = "NAME")]
     container: Option<String>,
@@ -54,6 +55,52 @@ pub(super) struct Args {
     /// Do not ask before copying out of or into a production cluster
     #[arg(long, short)]
     yes: bool,
+    /// Ask for both paths: FROM is a place in the cluster. The dashboard's copies do
+    #[arg(long, hide = true, conflicts_with = "to")]
+    ask: bool,
+    /// Wait for Enter at the end, before the terminal is taken back: the dashboard's copies do
+    #[arg(long, hide = true)]
+    wait: bool,
+    /// Take the environment that the dashboard offers at that socket: its copies in panes do
+    #[arg(long, hide = true)]
+    environment: Option<PathBuf>,
+}
+
+impl Args {
+    fn to(&self) -> &Path {
+        self.to.as_deref().unwrap_or(Path::new(""))
+    }
+}
+
+/// Asks for the paths of a copy out of a place or into it: `:PATH` is there, everything else here.
+async fn ask_paths(args: &mut Args, text: &Text) -> Result<(), Failure> {
+    let place = args.from.to_string_lossy().into_owned();
+    if !consent::can_ask() {
+        return Err(Failure::usage(text.get("cli.cp-place")));
+    }
+    print::err(&text.fill("cli.cp-ask", &[("thing", &place)]));
+    let mut paths = Vec::new();
+    for key in ["cli.cp-ask-from", "cli.cp-ask-to"] {
+        print::err(text.get(key));
+        let said = consent::line().await.unwrap_or_default();
+        if said.is_empty() {
+            return Err(Failure { code: FAILED, message: text.get("cli.cp-not-copied").to_owned() });
+        }
+        paths.push(if said.starts_with(':') { format!("{place}{said}") } else { local(&said) });
+    }
+    let mut paths = paths.into_iter().map(PathBuf::from);
+    (args.from, args.to) = (paths.next().unwrap_or_default(), paths.next());
+    Ok(())
+}
+
+/// Returns a path of this machine that was typed; one with a colon is none of a place.
+fn local(said: &str) -> String {
+    let in_home = said.strip_prefix("~/").and_then(|rest| Some((std::env::var_os("HOME")?, rest)));
+    match in_home {
+        Some((home, rest)) => Path::new(&home).join(rest).to_string_lossy().into_owned(),
+        None if Path::new(said).is_absolute() => said.to_owned(),
+        None => format!("./{said}"),
+    }
 }
 
 /// The direction of a copy.
@@ -86,19 +133,32 @@ fn in_container(path: &Path) -> Option<(&str, &str)> {
     is_place.then_some((place, path))
 }
 
-pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
+pub(super) async fn run(globals: Globals, mut args: Args) -> ExitCode {
     let text = super::text_of(&globals);
-    match Box::pin(copy(&globals, &args, &text)).await {
+    if let Some(path) = &args.environment {
+        return shell::begin_in(path, &text);
+    }
+    let asked = if args.ask { ask_paths(&mut args, &text).await } else { Ok(()) };
+    let done = match asked {
+        Ok(()) => Box::pin(copy(&globals, &args, &text)).await,
+        refused => refused,
+    };
+    let code = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.message.is_empty() => ExitCode::from(failure.code),
         Err(failure) => failure.print(),
+    };
+    if args.wait && consent::can_ask() {
+        print::err(text.get("cli.shell-enter"));
+        let _read = consent::line().await;
     }
+    code
 }
 
 async fn copy(globals: &Globals, args: &Args, text: &Text) -> Result<(), Failure> {
     let failed = |fault: Fault| Failure::fault(text, &fault);
     let mut signals = Signals::listen()?;
-    let way = Way::of(&args.from, &args.to).ok_or_else(|| Failure::usage(text.get("cli.cp-place")))?;
+    let way = Way::of(&args.from, args.to()).ok_or_else(|| Failure::usage(text.get("cli.cp-place")))?;
     let loaded = store::load(&globals.paths).map_err(failed)?;
     let (clusters, contexts) = Clusters::read(globals.kubeconfig.as_deref()).map_err(failed)?;
     let place =
@@ -146,7 +206,7 @@ async fn copy(globals: &Globals, args: &Args, text: &Text) -> Result<(), Failure
 
 /// Returns what the audit log has of a copy that begins now.
 fn record(args: &Args, (by, user): (&str, &str), container: String) -> ShellRecord {
-    let command = [&args.from, &args.to].map(|path| path.to_string_lossy().into_owned()).to_vec();
+    let command = [args.from.as_path(), args.to()].map(|path| path.to_string_lossy().into_owned()).to_vec();
     let (by, user) = (by.to_owned(), user.to_owned());
     ShellRecord { by, user, container, command, began: Utc::now(), exit_code: None }
 }
@@ -219,7 +279,7 @@ fn tell(text: &Text, args: &Args, copied: &Copied, bytes: u64) {
         Err(_) if args.no_checksum => text.get("cli.cp-not-compared").to_owned(),
         Err(why) => text.fill("cli.cp-cannot-compare", &[("detail", why)]),
     };
-    let (from, to) = (args.from.to_string_lossy(), args.to.to_string_lossy());
+    let (from, to) = (args.from.to_string_lossy(), args.to().to_string_lossy());
     let (files, size) = (copied.files.to_string(), text.bytes(bytes));
     let with = [("from", &*from), ("to", &*to), ("count", &files), ("size", &size), ("detail", &sums)];
     print::out(&text.fill("cli.cp-done", &with));

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use chrono::Utc;
 use clap::Subcommand;
+use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use serde_json::{Value, json};
 
 use super::print::{self, FAILED, Failure, UNKNOWN};
-use super::{Globals, identity};
+use super::{Globals, complete, identity};
 use crate::docker::{
     self, Containers, DEFAULT_IMAGE, Engine, Gateway, LocalCluster, Order, OrderLock, Owner, Planned, Port, Wanted,
 };
@@ -63,10 +64,10 @@ pub(super) enum Command {
 #[derive(Debug, clap::Args)]
 pub(super) struct Create {
     /// Ports of the node, such as 30999 or 30998/udp; with a local port of your choice: 8080:30080
-    #[arg(value_name = "PORT", required = true)]
+    #[arg(value_name = "PORT", required = true, add = ArgValueCompleter::new(complete::gateway_ports))]
     ports: Vec<Wanted>,
     /// Local cluster, by its name or context. Default: the only one
-    #[arg(long = "context", alias = "cluster", value_name = "CLUSTER")]
+    #[arg(long = "context", alias = "cluster", value_name = "CLUSTER", add = ArgValueCandidates::new(complete::contexts))]
     cluster: Option<String>,
     /// Node to lead to. Default: one with the control plane
     #[arg(long, value_name = "NODE")]

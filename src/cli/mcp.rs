@@ -26,6 +26,8 @@ use link::Link;
 use server::Server;
 use stdio::Stdio;
 
+use brow_model::sanitize;
+
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
     /// This is the instance that forwards for agents while there is no dashboard
@@ -74,4 +76,9 @@ async fn serve(globals: Globals) -> ExitCode {
         print::err(&why);
         ExitCode::from(FAILED)
     })
+}
+
+/// Returns the beginning of a text that may be anything, in a line.
+fn short(text: &str, most: usize) -> String {
+    sanitize::line(text.trim()).chars().take(most).collect()
 }

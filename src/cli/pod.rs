@@ -240,7 +240,7 @@ impl PodCommand {
             return match described {
                 None => Step::Wait,
                 Some((key, Ok(lines))) => {
-                    tell_info(model, key, lines, *json);
+                    tell_info(model, key, snapshot.text.description(lines), *json);
                     Step::End(0)
                 }
                 Some((_, Err(fault))) => {
@@ -333,7 +333,7 @@ fn as_json(model: &Model, pod: &ProxyPod) -> Value {
     })
 }
 
-fn tell_info(model: &Model, key: &PodKey, lines: &[String], as_list: bool) {
+fn tell_info(model: &Model, key: &PodKey, lines: Vec<String>, as_list: bool) {
     let pod = model.pods.all().get(key);
     if as_list {
         let mut all = pod.map_or_else(|| json!({}), |pod| as_json(model, pod));
@@ -341,7 +341,7 @@ fn tell_info(model: &Model, key: &PodKey, lines: &[String], as_list: bool) {
         return print::json(&all);
     }
     for line in lines {
-        print::out(line);
+        print::out(&line);
     }
 }
 

@@ -85,9 +85,7 @@ pub(super) struct Args {
 pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
     let text = super::text_of(&globals);
     if let Some(path) = &args.environment {
-        // It returns only where that fails.
-        print::err(&text.fill("cli.shell-environment", &[("detail", &in_environment(path).to_string())]));
-        return ExitCode::from(FAILED);
+        return begin_in(path, &text);
     }
     let ended = Box::pin(begin(&globals, &args, &text)).await;
     let failed = matches!(ended, Err(_) | Ok(FAILED));
@@ -100,6 +98,12 @@ pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
         let _read = consent::line().await;
     }
     code
+}
+
+/// Becomes the same program in the environment that the dashboard offers; returns only where that fails.
+pub(super) fn begin_in(path: &Path, text: &Text) -> ExitCode {
+    print::err(&text.fill("cli.shell-environment", &[("detail", &in_environment(path).to_string())]));
+    ExitCode::from(FAILED)
 }
 
 /// Becomes the same program in the environment that is offered; returns why that is not possible.
@@ -359,7 +363,7 @@ impl Surroundings<'_> {
             let with = [("until", end.clock.as_str()), ("escape", &escaped)];
             (end.warn_at, lines(&text.fill("cli.node-warns", &with)))
         };
-        let idle = node.map(|_| settings.node_idle.duration());
+        let on_node = node.map(|node| (node.report(), settings.node_idle.duration()));
         let options = SessionOptions {
             tty,
             escape: escape.and_then(|c| u8::try_from(c).ok()),
@@ -369,7 +373,7 @@ impl Surroundings<'_> {
         };
         let mut record = self.record(container);
         record.command.extend(shell.cloned());
-        let mut session = Session::begin(self.globals, text, key, record, Arc::clone(&options.active), idle);
+        let mut session = Session::begin(self.globals, text, key, record, Arc::clone(&options.active), on_node);
         let (end, stopped) = session.watch(Box::pin(shell::run(process, &options)), signals).await;
         if let Some(node) = own.and_then(|own| own.node) {
             node.delete(text).await;

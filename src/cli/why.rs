@@ -14,18 +14,20 @@ use crate::cluster::Clusters;
 use crate::store;
 use crate::text::{FaultWords, Text};
 use crate::why;
+use brow_model::address::Transport;
 use brow_model::cluster::Context;
 use brow_model::event::Loaded;
 use brow_model::fault::Fault;
 use brow_model::near::near;
 use brow_model::sanitize;
 use brow_model::settings::PodSettings;
-use brow_model::why::{Check, Place, Question, Step, Verdict};
+use brow_model::target::Target;
+use brow_model::why::{Check, Place, Prober, Question, Step, Verdict};
 use brow_model::workload::{Destination, Workload, is_dns_label};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
-    /// A saved target, svc/NAME, deploy/NAME, pod/NAME or another workload (each perhaps with :PORT), or HOST:PORT
+    /// A saved target, svc/NAME, deploy/NAME or another workload (each perhaps with :PORT), HOST:PORT or node/PORT
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::targets))]
     place: String,
     /// Kubeconfig context; absent: the target's, else the current one
@@ -91,18 +93,23 @@ fn code(checks: &[Check]) -> u8 {
     }
 }
 
-/// Asks about a saved target, without a pod, and returns the steps as JSON.
+/// Asks about a target that the config of this process offers to agents, without a pod, and returns the steps as JSON;
+/// `None` where it offers none of that name.
 ///
 /// # Errors
 /// The reason why nothing can be asked, in words.
-pub(super) async fn of_target(globals: &Globals, name: &str, text: &Text) -> Result<Value, String> {
+pub(super) async fn of_target(globals: &Globals, name: &str, text: &Text) -> Result<Option<Value>, String> {
     let words = |fault: Fault| text.fault(&fault).in_full();
     let loaded = store::load(&globals.paths).map_err(words)?;
+    let is_offered = |target: &Target| loaded.settings.agents.access(target.forward.agent, &target.tags).is_some();
+    if !loaded.targets.iter().any(|target| target.name == name && is_offered(target)) {
+        return Ok(None);
+    }
     let (clusters, contexts) = Clusters::read(globals.kubeconfig.as_deref()).map_err(words)?;
     let args = Args { place: name.to_owned(), context: None, namespace: None, pod: false, json: true };
     let question = question(&args, text, &loaded, &contexts).map_err(|failure| failure.message)?;
     let checks = why::run(&clusters, &question, &CancellationToken::new()).await;
-    Ok(as_json(text, &question, &checks))
+    Ok(Some(as_json(text, &question, &checks)))
 }
 
 /// Finds out what is asked.
@@ -125,13 +132,15 @@ fn question(args: &Args, text: &Text, loaded: &Loaded, contexts: &[Context]) -> 
         });
     };
     let own = saved.and_then(|target| target.namespace.clone());
-    let namespace = args.namespace.clone().or(named).or(own).unwrap_or_else(|| context.namespace.clone());
-    if !is_dns_label(&namespace) {
+    let from = args.namespace.clone().or(own).unwrap_or_else(|| context.namespace.clone());
+    let namespace = named.unwrap_or_else(|| from.clone());
+    if !is_dns_label(&namespace) || !is_dns_label(&from) {
         return Err(Failure::usage(text.get("field.namespace")));
     }
     let none = PodSettings::default();
-    let settings = || loaded.settings.pod_for(&context.name, saved.map_or(&none, |target| &target.pod));
-    let pod = args.pod.then(|| Box::new(settings()));
+    let settings = loaded.settings.pod_for(&context.name, saved.map_or(&none, |target| &target.pod));
+    let (settings, max_ttl) = (Box::new(settings), loaded.settings.max_ttl);
+    let pod = Prober { namespace: from, settings, max_ttl, creates: args.pod };
     Ok(Question { cluster: context.name.clone(), namespace, place, pod })
 }
 
@@ -141,7 +150,7 @@ fn given(text: &str) -> Option<(Place, Option<String>)> {
         return Place::of(&destination);
     }
     let Workload { kind, name, .. } = format!("{text}:1").parse().ok()?;
-    Some((Place::Workload { kind, name, port: None }, None))
+    Some((Place::Workload { kind, name, port: None, transport: Transport::Tcp }, None))
 }
 
 fn unknown(text: &Text, loaded: &Loaded, name: &str) -> Failure {
@@ -215,10 +224,13 @@ mod tests {
 
     #[test]
     fn a_workload_needs_no_port() {
-        let workload = |kind, name: &str, port| (Place::Workload { kind, name: name.to_owned(), port }, None);
+        let workload = |kind, name: &str, port| {
+            (Place::Workload { kind, name: name.to_owned(), port, transport: Transport::Tcp }, None)
+        };
         assert_eq!(given("svc/web"), Some(workload(Kind::Service, "web", None)));
         assert_eq!(given("deploy/web:http"), Some(workload(Kind::Deployment, "web", Some(Port::Name("http".into())))));
         assert!(matches!(given("10.0.0.1:80"), Some((Place::Address(_), None))));
+        assert!(matches!(given("node/30999/udp"), Some((Place::Node(_), None))));
         for wrong in ["web", "proxy", "svc/", "svc/Web", "a b"] {
             assert_eq!(given(wrong), None, "{wrong}");
         }

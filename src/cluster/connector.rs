@@ -3,11 +3,15 @@
 //! kube's connector leaves Nagle's algorithm on. A forwarded connection is small writes that wait for answers; against
 //! the other side's delayed ACK (RFC 1122, 4.2.3.2) that costs 40 ms, which is most of what kube's port-forward takes.
 
+use std::convert::Infallible;
+use std::future::ready;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Request, Uri};
+use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use kube::client::middleware::AuthLayer;
@@ -51,8 +55,19 @@ pub fn client(config: &Config) -> Result<Client, Error> {
     connect(&config, auth, Liveness::monitored())
 }
 
-fn connect(config: &Config, auth: Option<AuthLayer>, liveness: Liveness) -> Result<Client, Error> {
-    let mut connector = HttpConnector::new();
+/// Creates a client for a config without plugin and proxy that connects to these addresses, whatever its server's name
+/// resolves to: those that were checked.
+///
+/// # Errors
+/// The config names a certificate or login that cannot be used.
+pub fn client_at(config: &Config, addresses: Vec<SocketAddr>) -> Result<Client, Error> {
+    let resolver = tower::service_fn(move |_: Name| ready(Ok::<_, Infallible>(addresses.clone().into_iter())));
+    let connector = with_options(HttpConnector::new_with_resolver(resolver));
+    build(connector, config, config.auth_layer()?, Liveness::monitored())
+}
+
+/// Sets the options of our connections.
+fn with_options<R>(mut connector: HttpConnector<R>) -> HttpConnector<R> {
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -60,6 +75,11 @@ fn connect(config: &Config, auth: Option<AuthLayer>, liveness: Liveness) -> Resu
     connector.set_keepalive_interval(Some(KEEP_ALIVE_INTERVAL));
     connector.set_keepalive_retries(Some(KEEP_ALIVE_RETRIES));
     connector.set_happy_eyeballs_timeout(Some(Duration::from_millis(250)));
+    connector
+}
+
+fn connect(config: &Config, auth: Option<AuthLayer>, liveness: Liveness) -> Result<Client, Error> {
+    let connector = with_options(HttpConnector::new());
     let Some(proxy) = config.proxy_url.clone() else {
         return build(connector, config, auth, liveness);
     };

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::{Clusters, grant, object_fault};
 use brow_model::fault::{Fault, What};
 use brow_model::index::{ObjectRef, ServedKind};
+use brow_model::page::ManagedFields;
 use brow_model::sanitize;
 use brow_model::workload::{is_dns_label, is_dns_name};
 
@@ -70,6 +71,15 @@ pub(super) fn value(kind: &ServedKind, found: &impl Serialize) -> Result<Value, 
     Ok(value)
 }
 
+/// Takes the managed fields of an object out, leaving their name.
+pub(super) fn fold(object: &mut Value) -> Option<ManagedFields> {
+    let fields = object.get_mut("metadata")?.get_mut("managedFields")?.take();
+    let mut lines = Vec::new();
+    yaml(&fields, 2, &mut lines);
+    let lines = lines.iter().map(|line| sanitize::line(line).into_owned()).collect();
+    Some(ManagedFields { count: fields.as_array().map_or(0, Vec::len), lines })
+}
+
 /// Returns an object as lines of YAML, without managed fields and with the values of a Secret hidden.
 pub(super) fn lines(mut object: Value) -> Vec<String> {
     redact(&mut object);
@@ -111,10 +121,12 @@ fn redact(object: &mut Value) {
     }
 }
 
-/// Takes out managed fields, and the annotation that repeats the whole object.
+/// Takes out managed fields that are not folded, and the annotation that repeats the whole object.
 fn drop_repeats(object: &mut Value) {
     if let Some(meta) = object["metadata"].as_object_mut() {
-        meta.remove("managedFields");
+        if meta.get("managedFields").is_some_and(|fields| !fields.is_null()) {
+            meta.remove("managedFields");
+        }
         // It repeats the whole object, values of Secrets included.
         if let Some(notes) = meta.get_mut("annotations").and_then(Value::as_object_mut) {
             notes.remove("kubectl.kubernetes.io/last-applied-configuration");
@@ -241,6 +253,18 @@ metadata:
   name: web";
         assert_eq!(lines.join("\n"), expected);
         assert_eq!(serde_saphyr::from_str::<Value>(expected).unwrap(), object);
+    }
+
+    #[test]
+    fn managed_fields_leave_their_place() {
+        let fields = json!([{ "manager": "kubectl", "fieldsV1": { "f:data": {} } }, { "manager": "helm" }]);
+        let mut object = json!({ "kind": "ConfigMap", "metadata": { "managedFields": fields, "name": "web" } });
+        let managed = fold(&mut object).unwrap();
+        assert_eq!((managed.count, managed.lines[0].as_str()), (2, "  - fieldsV1:"));
+        let lines = lines(object);
+        assert_eq!(ManagedFields::place_in(&lines), Some(2), "{lines:?}");
+        assert_eq!(fold(&mut json!({ "metadata": { "name": "web" } })), None);
+        assert_eq!(fold(&mut json!({ "kind": "Odd" })), None);
     }
 
     #[test]

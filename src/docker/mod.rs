@@ -9,6 +9,7 @@ mod gateway;
 mod node;
 mod order;
 mod port;
+mod probe;
 mod run;
 mod watch;
 
@@ -18,5 +19,6 @@ pub use gateway::{DEFAULT_IMAGE, Gateway, Owner};
 pub use node::{LocalCluster, Node, cluster_of, clusters};
 pub use order::{Order, OrderLock, Planned, plan};
 pub use port::{Port, PortError, Wanted};
+pub use probe::probe;
 pub use run::{Containers, check, create, delete, logs, restart, start, stop};
 pub use watch::{follow_log, meter, watch};

@@ -277,38 +277,47 @@ pub async fn logs(engine: &Engine, gateway: &Gateway, lines: u32) -> Result<Stri
 /// # Errors
 /// It does not run, or the engine refuses to tell.
 pub async fn check(engine: &Engine, gateway: &Gateway) -> Result<Vec<Fault>, Fault> {
-    let end = Instant::now() + UP_TIMEOUT;
     let mut faults = Vec::new();
     for port in &gateway.ports {
-        let command = match port.transport {
-            Transport::Tcp => json!(["socat", "-u", "OPEN:/dev/null", &port.socat()[1]]),
-            // A port that nobody listens on refuses the datagram; one that drops it cannot be told from a quiet one.
-            Transport::Udp => json!(["/bin/sh", "-c", "echo | exec socat -t1 - \"$0\"", &port.socat()[1]]),
-        };
-        let (code, said) = loop {
-            match run(engine, &gateway.id, &command).await {
-                Ok(ran) => break ran,
-                // It starts, or starts again.
-                Err(refusal) if refusal.status == Some(StatusCode::CONFLICT) && Instant::now() < end => {
-                    sleep(UP_PAUSE).await;
-                }
-                Err(refusal) if refusal.status == Some(StatusCode::CONFLICT) => {
-                    let last = logs(engine, gateway, 5).await?;
-                    return Err(Fault::new(What::GatewayDown, &gateway.name, last.trim()));
-                }
-                Err(refusal) => return Err(refusal.fault),
-            }
-        };
-        if code != 0 || said.contains("refused") {
-            let what = match port.transport {
-                _ if said.contains("getaddrinfo") => What::NodeNetwork,
-                Transport::Tcp => What::NodePortRefused,
-                Transport::Udp => What::NodePortUdpRefused,
-            };
-            faults.push(Fault::new(what, port.target(), said.trim()));
-        }
+        faults.extend(check_port(engine, gateway, port).await?);
     }
     Ok(faults)
+}
+
+/// Waits until a gateway runs, and has it connect to one of its nodes' ports. Returns what does not work.
+///
+/// # Errors
+/// As [`check`].
+pub(super) async fn check_port(engine: &Engine, gateway: &Gateway, port: &Port) -> Result<Option<Fault>, Fault> {
+    let end = Instant::now() + UP_TIMEOUT;
+    let command = match port.transport {
+        Transport::Tcp => json!(["socat", "-u", "OPEN:/dev/null", &port.socat()[1]]),
+        // A port that nobody listens on refuses the datagram; one that drops it cannot be told from a quiet one.
+        Transport::Udp => json!(["/bin/sh", "-c", "echo | exec socat -t1 - \"$0\"", &port.socat()[1]]),
+    };
+    let (code, said) = loop {
+        match run(engine, &gateway.id, &command).await {
+            Ok(ran) => break ran,
+            // It starts, or starts again.
+            Err(refusal) if refusal.status == Some(StatusCode::CONFLICT) && Instant::now() < end => {
+                sleep(UP_PAUSE).await;
+            }
+            Err(refusal) if refusal.status == Some(StatusCode::CONFLICT) => {
+                let last = logs(engine, gateway, 5).await?;
+                return Err(Fault::new(What::GatewayDown, &gateway.name, last.trim()));
+            }
+            Err(refusal) => return Err(refusal.fault),
+        }
+    };
+    if code == 0 && !said.contains("refused") {
+        return Ok(None);
+    }
+    let what = match port.transport {
+        _ if said.contains("getaddrinfo") => What::NodeNetwork,
+        Transport::Tcp => What::NodePortRefused,
+        Transport::Udp => What::NodePortUdpRefused,
+    };
+    Ok(Some(Fault::new(what, port.target(), said.trim())))
 }
 
 /// Runs a command in a container. Returns its exit code and what it wrote.

@@ -20,6 +20,9 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 const RESTART_TIME: Duration = Duration::from_secs(2);
 /// The time for which further events are waited for: what Compose or k3d does is many at once.
 const SETTLE_TIME: Duration = Duration::from_millis(100);
+/// The time after an event at which the containers are looked at once more: the list may tell a moment later of a
+/// container that has ended.
+const SECOND_LOOK: Duration = Duration::from_secs(2);
 /// The time without an event after which the engine is asked whether it is still there.
 const QUIET_TIME: Duration = Duration::from_mins(1);
 /// The events after which the containers may be others; the last two are names of Podman.
@@ -44,13 +47,14 @@ pub async fn watch<F: Future<Output = ()>>(
         if let Ok(engine) = find().await
             && let Ok(mut events) = engine.follow(&format!("/events?filters={}", escape(EVENTS))).await
         {
+            let mut looks_again = true;
             while let Ok(containers) = Containers::read(&engine).await {
                 let now = snapshot(&containers, installation);
                 if now != told {
                     told = now.clone();
                     tell(now.0, now.1).await;
                 }
-                if !changed(&engine, &mut events).await {
+                if !changed(&engine, &mut events, &mut looks_again).await {
                     break;
                 }
             }
@@ -74,16 +78,23 @@ fn snapshot(containers: &Containers, installation: &str) -> Told {
     (containers.gateways.iter().map(info).collect(), contexts)
 }
 
-/// Waits for an event, and for those that come with it. Returns false once the engine is gone.
-async fn changed(engine: &Engine, events: &mut Following) -> bool {
+/// Waits for an event, and for those that come with it, or for the time of the second look after one. Returns false once
+/// the engine is gone.
+async fn changed(engine: &Engine, events: &mut Following, looks_again: &mut bool) -> bool {
     loop {
-        match timeout(QUIET_TIME, events.next()).await {
+        let quiet = if *looks_again { SECOND_LOOK } else { QUIET_TIME };
+        match timeout(quiet, events.next()).await {
             Ok(Some(_)) => break,
             Ok(None) => return false,
+            Err(_) if *looks_again => {
+                *looks_again = false;
+                return true;
+            }
             Err(_) if engine.ping().await.is_err() => return false,
             Err(_) => {}
         }
     }
+    *looks_again = true;
     let more = async { while events.next().await.is_some() {} };
     let _ = timeout(SETTLE_TIME, more).await;
     true

@@ -22,7 +22,8 @@ const MAX_WORDS: usize = 70;
 /// else that of its definition, where that may be read.
 pub(super) async fn make(client: &Client, object: &ObjectRef) -> String {
     let kind = &object.kind;
-    let schema = match fetch(client, object).await {
+    // A server publishes the schema of a new kind a moment late, and none of one that has no structural schema.
+    let schema = match fetch(client, object).await.filter(|all| of_kind(all, object).is_some()) {
         Some(schema) => Some(schema),
         None => of_definition(client, object).await,
     };
@@ -152,4 +153,101 @@ fn remark(schema: &Value) -> String {
     let allowed: Vec<String> = schema["enum"].as_array().into_iter().flatten().map(Value::to_string).collect();
     let parts: Vec<String> = [first, allowed.join(" | ")].into_iter().filter(|part| !part.is_empty()).collect();
     if parts.is_empty() { String::new() } else { format!("  # {}", parts.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use kube::client::Body;
+    use parking_lot::Mutex;
+
+    use super::*;
+    use brow_model::index::ServedKind;
+
+    /// The schema of a plan, whose `spec` is written out or, as the server may publish it, referred to.
+    fn schema(spec: &Value) -> Value {
+        json!({
+            "type": "object", "required": ["spec"],
+            "properties": {
+                "apiVersion": { "type": "string" }, "kind": { "type": "string" },
+                "metadata": { "allOf": [{ "$ref": "#/components/schemas/io.k8s.meta.v1.ObjectMeta" }], "default": {} },
+                "spec": spec, "status": { "type": "object", "properties": { "hash": { "type": "string" } } },
+            },
+        })
+    }
+
+    fn spec() -> Value {
+        json!({
+            "type": "object", "required": ["upgrade"],
+            "properties": {
+                "concurrency": { "type": "integer", "minimum": 1, "description": "Nodes at a time. More." },
+                "upgrade": { "type": "object", "required": ["image"], "properties": {
+                    "image": { "type": "string" }, "args": { "type": "array" },
+                } },
+            },
+        })
+    }
+
+    /// The answer of `/openapi/v3/apis/upgrade.cattle.io/v1`: the kind, the list of it, and the types of both.
+    fn published() -> Value {
+        let mut plan = schema(&json!({ "allOf": [{ "$ref": "#/components/schemas/io.cattle.upgrade.v1.PlanSpec" }] }));
+        plan[NAMED] = json!([{ "group": "upgrade.cattle.io", "kind": "Plan", "version": "v1" }]);
+        let list =
+            json!({ "type": "object", NAMED: [{ "group": "upgrade.cattle.io", "kind": "PlanList", "version": "v1" }] });
+        json!({ "openapi": "3.0.0", "info": { "title": "Kubernetes" }, "components": { "schemas": {
+            "io.cattle.upgrade.v1.PlanList": list, "io.cattle.upgrade.v1.Plan": plan,
+            "io.cattle.upgrade.v1.PlanSpec": spec(), "io.k8s.meta.v1.ObjectMeta": { "type": "object" },
+        } } })
+    }
+
+    /// Makes the text with a server that answers these paths alone. Returns it with the paths that were requested.
+    async fn made(answers: Vec<(&'static str, Value)>) -> (String, Vec<String>) {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&asked);
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let path = request.uri().path().to_owned();
+            let answer = answers.iter().find(|(known, _)| *known == path).map(|(_, answer)| answer.clone());
+            let missing = json!({ "kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404 });
+            let status = if answer.is_some() { 200 } else { 404 };
+            let body = Body::from(answer.unwrap_or(missing).to_string().into_bytes());
+            seen.lock().push(path);
+            let response = http::Response::builder().status(status).body(body).unwrap();
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let [group, version, kind, plural] = ["upgrade.cattle.io", "v1", "Plan", "plans"].map(str::to_owned);
+        let kind = ServedKind { group, version, kind, plural, shorts: Vec::new(), namespaced: true };
+        let object = ObjectRef {
+            cluster: "dev".to_owned(),
+            kind: Arc::new(kind),
+            namespace: "system-upgrade".to_owned(),
+            name: String::new(),
+        };
+        let text = make(&Client::new(service, "default"), &object).await;
+        let asked = asked.lock().clone();
+        (text, asked)
+    }
+
+    const PUBLISHED: &str = "/openapi/v3/apis/upgrade.cattle.io/v1";
+    const DEFINITION: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/plans.upgrade.cattle.io";
+
+    #[tokio::test]
+    async fn the_schema_is_the_published_one_else_that_of_the_definition() {
+        let head =
+            "apiVersion: upgrade.cattle.io/v1\nkind: Plan\nmetadata:\n  name: \"\"\n  namespace: system-upgrade\n";
+        let whole = format!("{head}spec:\n  upgrade:\n    image: \"\"\n#  concurrency: 1  # Nodes at a time\n");
+        assert_eq!(made(vec![(PUBLISHED, published())]).await, (whole.clone(), vec![PUBLISHED.to_owned()]));
+        let other = json!({ "name": "v1alpha1", "schema": { "openAPIV3Schema": { "type": "object" } } });
+        let version = json!({ "name": "v1", "schema": { "openAPIV3Schema": schema(&spec()) } });
+        let definition = json!({ "spec": { "versions": [other, version] } });
+        let both = vec![PUBLISHED.to_owned(), DEFINITION.to_owned()];
+        assert_eq!(made(vec![(DEFINITION, definition.clone())]).await, (whole.clone(), both.clone()));
+        // The group is published without the kind.
+        let empty = json!({ "components": { "schemas": {} } });
+        assert_eq!(made(vec![(PUBLISHED, empty.clone()), (DEFINITION, definition)]).await, (whole, both.clone()));
+        // Neither may be read.
+        assert_eq!(made(Vec::new()).await, (format!("{head}spec: {{}}\n"), both));
+        assert_eq!(made(vec![(PUBLISHED, empty)]).await.0, format!("{head}spec: {{}}\n"));
+    }
 }

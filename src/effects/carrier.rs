@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::dialer::{ClusterTunnels, ask_relay};
@@ -15,7 +16,7 @@ use crate::proxy::relay::{self, Mux, RelayError, RelayRequest, Secret};
 use brow_model::event::ForwardEvent;
 use brow_model::route::Via;
 use brow_model::sanitize;
-use kube_tunnel::{Backoff, Error, Lease, Tunnels};
+use kube_tunnel::{Backoff, Error, Lease, Login, Tunnels};
 
 /// The timeout of an attempt, once there is a login: where something swallows it, port-forward is as good as ever.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -90,6 +91,8 @@ pub(super) struct Keeper {
     pub relays: Arc<Relays>,
     pub via: Via,
     pub secret: Secret,
+    /// The newest login, seen when the pod proxy was last dialed.
+    pub logins: watch::Receiver<Login>,
     /// True if the pod proxy worked in an earlier run.
     pub worked: bool,
     pub events: EventSender<ForwardEvent>,
@@ -99,7 +102,8 @@ impl Keeper {
     /// Tries to connect until it is dropped, and connects again when the connection is lost. Before the first attempt
     /// in a namespace where it is not known to work, connections get the time to be served by port-forward.
     pub(super) async fn keep(mut self) {
-        let proxies = &self.clusters.pod_proxies;
+        let clusters = Arc::clone(&self.clusters);
+        let proxies = &clusters.pod_proxies;
         let mut backoff = RETRY_BACKOFF;
         loop {
             let (rests_until, told) = proxies.at(&self.via, |known| (known.rests_until, known.told.clone()));
@@ -116,7 +120,7 @@ impl Keeper {
                     let mux = self.relays.go_proxied(mux);
                     self.events.send(ForwardEvent::ByPodProxy(self.via.clone())).await;
                     let since = Instant::now();
-                    mux.ended().await;
+                    self.follow_logins(mux).await;
                     self.relays.not_proxied();
                     if since.elapsed() >= SHORT {
                         proxies.lasted(&self.via);
@@ -140,6 +144,36 @@ impl Keeper {
         }
     }
 
+    /// Waits until the connection is lost. New connections get one of the newest login, as soon as there is one; open
+    /// ones keep theirs.
+    async fn follow_logins(&mut self, mut mux: Arc<Mux>) {
+        let mut backoff = RETRY_BACKOFF;
+        let mut retry = None;
+        loop {
+            let later = async {
+                match retry {
+                    Some(pause) => self.clusters.pause(&self.via, pause).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = mux.ended() => return,
+                Ok(()) = self.logins.changed() => {}
+                () = later => {}
+            }
+            let dialed = self.attempt().await;
+            let failed = dialed.as_ref().err();
+            tracing::debug!(pod = self.via.pod.name, ?failed, "the pod proxy was dialed with a new login");
+            retry = match dialed {
+                Ok(next) => {
+                    mux = self.relays.go_proxied(next);
+                    None
+                }
+                Err(_) => Some(backoff.next_pause()),
+            };
+        }
+    }
+
     /// Switches to port-forward and reports the reason.
     async fn goes_without(&self, why: String, news: bool) {
         self.relays.not_proxied();
@@ -152,7 +186,7 @@ impl Keeper {
     }
 
     /// Connects, after the relay was asked to listen if nobody does.
-    async fn connect(&self) -> Result<Mux, Failure> {
+    async fn connect(&mut self) -> Result<Mux, Failure> {
         let nobody = match self.attempt().await {
             Ok(mux) => return Ok(mux),
             Err(error @ Error::NoUpgrade { status: 500.., .. }) => error,
@@ -173,8 +207,9 @@ impl Keeper {
         }
     }
 
-    async fn attempt(&self) -> Result<Mux, Error> {
+    async fn attempt(&mut self) -> Result<Mux, Error> {
         self.clusters.renew_login(&self.via).await;
+        self.logins.mark_unchanged();
         let route = kube_tunnel::Route {
             namespace: self.via.pod.namespace.clone(),
             pod: self.via.pod.name.clone(),

@@ -17,7 +17,7 @@ use brow_model::effect::ClusterEffect;
 use brow_model::epoch::Epoch;
 use brow_model::event::{BrowseEvent, ClusterEvent, Event, IndexEvent, KindEvent, ObjectEvent, StoreEvent};
 use brow_model::index::ObjectRef;
-use brow_model::inventory::{ObjectPort, SearchScope};
+use brow_model::inventory::{ObjectKey, ObjectPort, SearchScope};
 use brow_model::why::Question;
 use brow_model::workload::Kind;
 use kube_tunnel::contain::contain;
@@ -48,8 +48,10 @@ impl Effects {
                 self.indexing.remove(&cluster).into_iter().for_each(|indexing| indexing.abort());
             }
             ClusterEffect::Page(effect) => self.on_page(effect),
+            ClusterEffect::ListNodePorts { cluster, namespaces } => self.list_node_ports(cluster, namespaces),
             ClusterEffect::TakeSteps { question, epoch } => self.take_steps(question, epoch),
             ClusterEffect::StopSteps => self.steps.cancel(),
+            ClusterEffect::FindObject { key, epoch } => self.find_object(key, epoch),
             ClusterEffect::ReadPorts(object) => self.read_ports(object, None),
             ClusterEffect::ReadPort { object, port } => self.read_ports(object, Some(port)),
             ClusterEffect::ListKinds { cluster, epoch } => {
@@ -150,6 +152,16 @@ impl Effects {
         }
     }
 
+    /// Finds the object of a row of the browser.
+    fn find_object(&mut self, key: ObjectKey, epoch: Epoch) {
+        let (clusters, events) = (self.clusters.clone(), self.events.clone());
+        self.spawn(async move {
+            let asking = contain(cluster::workload::find_object(&clusters, &key)).await;
+            let result = asking.unwrap_or_else(|words| Err(internal(&key.cluster, words)));
+            events.send(Event::Object(ObjectEvent::Found { epoch, result })).await;
+        });
+    }
+
     /// Reads the ports of an object, or one of them by its number or name.
     fn read_ports(&mut self, object: ObjectRef, only: Option<String>) {
         let (clusters, events) = (self.clusters.clone(), self.events.clone());
@@ -164,6 +176,15 @@ impl Effects {
                 Box::new(found)
             });
             events.send(Event::Object(ObjectEvent::Ports { object, result })).await;
+        });
+    }
+
+    fn list_node_ports(&mut self, cluster: String, namespaces: BTreeSet<String>) {
+        let (clusters, events) = (self.clusters.clone(), self.events.clone());
+        self.spawn(async move {
+            let asking = contain(cluster::node_ports(&clusters, &cluster, &namespaces)).await;
+            let result = asking.unwrap_or_else(|words| Err(internal(&cluster, words)));
+            events.send(Event::Object(ObjectEvent::NodePorts { cluster, result })).await;
         });
     }
 

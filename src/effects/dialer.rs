@@ -2,6 +2,7 @@
 
 mod ask;
 mod flow;
+mod own_relay;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,11 +14,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::carrier::{Keeper, PodProxies};
-use super::pod_lease::{PodLease, PodStream, RELAY_START_TIMEOUT};
+use super::pod_lease::{PodLease, PodStream};
 use crate::cluster::{Clusters, node_fault};
 use crate::events::EventSender;
 use crate::forward::{self, Deliver, Dialer, Flow, Lane, LaneEnd, LaneParser, ReachError};
-use crate::proxy::relay::{self, Mux, RelayError, RelayRequest, Secret};
+use crate::proxy::relay::{self, RelayRequest, Secret};
 use crate::proxy::{self, uid_of};
 pub use ask::ask_relay;
 use ask::connected;
@@ -27,7 +28,6 @@ use brow_model::fault::{Fault, What};
 use brow_model::forward::ForwardSpec;
 use brow_model::installation::Installation;
 use brow_model::route::{Relayed, Via};
-use brow_model::sanitize;
 use brow_model::settings::{Carrier, Relay};
 use kube_tunnel::{self, Lease, LeaseOptions, Login, Protocol, Stream, Tunnels};
 
@@ -167,42 +167,6 @@ impl ForwardDialer {
         }
     }
 
-    /// Routes connections through our own relay until it ends. `None` means that the pod does not run it.
-    async fn keep_relay(&self, lease: &PodLease, via: &Via) -> Option<LaneEnd> {
-        let refusal = match self.start_relay(lease, via).await {
-            Ok(relay) => {
-                lease.keep(relay).await;
-                return Some(LaneEnd::Closed);
-            }
-            Err(refusal) => refusal,
-        };
-        lease.go_without();
-        match refusal {
-            // Once for all forwards through the pod.
-            RelayError::Unable(words) => {
-                let words = sanitize::line(&words).into_owned();
-                let known = self.tunnels.without.lock().insert(via.uid.clone(), words.clone()).is_some();
-                match &via.to {
-                    Some(Relayed::Named) => self.serves_no_proxy(via, words).await,
-                    Some(Relayed::To(_)) if !known => {
-                        self.events.send(ForwardEvent::WithoutRelay(via.clone(), words)).await;
-                    }
-                    Some(Relayed::To(_)) | None => {}
-                }
-                None
-            }
-            // Another setting made the pod.
-            RelayError::Off | RelayError::Silent => {
-                let why = || "the pod was made for another relay".to_owned();
-                self.tunnels.without.lock().entry(via.uid.clone()).or_insert_with(why);
-                None
-            }
-            RelayError::WrongSecret | RelayError::Full | RelayError::Unconfirmed(_) | RelayError::Io(_) => {
-                Some(LaneEnd::Unavailable)
-            }
-        }
-    }
-
     async fn serves_no_proxy(&self, via: &Via, why: String) {
         self.events.send(ForwardEvent::ConnectionFailed(Fault::new(What::NoProxy, &via.pod.name, why))).await;
     }
@@ -210,19 +174,6 @@ impl ForwardDialer {
     /// Returns the reason why a pod does not run our own relay, if it is known.
     fn why_without(&self, via: &Via) -> String {
         self.tunnels.without.lock().get(&via.uid).cloned().unwrap_or_default()
-    }
-
-    /// Starts our own relay in the pod, on one stream that carries all connections.
-    async fn start_relay(&self, lease: &PodLease, via: &Via) -> Result<Mux, RelayError<kube_tunnel::Error>> {
-        let secret = self.secret(via);
-        let mut stream = lease.tunnels.open().await.map_err(RelayError::Unconfirmed)?;
-        let start = timeout(RELAY_START_TIMEOUT, async {
-            relay::request(&mut stream, &secret, RelayRequest::Start, Box::pin(self.confirm_uid(via))).await?;
-            relay::load(&mut stream).await?;
-            Mux::start(stream, &secret.key()).await
-        });
-        let late = |_| RelayError::Unable(format!("not started within {} s", RELAY_START_TIMEOUT.as_secs()));
-        start.await.map_err(late)?
     }
 
     /// Checks that the pod of this name still has the expected uid: only that pod may receive its secret.
@@ -268,6 +219,7 @@ impl Dialer for ForwardDialer {
         let lease = PodLease::new(tunnels.lease(route, LeaseOptions::default()), ours, self.carrier);
         if ours && self.carrier != Carrier::PortForward {
             lease.try_pod_proxy(|relays| {
+                let logins = tunnels.logins();
                 let (events, cluster) = (self.events.clone(), via.pod.cluster.clone());
                 let keeper = Keeper {
                     clusters: Arc::clone(&self.tunnels),
@@ -276,6 +228,7 @@ impl Dialer for ForwardDialer {
                     relays: Arc::clone(&relays),
                     via: via.clone(),
                     secret: self.secret(via),
+                    logins,
                     worked: self.pod_proxy_worked,
                     events: self.events.clone(),
                 };
@@ -321,6 +274,10 @@ impl Dialer for ForwardDialer {
         let full = || kube_tunnel::Error::Pod { text: "the pod's relay is full".to_owned() };
         let mut stream = lease.open_relayed(to).await.ok_or_else(|| ReachError::Tunnel(full()))?;
         connected(&mut stream, to).await.map(|_| PodStream::Relayed(stream))
+    }
+
+    async fn cluster_domain(&self, lease: &PodLease) -> Option<String> {
+        lease.relay().await?.cluster_domain().await
     }
 
     async fn open_flow(&self, lease: &PodLease, via: &Via, deliver: Deliver) -> Result<Arc<dyn Flow>, ReachError> {

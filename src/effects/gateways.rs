@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tokio::time::sleep;
+
 use super::{Effects, internal};
 use crate::docker::{self, Containers, DEFAULT_IMAGE, Gateway, Order, OrderLock, Owner, Planned, Wanted};
 use crate::events::EventSender;
@@ -11,7 +13,7 @@ use brow_model::engine::{GatewayEffect, GatewayEvent};
 use brow_model::epoch::Epoch;
 use brow_model::event::{Event, PodEvent};
 use brow_model::fault::{Fault, What};
-use brow_model::gateway::{GatewayChange, GatewayInfo, GatewayOrder};
+use brow_model::gateway::{GatewayChange, GatewayInfo, GatewayOrder, GatewayProbe};
 use brow_model::proxy::PodKey;
 use kube_tunnel::contain::contain;
 
@@ -21,6 +23,7 @@ impl Effects {
         match effect {
             GatewayEffect::Watch => self.watch_gateways(),
             GatewayEffect::Meter(id) => self.meter_gateway(id),
+            GatewayEffect::Probe(probes) => self.probe_gateways(probes),
             GatewayEffect::FollowLog { key, id, epoch } => self.follow_gateway_log(key, id, epoch),
             GatewayEffect::Change { change, id, name, cluster } => {
                 let doing = change_gateway(change, id, name.clone());
@@ -76,6 +79,22 @@ impl Effects {
         }));
     }
 
+    /// Probes what is behind gateways, instead of what was probed before.
+    fn probe_gateways(&mut self, probes: Vec<GatewayProbe>) {
+        self.gateway_probes.drain(..).for_each(|probing| probing.abort());
+        for probe in probes {
+            let events = self.events.clone();
+            let probing = self.spawn(async move {
+                loop {
+                    let health = docker::probe(&probe).await;
+                    events.send(Event::Gateway(GatewayEvent::Probed { row: probe.row, health })).await;
+                    sleep(probe.plan.every).await;
+                }
+            });
+            self.gateway_probes.push(probing);
+        }
+    }
+
     fn follow_gateway_log(&mut self, key: PodKey, id: String, epoch: Epoch) {
         self.stop_log();
         let events = self.events.clone();
@@ -103,19 +122,11 @@ impl Effects {
         let events: EventSender = self.events.clone();
         self.orders.spawn(async move {
             let done = contain(doing).await.unwrap_or_else(|words| Err(internal(&name, words)));
-            let (faults, name) = match done {
-                Ok(Changed { name, detail, faults }) => {
-                    let (name_, cluster) = (name.clone(), cluster.clone());
-                    let event = GatewayEvent::Changed { change, name: name_, cluster, detail };
-                    events.send(Event::Gateway(event)).await;
-                    (faults, name)
-                }
-                Err(fault) => (vec![fault], name),
+            let event = match done {
+                Ok(Changed { name, detail, faults }) => GatewayEvent::Changed { change, name, cluster, detail, faults },
+                Err(fault) => GatewayEvent::Failed { change, name, cluster, fault },
             };
-            for fault in faults {
-                let (name, cluster) = (name.clone(), cluster.clone());
-                events.send(Event::Gateway(GatewayEvent::Failed { change, name, cluster, fault })).await;
-            }
+            events.send(Event::Gateway(event)).await;
         });
     }
 }
@@ -159,7 +170,7 @@ async fn create(order: &GatewayOrder, owner: &Owner, plan: &brow_model::port_pla
     Ok(Changed { faults: docker::check(&engine, &gateway).await?, name: gateway.name, detail })
 }
 
-/// Starts, restarts or stops a gateway.
+/// Starts, restarts, stops or deletes a gateway.
 async fn change_gateway(change: GatewayChange, id: String, name: String) -> Result<Changed, Fault> {
     let engine = docker::find().await?;
     let gateway: Option<Gateway> = Containers::read(&engine).await?.gateways.into_iter().find(|one| one.id == id);
@@ -175,6 +186,10 @@ async fn change_gateway(change: GatewayChange, id: String, name: String) -> Resu
         }
         GatewayChange::Stop => {
             docker::stop(&engine, &gateway).await?;
+            Vec::new()
+        }
+        GatewayChange::Delete => {
+            docker::delete(&engine, &gateway).await?;
             Vec::new()
         }
     };

@@ -69,6 +69,8 @@ pub struct Effects {
     log: Option<AbortHandle>,
     /// The task that reads the bytes of a gateway.
     meter: Option<AbortHandle>,
+    /// The tasks that probe what is behind gateways.
+    gateway_probes: Vec<AbortHandle>,
     /// This instance among the others, and the directory of their sockets.
     instance: Option<(Instance, PathBuf)>,
     /// The tasks that look for services and workloads.
@@ -111,6 +113,7 @@ impl Effects {
             forwards: BTreeMap::new(),
             log: None,
             meter: None,
+            gateway_probes: Vec::new(),
             instance: None,
             browsing: Vec::new(),
             indexing: BTreeMap::new(),

@@ -57,7 +57,8 @@ impl Effects {
             }
             PageEffect::Events { object, uid, epoch } => {
                 let (context, events) = (object.cluster.clone(), self.page_events(epoch));
-                let showing = cluster::show_events(self.clusters.clone(), object, uid, events.clone());
+                let cache = self.page_cache(&context, false);
+                let showing = cluster::show_events(self.clusters.clone(), cache, object, uid, events.clone());
                 let handle =
                     self.spawn(async move { events.contain(&context, showing, PageEvent::EventsFailed).await });
                 replace(&mut self.page.events, handle);

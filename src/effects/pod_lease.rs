@@ -168,11 +168,15 @@ impl PodLease {
         }
     }
 
-    /// Routes connections through our relay until it is lost.
-    pub(super) async fn keep(&self, mux: Mux) {
+    /// Routes new connections through our relay.
+    pub(super) fn go_relayed(&self, mux: Mux) -> Arc<Mux> {
         let mux = Arc::new(mux);
         self.relays.ours.send_replace(Ours::Up(Arc::clone(&mux)));
-        mux.ended().await;
+        mux
+    }
+
+    /// Lets new connections wait until our relay is there again.
+    pub(super) fn lost_relay(&self) {
         self.relays.ours.send_replace(Ours::Coming);
     }
 
@@ -350,7 +354,10 @@ mod tests {
         let full = lease.relays.go_proxied(full);
         let keeping = tokio::spawn({
             let lease = Arc::clone(&lease);
-            async move { lease.keep(roomy).await }
+            async move {
+                lease.go_relayed(roomy).ended().await;
+                lease.lost_relay();
+            }
         });
         let mut stream = lease.open_relayed(&to).await.unwrap();
         stream.connected().await.unwrap();

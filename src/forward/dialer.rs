@@ -61,6 +61,11 @@ pub trait Dialer: Send + Sync + 'static {
         std::future::ready(Err(ReachError::Target(Fault::new(What::NoProxy, &via.pod.name, ""))))
     }
 
+    /// Returns the domain of the cluster's names, such as `cluster.local`, if the relay tells it.
+    fn cluster_domain(&self, _: &Self::Lease) -> impl Future<Output = Option<String>> + Send {
+        std::future::ready(None)
+    }
+
     /// Opens a flow of datagrams through the relay to its target. What comes back is given to `deliver`.
     ///
     /// # Errors

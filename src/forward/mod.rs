@@ -51,6 +51,7 @@ use local_users::Gate;
 use meter::Meter;
 use pod_ref::{PodRef, PodRefs};
 pub use port_owner::port_holder;
+pub use probe::{PROBE_TIMEOUT, ask_directly};
 use report::Reporter;
 use socks::Rules;
 use spread::{Spread, SpreadPods};
@@ -237,7 +238,7 @@ pub fn start<D: Dialer>(
     let (local_users, admitted) = watch::channel(spec.local_users);
     let connections = Arc::<Connections>::default();
     let (tunnel_out, tunnel) = watch::channel(None);
-    let (spread, pods) = watch::channel(Vec::new());
+    let (spread, pods) = watch::channel(spread::Pods::default());
     let handle = Handle {
         _guard: token.clone().drop_guard(),
         id: spec.id,

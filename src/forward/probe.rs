@@ -6,7 +6,7 @@ mod mysql;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -20,7 +20,7 @@ use brow_model::health::{Health, Probe, ProbePlan};
 use kube_tunnel::Error;
 
 /// The longest wait for an answer.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(12);
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// The longest wait for a server to close the connection in order.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -145,7 +145,7 @@ async fn connect<D: Dialer>(
     Ok(upstream.lease.stats().rtt.zip(there).map(|(route, there)| route + there))
 }
 
-/// Asks as the probe's protocol does; how long after `began` the answer was there.
+/// Asks through a forward.
 async fn ask<D: Dialer>(
     forward: &Forward<D>,
     upstream: &Upstream<D::Lease>,
@@ -153,7 +153,35 @@ async fn ask<D: Dialer>(
     began: Instant,
 ) -> Result<Duration, ProbeError> {
     let mut stream = forward.dialer.open(&upstream.lease, &upstream.via).await.map_err(ProbeError::Tunnel)?;
-    let question = question_of(probe, upstream.via.to.as_ref().and_then(|to| Some(to.address()?.host.to_string())));
+    let host = upstream.via.to.as_ref().and_then(|to| Some(to.address()?.host.to_string()));
+    ask_at(&mut stream, probe, host, began).await
+}
+
+/// Asks through a connection that leads to the target without a forward.
+///
+/// # Errors
+/// The words of what answered, or of the connection.
+pub async fn ask_directly<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    probe: &Probe,
+    began: Instant,
+) -> Result<Duration, String> {
+    ask_at(&mut stream, probe, None, began).await.map_err(|error| match error {
+        ProbeError::Tunnel(error) => error.to_string(),
+        ProbeError::Relay(fault) => fault.detail,
+        ProbeError::Answer(words) if words.is_empty() => "the connection was closed".to_owned(),
+        ProbeError::Answer(words) => words,
+    })
+}
+
+/// Asks as the probe's protocol does; how long after `began` the answer was there.
+async fn ask_at<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    probe: &Probe,
+    host: Option<String>,
+    began: Instant,
+) -> Result<Duration, ProbeError> {
+    let question = question_of(probe, host);
     let io = |error| ProbeError::Tunnel(Error::from_io(error));
     if !question.is_empty() {
         stream.write_all(&question).await.map_err(io)?;
@@ -166,7 +194,7 @@ async fn ask<D: Dialer>(
                 let took = began.elapsed();
                 if *probe == Probe::Mysql {
                     // What comes of it says no more.
-                    let _ = timeout(CLOSE_TIMEOUT, mysql::leave(&mut stream, answer)).await;
+                    let _ = timeout(CLOSE_TIMEOUT, mysql::leave(stream, answer)).await;
                 }
                 return Ok(took);
             }

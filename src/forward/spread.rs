@@ -23,6 +23,12 @@ const REST_TIME: Duration = Duration::from_secs(5);
 pub(super) struct SpreadPod {
     via: Via,
     pod_ref: Arc<PodRef>,
+    share: Arc<Share>,
+}
+
+/// The connections of one pod.
+#[derive(Debug, Default)]
+struct Share {
     open: AtomicUsize,
     total: AtomicU64,
     /// The number of its last turn.
@@ -31,13 +37,24 @@ pub(super) struct SpreadPod {
     rests_until: Mutex<Option<Instant>>,
 }
 
+/// The most pods that are remembered after they have left: one that is not ready for a moment comes back.
+const MAX_LEFT: usize = 32;
+
 /// The pods of one forward; none if its connections are not spread.
-pub(super) type SpreadPods = watch::Sender<Vec<Arc<SpreadPod>>>;
+#[derive(Debug, Default)]
+pub(super) struct Pods {
+    taking: Vec<Arc<SpreadPod>>,
+    /// Those that take none any more, the last to leave first. Connections may go on there.
+    left: Vec<(Via, Arc<Share>)>,
+}
+
+/// The pods of one forward, as they change.
+pub(super) type SpreadPods = watch::Sender<Pods>;
 
 /// The pods of one forward, and the tunnels to them.
 #[derive(Debug)]
 pub(super) struct Spread<L> {
-    pods: watch::Receiver<Vec<Arc<SpreadPod>>>,
+    pods: watch::Receiver<Pods>,
     /// The number of turns so far.
     turns: Mutex<u64>,
     upstreams: Mutex<Vec<Arc<Upstream<L>>>>,
@@ -51,39 +68,46 @@ impl Handle {
     /// Spreads new connections over these pods, beside the one that [`Handle::set_pod`] names, which they go to while
     /// none of these takes them. Open connections stay where they are.
     pub fn set_spread(&self, pods: Vec<Via>) {
-        self.spread.send_modify(|known| {
-            let pod = |via: Via| {
-                let same = known.iter().find(|pod| pod.via == via);
-                same.cloned().unwrap_or_else(|| Arc::new(SpreadPod::new(via.clone(), self.pod_refs.on(via))))
-            };
-            *known = pods.into_iter().map(pod).collect();
-        });
+        self.spread.send_modify(|known| known.set(pods, |via| self.pod_refs.on(via)));
     }
 
     /// Returns the connections of each pod that they are spread over.
     pub(super) fn loads(&self) -> Vec<PodLoad> {
-        self.spread.borrow().iter().map(|pod| pod.load()).collect()
+        self.spread.borrow().taking.iter().map(|pod| pod.load()).collect()
+    }
+}
+
+impl Pods {
+    /// Lets these take connections. One that comes back goes on with the connections that it still has.
+    fn set(&mut self, pods: Vec<Via>, pod_ref: impl Fn(Via) -> Arc<PodRef>) {
+        let mut before = std::mem::take(&mut self.taking);
+        let pod = |via: Via| {
+            if let Some(place) = before.iter().position(|pod| pod.via == via) {
+                return before.swap_remove(place);
+            }
+            let back = self.left.iter().position(|(left, _)| *left == via).map(|place| self.left.remove(place).1);
+            Arc::new(SpreadPod { via: via.clone(), pod_ref: pod_ref(via), share: back.unwrap_or_default() })
+        };
+        self.taking = pods.into_iter().map(pod).collect();
+        // Their pods are theirs no more, unless connections go on there.
+        let left = before.into_iter().map(|pod| (pod.via.clone(), Arc::clone(&pod.share)));
+        self.left = left.chain(std::mem::take(&mut self.left)).take(MAX_LEFT).collect();
     }
 }
 
 impl SpreadPod {
-    fn new(via: Via, pod_ref: Arc<PodRef>) -> Self {
-        let (open, total, last_turn) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
-        Self { via, pod_ref, open, total, last_turn, rests_until: Mutex::default() }
-    }
-
     fn load(&self) -> PodLoad {
-        let (open, total) = (self.open.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
+        let (open, total) = (self.share.open.load(Ordering::Relaxed), self.share.total.load(Ordering::Relaxed));
         PodLoad { pod: self.via.pod.name.clone(), open, total }
     }
 
     fn rests(&self, now: Instant) -> bool {
-        self.rests_until.lock().is_some_and(|until| until > now)
+        self.share.rests_until.lock().is_some_and(|until| until > now)
     }
 }
 
 impl<L> Spread<L> {
-    pub(super) fn new(pods: watch::Receiver<Vec<Arc<SpreadPod>>>) -> Self {
+    pub(super) fn new(pods: watch::Receiver<Pods>) -> Self {
         Self { pods, turns: Mutex::new(0), upstreams: Mutex::default() }
     }
 
@@ -92,13 +116,15 @@ impl<L> Spread<L> {
         // Held while a pod is chosen, so that connections that come at once are spread, too.
         let mut turns = self.turns.lock();
         let pods = self.pods.borrow();
-        let taking = pods.iter().filter(|pod| !pod.rests(now));
-        let load = |pod: &&Arc<SpreadPod>| (pod.open.load(Ordering::Relaxed), pod.last_turn.load(Ordering::Relaxed));
+        let taking = pods.taking.iter().filter(|pod| !pod.rests(now));
+        let load = |pod: &&Arc<SpreadPod>| {
+            (pod.share.open.load(Ordering::Relaxed), pod.share.last_turn.load(Ordering::Relaxed))
+        };
         let pod = taking.min_by_key(load)?;
         *turns += 1;
-        pod.last_turn.store(*turns, Ordering::Relaxed);
-        pod.open.fetch_add(1, Ordering::Relaxed);
-        pod.total.fetch_add(1, Ordering::Relaxed);
+        pod.share.last_turn.store(*turns, Ordering::Relaxed);
+        pod.share.open.fetch_add(1, Ordering::Relaxed);
+        pod.share.total.fetch_add(1, Ordering::Relaxed);
         Some(Turn(Arc::clone(pod)))
     }
 
@@ -115,14 +141,14 @@ impl<L> Spread<L> {
 impl Turn {
     /// Passes the pod over for a while, since it took no connection.
     pub(super) fn pass_over(self) {
-        *self.0.rests_until.lock() = Some(Instant::now() + REST_TIME);
-        self.0.total.fetch_sub(1, Ordering::Relaxed);
+        *self.0.share.rests_until.lock() = Some(Instant::now() + REST_TIME);
+        self.0.share.total.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.share.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -157,8 +183,7 @@ pub(super) async fn follow<D: Dialer>(forward: Arc<Forward<D>>) {
     let mut pods = forward.spread.pods.clone();
     let following = async {
         while pods.changed().await.is_ok() {
-            let now = pods.borrow_and_update().clone();
-            forward.spread.prune(&now);
+            forward.spread.prune(&pods.borrow_and_update().taking);
         }
     };
     tokio::select! {
@@ -179,12 +204,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_pod_with_the_fewest_connections_is_next_unless_it_took_none() {
         let refs = PodRefs::new(mpsc::unbounded_channel().0);
-        let pod = |name: &str| {
-            let key = PodKey { cluster: "dev".into(), namespace: "default".into(), name: name.into() };
-            let via = Via { pod: key, uid: name.into(), port: 80, to: None, node: None };
-            Arc::new(SpreadPod::new(via.clone(), refs.on(via)))
-        };
-        let pods: SpreadPods = watch::Sender::new(vec![pod("a"), pod("b"), pod("c")]);
+        let pods = SpreadPods::default();
+        let set = |names: &[&str]| pods.send_modify(|pods| pods.set(vias(names), |via| refs.on(via)));
+        set(&["a", "b", "c"]);
         let spread = Spread::<()>::new(pods.subscribe());
         let turn = || spread.turn(Instant::now());
         let name = |turn: &Turn| turn.0.via.pod.name.clone();
@@ -200,10 +222,49 @@ mod tests {
         tokio::time::advance(REST_TIME).await;
         assert_eq!(name(&turn().unwrap()), "b");
         // One that leaves has no more turns.
-        pods.send_modify(|pods| pods.retain(|pod| pod.via.pod.name == "c"));
+        set(&["c"]);
         assert_eq!(name(&turn().unwrap()), "c");
         turn().unwrap().pass_over();
         assert!(turn().is_none(), "all are passed over");
         drop(kept);
+    }
+
+    #[test]
+    fn a_pod_that_comes_back_has_the_connections_that_it_had() {
+        let refs = PodRefs::new(mpsc::unbounded_channel().0);
+        let pods = SpreadPods::default();
+        let set = |names: &[&str]| pods.send_modify(|pods| pods.set(vias(names), |via| refs.on(via)));
+        let spread = Spread::<()>::new(pods.subscribe());
+        let turns = |count: usize| (0..count).map(|_| spread.turn(Instant::now()).unwrap()).collect::<Vec<_>>();
+        let loads = || {
+            let load = |load: PodLoad| (load.pod, load.open, load.total);
+            pods.borrow().taking.iter().map(|pod| load(pod.load())).collect::<Vec<_>>()
+        };
+        set(&["a", "b"]);
+        let held = turns(4);
+        for _ in 0..3 {
+            set(&["a"]);
+            assert_eq!(loads(), [("a".to_owned(), 2, 2)]);
+            set(&["b", "a"]);
+            assert_eq!(loads(), [("b".to_owned(), 2, 2), ("a".to_owned(), 2, 2)]);
+        }
+        // One that ended while its pod was away is not counted any more.
+        set(&["a"]);
+        drop(held.into_iter().filter(|turn| turn.0.via.pod.name == "b").collect::<Vec<_>>());
+        set(&["a", "b"]);
+        assert_eq!(loads()[1], ("b".to_owned(), 0, 2));
+        // However many come and go, no more are remembered.
+        for number in 0..3 * MAX_LEFT {
+            set(&[&number.to_string()]);
+        }
+        assert_eq!(pods.borrow().left.len(), MAX_LEFT);
+    }
+
+    fn vias(names: &[&str]) -> Vec<Via> {
+        let via = |name: &&str| {
+            let pod = PodKey { cluster: "dev".into(), namespace: "default".into(), name: (*name).into() };
+            Via { pod, uid: (*name).into(), port: 80, to: None, node: None }
+        };
+        names.iter().map(via).collect()
     }
 }

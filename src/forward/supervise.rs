@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::dialer::{self, Dialer, Lease};
@@ -28,6 +28,9 @@ const ACTIVE_PERIOD: Duration = Duration::from_secs(2);
 
 /// The time without a tunnel after which the loss is reported: most are open again before anybody notices.
 const LOSS_GRACE_PERIOD: Duration = Duration::from_secs(1);
+
+/// The longest wait for the cause of a loss before it is reported.
+const LOST_BLAME_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The time without a first tunnel after which the cause is looked for; an attempt times out later than that.
 const FIRST_TUNNEL_TIMEOUT: Duration = Duration::from_secs(4);
@@ -279,10 +282,11 @@ async fn report_changes<D: Dialer>(forward: &Forward<D>, out: &Outputs<D::Lease>
 async fn explain<D: Dialer>(forward: &Forward<D>, upstream: &Upstream<D::Lease>, error: &Error) -> Option<Fault> {
     let fault = dialer::fault(error, &upstream.via, &forward.address, true)?;
     let known = What::by_words(&fault.detail).is_some();
+    let blame = forward.dialer.blame(&upstream.via);
     let blamed = match error {
-        Error::Unreachable { .. } | Error::Upgrade { status: 500.., .. } | Error::TunnelLost { .. } => {
-            forward.dialer.blame(&upstream.via).await
-        }
+        Error::Unreachable { .. } | Error::Upgrade { status: 500.., .. } => blame.await,
+        // That there is no tunnel is known. A server that answers at all tells at once that a node is not ready.
+        Error::TunnelLost { .. } => timeout(LOST_BLAME_TIMEOUT, blame).await.ok().flatten(),
         _ => None,
     };
     let fault = match blamed {

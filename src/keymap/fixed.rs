@@ -31,6 +31,10 @@ const ANSWERS: [(&str, Action, &str); 2] =
 /// Keys that the event loop handles itself, before they are looked up here.
 const TERMINAL: [(&str, &str); 2] = [("ctrl-z", "fixed.suspend"), ("ctrl-l", "fixed.redraw")];
 
+fn answer(answers: &[(&str, Action, &str)], chord: Chord) -> Option<Action> {
+    answers.iter().find(|(key, ..)| is_among(&[key], chord)).map(|(_, action, _)| action.clone())
+}
+
 /// Returns the action of a key that the table does not bind in this mode: an edit or an answer.
 pub(super) fn action(mode: Mode, chord: Chord) -> Option<Action> {
     match mode {
@@ -38,11 +42,11 @@ pub(super) fn action(mode: Mode, chord: Chord) -> Option<Action> {
             let edit = EDITS.iter().find(|(keys, ..)| is_among(keys, chord)).map(|(_, edit, _)| *edit);
             edit.or_else(|| chord.writes().map(InputRequest::InsertChar)).map(|edit| Action::Type(Typed::Edit(edit)))
         }
-        Mode::Question | Mode::Quit | Mode::Consent | Mode::Proposal | Mode::Refusal => ANSWERS
-            [usize::from(matches!(mode, Mode::Consent | Mode::Refusal))..]
-            .iter()
-            .find(|(key, ..)| is_among(&[key], chord))
-            .map(|(_, action, _)| action.clone()),
+        Mode::Question | Mode::Quit | Mode::Proposal => answer(&ANSWERS, chord),
+        Mode::Refusal => answer(&ANSWERS[1..], chord),
+        // What was meant for a text field shows that the question was not read yet.
+        Mode::Consent => answer(&ANSWERS[1..], chord)
+            .or_else(|| chord.writes().map(|char| Action::Type(Typed::Edit(InputRequest::InsertChar(char))))),
         Mode::Scroll
         | Mode::Tags
         | Mode::Connections

@@ -199,9 +199,10 @@ fn of_text(model: &Model, dialog: Option<&Dialog>, hints: &mut Hints<'_>) {
         Some(Dialog::Connections(list)) => {
             hints.say_as(&arrows, "hint.scroll").say_if(list.selected().is_some(), &[Command::EndConnection])
         }
-        Some(Dialog::Shells { .. }) => {
-            hints.say_as(&arrows, "hint.scroll").say_as(&[Command::EndConnection], "hint.end-shell")
-        }
+        Some(Dialog::Shells { .. }) => hints
+            .say_as(&arrows, "hint.scroll")
+            .say_as(&[Command::EndConnection], "hint.end-shell")
+            .say_as(&[Command::NodeShell], "hint.new-node-shell"),
         Some(Dialog::Tags { cursor }) => hints
             .say_as(&arrows, "hint.choose-button")
             .say_as(
@@ -232,6 +233,7 @@ fn of_pane(model: &Model, section: Section, hints: &mut Hints<'_>) {
         match command {
             Command::Cancel => hints.say_as(&[*command], step_back(standing)),
             Command::Zoom if model.screen.focus.zoomed => hints.say_as(&[*command], "hint.unzoom"),
+            Command::Restart if section == Section::Clusters => hints.say_as(&[*command], "hint.reconnect"),
             Command::Connect | Command::ConnectCluster if model.disconnects() => {
                 hints.say_as(&[*command], "hint.disconnect")
             }
@@ -257,7 +259,12 @@ fn of_browser(model: &Model, hints: &mut Hints<'_>) {
     let missing = !browser.inventory.missing.is_empty()
         || browser.clusters.keys().any(|name| model.cluster(name).is_some_and(|at| at.fault.is_some()));
     if standing.rows {
-        hints.say_as(&[Command::Accept], "hint.import").say(&[Command::Mark, Command::TakeKnown, Command::Why]);
+        hints.say_as(&[Command::Accept], "hint.import").say(&[
+            Command::Mark,
+            Command::TakeKnown,
+            Command::ShowPage,
+            Command::Why,
+        ]);
     }
     if missing {
         hints.say_as(&[Command::Describe], "hint.what-is-missing");
@@ -273,7 +280,7 @@ fn of_find(model: &Model, hints: &mut Hints<'_>) {
     match finder.selected() {
         Some(Hit::Object(_)) => {
             hints.say_as(&[Command::Accept], "hint.show").say_as(&[Command::Forward], "hint.forward");
-            hints.say(&[Command::Shell]);
+            hints.say(&[Command::Shell, Command::PodLog]);
             hints.say_as(&[Command::Copy], "hint.copy-name").say_as(&[Command::Strings], "hint.copy-kubectl");
             hints.say(&[Command::Why]);
         }

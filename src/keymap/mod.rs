@@ -202,10 +202,11 @@ impl Mode {
     /// Returns true if a command of one of the mode's sections has an effect in this mode.
     fn takes(self, command: Command) -> bool {
         use Command::{
-            Accept, Bottom, Cancel, ConnectOnce, Copy, Create, Deepen, Delete, Describe, Down, Edit, EndConnection,
-            Filter, Forward, Help, Left, Mark, MarkAll, New, Next, NextContainer, OneNamespace, PageDown, PageUp,
-            PodLog, Previous, PreviousRun, Quit, QuitNow, Reload, Reveal, Right, Shell, ShowEvents, ShowRelations,
-            ShowSummary, ShowYaml, Stop, Strings, TakeKnown, Top, Up, Why, Wide,
+            Accept, Bottom, Cancel, ConnectOnce, Copy, CopyFiles, Create, Deepen, Delete, Describe, Down, Edit,
+            EndConnection, Filter, Forward, Help, Left, Mark, MarkAll, New, Next, NextContainer, NodeShell,
+            OneNamespace, PageDown, PageUp, PodLog, Previous, PreviousRun, Quit, QuitNow, Reload, Reveal, Right, Shell,
+            ShowEvents, ShowPage, ShowRelations, ShowSummary, ShowYaml, Stop, Strings, TakeKnown, Top, Unfold, Up, Why,
+            Wide,
         };
         let steps = matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Quit);
         match self {
@@ -221,21 +222,24 @@ impl Mode {
             Self::Page => {
                 let parts = matches!(command, ShowSummary | ShowEvents | ShowRelations | ShowYaml | PodLog);
                 let moves = matches!(command, Top | Bottom | Left | Right | Next | Previous | Help);
-                let own = matches!(command, Deepen | Reload | Reveal | NextContainer | PreviousRun | Filter);
-                let shared = matches!(command, Edit | Forward | Shell | Copy | Strings | Why | Describe);
+                let own = matches!(command, Deepen | Reload | Reveal | Unfold | NextContainer | PreviousRun | Filter);
+                let shared =
+                    matches!(command, Edit | Delete | Forward | Shell | CopyFiles | Copy | Strings | Why | Describe);
                 steps || parts || moves || own || shared
             }
-            Self::Connections => steps || matches!(command, EndConnection | Top | Bottom),
+            Self::Connections => steps || matches!(command, EndConnection | NodeShell | Top | Bottom),
             Self::Tags => steps || matches!(command, Top | Bottom | Mark | Stop),
-            Self::Find => steps || matches!(command, Forward | Shell | Why | Copy | Strings | Describe | Help),
+            Self::Find => {
+                steps || matches!(command, ShowPage | PodLog | Forward | Shell | Why | Copy | Strings | Describe | Help)
+            }
             Self::Kinds => {
                 steps
-                    || matches!(command, Forward | Wide | OneNamespace | Copy | Strings | Describe | Help)
-                    || matches!(command, Edit | New | Delete)
+                    || matches!(command, ShowPage | Forward | Wide | OneNamespace | Copy | Strings | Describe | Help)
+                    || matches!(command, Edit | New | Delete | PodLog | Why)
             }
             Self::Proposal => steps || matches!(command, Left | Right | Next | Previous | Top | Bottom),
             Self::Refusal => steps || matches!(command, Left | Right | Next | Previous | Copy),
-            Self::Browser => steps || matches!(command, Mark | MarkAll | TakeKnown | Why | Describe | Help),
+            Self::Browser => steps || matches!(command, Mark | MarkAll | TakeKnown | ShowPage | Why | Describe | Help),
             Self::Log | Self::Clusters | Self::Targets | Self::Pods | Self::Forwards => true,
         }
     }

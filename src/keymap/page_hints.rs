@@ -21,6 +21,8 @@ pub(super) fn of_page(model: &Model, hints: &mut Hints<'_>) {
             if hides {
                 hints.say_as(&[Command::Reveal], words);
             }
+            let managed = page.details.as_ref().is_some_and(|details| details.managed.is_some());
+            hints.say_if(managed, &[Command::Unfold]);
         }
         PagePart::Logs => {
             hints.say(&[Command::Filter, Command::NextContainer, Command::PreviousRun]);
@@ -29,8 +31,8 @@ pub(super) fn of_page(model: &Model, hints: &mut Hints<'_>) {
     hints
         .say_as(&[Command::Next], "hint.next-part")
         .say_as(&[Command::Reload], "hint.refresh")
-        .say_if(page.subject().kind.is_custom(), &[Command::Edit])
-        .say(&[Command::Forward, Command::Shell, Command::Why])
+        .say_if(page.subject().kind.is_custom(), &[Command::Edit, Command::Delete])
+        .say(&[Command::Forward, Command::Shell, Command::CopyFiles, Command::Why])
         .say_as(&[Command::Copy], "hint.copy-name")
         .say_as(&[Command::Strings], "hint.copy-kubectl");
     if page.fault().is_some() {

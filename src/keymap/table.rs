@@ -14,7 +14,7 @@ fn covers(section: Section) -> bool {
 }
 
 /// Commands whose default keys came after version 0.2. A config may have these for other commands, which keep them.
-const GIVE_WAY: [(Section, Command); 43] = [
+const GIVE_WAY: [(Section, Command); 51] = [
     (Section::Targets, Command::Stop),
     (Section::Targets, Command::Restart),
     (Section::Targets, Command::Renew),
@@ -49,6 +49,14 @@ const GIVE_WAY: [(Section, Command); 43] = [
     (Section::Find, Command::Shell),
     (Section::Targets, Command::Why),
     (Section::Browser, Command::Why),
+    (Section::Browser, Command::ShowPage),
+    (Section::Find, Command::ShowPage),
+    (Section::Find, Command::PodLog),
+    (Section::Kinds, Command::PodLog),
+    (Section::Kinds, Command::Why),
+    (Section::Kinds, Command::ShowPage),
+    (Section::Page, Command::Delete),
+    (Section::Page, Command::Unfold),
     (Section::Find, Command::Why),
     (Section::Kinds, Command::Edit),
     (Section::Kinds, Command::New),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Node, Service, ServicePort};
-use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::networking::v1::{Ingress, IngressTLS};
 
 use brow_model::metrics::{Endpoint, ServiceRef, Way};
 
@@ -193,10 +193,18 @@ pub(super) fn through(candidate: &Candidate, ingress: &Ingress) -> Option<Way> {
         let mut ours = paths.filter(|path| path.backend.service.as_ref().is_some_and(|service| ours(&service.name)));
         Some((rule.host.clone()?, ours.next()?.path.clone().unwrap_or_default()))
     })?;
-    let tls = spec.tls.iter().flatten().any(|tls| tls.hosts.iter().flatten().any(|known| *known == host));
+    let tls = spec.tls.iter().flatten().any(|tls| covers(tls, &host));
     // A pattern is refused as no path.
     let path = format!("{}{}", path.trim_end_matches('/'), candidate.path);
     Endpoint::new(tls, host, if tls { 443 } else { 80 }, &path).map(Way::Ingress)
+}
+
+/// Returns true if a host's traffic is encrypted: without hosts, all of it is.
+fn covers(tls: &IngressTLS, host: &str) -> bool {
+    let mut hosts = tls.hosts.iter().flatten().peekable();
+    let parent = || host.split_once('.').map(|(_, parent)| parent);
+    hosts.peek().is_none()
+        || hosts.any(|known| known == host || known.strip_prefix("*.").is_some_and(|known| parent() == Some(known)))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use http::Request;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
+use kube::core::Status;
 use kube::{Api, Client, Error};
 use serde_json::Value;
 
@@ -30,6 +31,7 @@ pub(super) async fn measure(clusters: &Clusters, cluster: &str, subject: &Subjec
         }
         Subject::Pods(pods) => (of_pods(&client, cluster, pods).await?, [None, None]),
     };
+    let Some(used) = used else { return Ok(Vec::new()) };
     let readings = [Measure::Cpu, Measure::Memory].into_iter().zip(used).zip(limits);
     Ok(readings.map(|((measure, now), limit)| Reading { measure, now, limit, hour: None }).collect())
 }
@@ -37,18 +39,21 @@ pub(super) async fn measure(clusters: &Clusters, cluster: &str, subject: &Subjec
 /// Cores and bytes.
 type Used = [f64; 2];
 
-async fn nodes(client: &Client, cluster: &str) -> Result<Used, Fault> {
+async fn nodes(client: &Client, cluster: &str) -> Result<Option<Used>, Fault> {
     let list = get(client, &format!("{API}/nodes")).await;
     let list = list.map_err(|error| failed(cluster, &error, "nodes.metrics.k8s.io", None))?;
     Ok(sum(list["items"].as_array().into_iter().flatten().map(|node| &node["usage"])))
 }
 
-async fn of_pods(client: &Client, cluster: &str, pods: &Pods) -> Result<Used, Fault> {
+async fn of_pods(client: &Client, cluster: &str, pods: &Pods) -> Result<Option<Used>, Fault> {
     let namespace = pods.namespace();
     let place = format!("{API}/namespaces/{namespace}/pods");
     let refused = |error: &Error| failed(cluster, error, "pods.metrics.k8s.io", Some(namespace));
     let found = if let Some(name) = pods.single() {
-        vec![get(client, &format!("{place}/{name}")).await.map_err(|error| refused(&error))?]
+        match get(client, &format!("{place}/{name}")).await {
+            Err(Error::Api(status)) if is_unknown(&status, name) => Vec::new(),
+            found => vec![found.map_err(|error| refused(&error))?],
+        }
     } else {
         let mut list = get(client, &place).await.map_err(|error| refused(&error))?;
         let items = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
@@ -58,10 +63,16 @@ async fn of_pods(client: &Client, cluster: &str, pods: &Pods) -> Result<Used, Fa
     Ok(sum(found.iter().flat_map(|pod| pod["containers"].as_array().into_iter().flatten()).map(|one| &one["usage"])))
 }
 
-/// Adds up usages. What is no quantity counts as nothing.
-fn sum<'a>(usages: impl Iterator<Item = &'a Value>) -> Used {
+/// Returns true if metrics-server has no numbers of a pod, as in its first seconds.
+fn is_unknown(status: &Status, pod: &str) -> bool {
+    status.code == 404 && status.details.as_ref().is_some_and(|details| details.name == pod)
+}
+
+/// Adds up usages; `None` if there are none. What is no quantity counts as nothing.
+fn sum<'a>(usages: impl Iterator<Item = &'a Value>) -> Option<Used> {
     let of = |usage: &Value, key: &str| usage[key].as_str().and_then(quantity).unwrap_or_default();
-    usages.fold([0.0, 0.0], |[cpu, memory], usage| [cpu + of(usage, "cpu"), memory + of(usage, "memory")])
+    let used = usages.map(|usage| [of(usage, "cpu"), of(usage, "memory")]);
+    used.reduce(|[cpu, memory], [more, bytes]| [cpu + more, memory + bytes])
 }
 
 /// Returns the cores and bytes that pods may use, if all nodes may be listed.
@@ -105,7 +116,8 @@ mod tests {
             json!({ "cpu": "NaN", "memory": -5 }),
             json!(null),
         ];
-        let [cpu, memory] = sum(usages.iter());
+        let [cpu, memory] = sum(usages.iter()).unwrap();
         assert!((cpu - 0.2515).abs() < 1e-9 && (memory - 65.0 * 1_048_576.0).abs() < 1.0, "{cpu} {memory}");
+        assert_eq!(sum([].iter()), None, "a pod of the last seconds has none");
     }
 }

@@ -1,11 +1,11 @@
 //! A Prometheus that is asked over HTTP: directly, or by a tunnel to a pod of its service.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use kube::client::Body;
@@ -29,6 +29,9 @@ const MAX_ANSWER: usize = 1 << 20;
 /// The longest wait for an answer to a query.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
 
+/// The longest wait for the addresses of a name.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The longest wait for a tunnel.
 const TUNNEL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -51,10 +54,9 @@ impl Server {
     pub(super) async fn open(clusters: &Clusters, cluster: &str, prometheus: &Prometheus) -> Result<Self, String> {
         match (&prometheus.way, &prometheus.service) {
             // Where the config sends us is the user's business, this machine included.
-            (Way::Config(at), _) => Self::direct(at),
+            (Way::Config(at), _) => Self::direct(at, resolve(at).await?),
             (Way::LoadBalancer(at) | Way::Ingress(at) | Way::NodePort(at), _) => {
-                check_is_elsewhere(at).await?;
-                Self::direct(at)
+                Self::direct(at, elsewhere(resolve(at).await?)?)
             }
             (Way::Tunnel(path), Some(service)) => {
                 let client = clusters.client(cluster).await.map_err(|fault| fault.detail)?;
@@ -64,7 +66,8 @@ impl Server {
         }
     }
 
-    pub(super) fn direct(at: &Endpoint) -> Result<Self, String> {
+    /// Prepares to ask the server at these addresses, which its name resolved to.
+    pub(super) fn direct(at: &Endpoint, addresses: Vec<SocketAddr>) -> Result<Self, String> {
         let url = at.to_string().parse().map_err(|_| "its URL is none".to_owned())?;
         let mut config = Config::new(url);
         if let Some(login) = at.login() {
@@ -73,7 +76,9 @@ impl Server {
             config.auth_info = AuthInfo { username, password, ..AuthInfo::default() };
         }
         // The error's words might repeat the login.
-        cluster::client(&config).map(Self::Direct).map_err(|_| "there is no client for its URL".to_owned())
+        cluster::client_at(&config, addresses)
+            .map(Self::Direct)
+            .map_err(|_| "there is no client for its URL".to_owned())
     }
 
     /// Opens a tunnel to a ready pod of a service.
@@ -150,8 +155,11 @@ where
     if !is_api {
         return Err(format!("it answers {}", status.as_u16()));
     }
-    let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| words(&error.to_string()))?;
-    Ok(body.to_bytes())
+    let broken = |error: Box<dyn std::error::Error + Send + Sync>| {
+        let too_long = error.is::<LengthLimitError>();
+        if too_long { "its answer is longer than 1 MB".to_owned() } else { words(&error.to_string()) }
+    };
+    Ok(Limited::new(body, MAX_ANSWER).collect().await.map_err(broken)?.to_bytes())
 }
 
 /// Returns the way to a ready pod of a service.
@@ -184,17 +192,18 @@ async fn route(clusters: &Clusters, cluster: &str, service: &ServiceRef) -> Resu
     Ok(Route { namespace, pod: pod.metadata.name.clone().unwrap_or_default(), port })
 }
 
+/// Returns the addresses of a server.
+async fn resolve(at: &Endpoint) -> Result<Vec<SocketAddr>, String> {
+    let resolved = timeout(RESOLVE_TIMEOUT, lookup_host((at.host.as_str(), at.port))).await;
+    let resolved = resolved.map_err(late(RESOLVE_TIMEOUT))?;
+    Ok(resolved.map_err(|_| "its name does not resolve here")?.collect())
+}
+
 /// Refuses what a cluster's object must not send us to: this machine, and what only its own network segment reaches,
 /// such as a cloud's metadata.
-async fn check_is_elsewhere(at: &Endpoint) -> Result<(), String> {
-    let found: Vec<IpAddr> = if let Some(ip) = at.ip() {
-        vec![ip]
-    } else {
-        let resolved = lookup_host((at.host.as_str(), at.port)).await;
-        resolved.map_err(|_| "its name does not resolve here")?.map(|address| address.ip()).collect()
-    };
-    let fine = !found.is_empty() && found.into_iter().all(is_elsewhere);
-    if fine { Ok(()) } else { Err("its address is not one to go to".to_owned()) }
+fn elsewhere(addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, String> {
+    let fine = !addresses.is_empty() && addresses.iter().all(|address| is_elsewhere(address.ip()));
+    if fine { Ok(addresses) } else { Err("its address is not one to go to".to_owned()) }
 }
 
 fn is_elsewhere(ip: IpAddr) -> bool {

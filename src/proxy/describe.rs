@@ -7,14 +7,14 @@ use kube::api::ListParams;
 use super::lifecycle::with_timeout;
 use crate::cluster::{Clusters, grant, object_fault};
 use brow_model::fault::Fault;
-use brow_model::proxy::PodKey;
+use brow_model::proxy::{DescriptionLine, PodKey};
 use brow_model::sanitize;
 
-/// Fetches a pod and its events as lines of text. If events are forbidden, a line says so.
+/// Fetches a pod and its events. If events are forbidden, a line says so.
 ///
 /// # Errors
 /// The server's refusal of the pod.
-pub async fn describe(clusters: &Clusters, key: &PodKey) -> Result<Vec<String>, Fault> {
+pub async fn describe(clusters: &Clusters, key: &PodKey) -> Result<Vec<DescriptionLine>, Fault> {
     let client = clusters.client(&key.cluster).await?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), &key.namespace);
     let asked = grant("get", "pods", Some(&key.namespace));
@@ -22,49 +22,61 @@ pub async fn describe(clusters: &Clusters, key: &PodKey) -> Result<Vec<String>, 
         .await?
         .map_err(|error| object_fault(&key.cluster, &key.name, &error, Some(asked)))?;
     let mut lines = summary(key, &pod);
-    lines.push(String::new());
+    lines.push(DescriptionLine::Text(String::new()));
     let events: Api<Event> = Api::namespaced(client, &key.namespace);
     let fields = format!("involvedObject.name={},involvedObject.namespace={}", key.name, key.namespace);
     match with_timeout(&key.cluster, events.list(&ListParams::default().fields(&fields))).await? {
-        Ok(list) if list.items.is_empty() => lines.push("Events:       none".to_owned()),
+        Ok(list) if list.items.is_empty() => lines.push(DescriptionLine::Row("no-events", String::new())),
         Ok(mut list) => {
-            lines.push("Events:".to_owned());
+            lines.push(DescriptionLine::Row("events", String::new()));
             list.items.sort_by_key(when);
-            lines.extend(list.items.iter().map(event));
+            lines.extend(list.items.iter().map(event).map(DescriptionLine::Text));
         }
         Err(error) => {
-            lines.push(format!("Events:       {}", object_fault(&key.cluster, &key.name, &error, None).detail));
+            lines.push(DescriptionLine::Row("events", object_fault(&key.cluster, &key.name, &error, None).detail));
         }
     }
-    Ok(lines.into_iter().map(|line| sanitize::line(&line).into_owned()).collect())
+    Ok(lines.into_iter().map(sanitized).collect())
 }
 
-fn summary(key: &PodKey, pod: &Pod) -> Vec<String> {
+fn sanitized(line: DescriptionLine) -> DescriptionLine {
+    let safe = |text: String| sanitize::line(&text).into_owned();
+    match line {
+        DescriptionLine::Row(label, value) => DescriptionLine::Row(label, safe(value)),
+        DescriptionLine::More(value) => DescriptionLine::More(safe(value)),
+        DescriptionLine::Text(text) => DescriptionLine::Text(safe(text)),
+    }
+}
+
+fn summary(key: &PodKey, pod: &Pod) -> Vec<DescriptionLine> {
     let mut lines = Vec::new();
-    let mut row = |name: &str, value: Option<String>| {
+    let mut row = |label: &'static str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
-            let name = if name.is_empty() { String::new() } else { format!("{name}:") };
-            lines.push(format!("{name:<13} {value}"));
+            lines.push(if label.is_empty() {
+                DescriptionLine::More(value)
+            } else {
+                DescriptionLine::Row(label, value)
+            });
         }
     };
     let (meta, spec, status) = (&pod.metadata, pod.spec.as_ref(), pod.status.as_ref());
-    row("Name", meta.name.clone());
-    row("Namespace", meta.namespace.clone());
-    row("Cluster", Some(key.cluster.clone()));
-    row("Created", meta.creation_timestamp.as_ref().map(|time| time.0.to_string()));
-    row("Node", spec.and_then(|spec| spec.node_name.clone()));
-    row("IP", status.and_then(|status| status.pod_ip.clone()));
-    row("Phase", status.and_then(|status| status.phase.clone()));
-    row("Reason", status.and_then(|status| status.reason.clone()));
-    row("Message", status.and_then(|status| status.message.clone()));
-    row("Deadline", spec.and_then(|spec| spec.active_deadline_seconds).map(|secs| format!("{secs} s after its start")));
-    for (name, map) in [("Labels", &meta.labels), ("Annotations", &meta.annotations)] {
+    row("name", meta.name.clone());
+    row("namespace", meta.namespace.clone());
+    row("cluster", Some(key.cluster.clone()));
+    row("created", meta.creation_timestamp.as_ref().map(|time| time.0.to_string()));
+    row("node", spec.and_then(|spec| spec.node_name.clone()));
+    row("ip", status.and_then(|status| status.pod_ip.clone()));
+    row("phase", status.and_then(|status| status.phase.clone()));
+    row("reason", status.and_then(|status| status.reason.clone()));
+    row("message", status.and_then(|status| status.message.clone()));
+    row("deadline", spec.and_then(|spec| spec.active_deadline_seconds).map(|secs| secs.to_string()));
+    for (name, map) in [("labels", &meta.labels), ("annotations", &meta.annotations)] {
         for (at, (key, value)) in map.iter().flatten().enumerate() {
             row(if at == 0 { name } else { "" }, Some(format!("{key}={value}")));
         }
     }
     for container in spec.map(|spec| spec.containers.as_slice()).unwrap_or_default() {
-        row("Image", container.image.clone());
+        row("image", container.image.clone());
         let resources = container.resources.as_ref();
         let amounts = |map: Option<&std::collections::BTreeMap<String, _>>| {
             let amount = |(name, amount): (&String, &k8s_openapi::apimachinery::pkg::api::resource::Quantity)| {
@@ -72,23 +84,24 @@ fn summary(key: &PodKey, pod: &Pod) -> Vec<String> {
             };
             map.map(|map| map.iter().map(amount).collect::<Vec<_>>().join(", "))
         };
-        row("Requests", amounts(resources.and_then(|resources| resources.requests.as_ref())));
-        row("Limits", amounts(resources.and_then(|resources| resources.limits.as_ref())));
+        row("requests", amounts(resources.and_then(|resources| resources.requests.as_ref())));
+        row("limits", amounts(resources.and_then(|resources| resources.limits.as_ref())));
     }
     for state in status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default() {
-        row("Restarts", Some(state.restart_count.to_string()));
+        row("restarts", Some(state.restart_count.to_string()));
         let waiting = state.state.as_ref().and_then(|state| state.waiting.as_ref());
         row(
-            "Waiting",
+            "waiting",
             waiting.map(|w| [w.reason.clone(), w.message.clone()].into_iter().flatten().collect::<Vec<_>>().join(": ")),
         );
     }
-    lines.push(String::new());
-    lines.push("Conditions:".to_owned());
+    lines.push(DescriptionLine::Text(String::new()));
+    lines.push(DescriptionLine::Row("conditions", String::new()));
     for condition in status.and_then(|status| status.conditions.as_deref()).unwrap_or_default() {
         let why =
             [condition.reason.clone(), condition.message.clone()].into_iter().flatten().collect::<Vec<_>>().join(": ");
-        lines.push(format!("  {:<28} {:<6} {why}", condition.type_, condition.status).trim_end().to_owned());
+        let line = format!("  {:<28} {:<6} {why}", condition.type_, condition.status);
+        lines.push(DescriptionLine::Text(line.trim_end().to_owned()));
     }
     lines
 }

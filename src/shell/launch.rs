@@ -33,11 +33,13 @@ impl Launcher {
     }
 
     fn arguments(&self, place: &ShellPlace) -> Vec<OsString> {
-        let ShellPlace { cluster, namespace, thing, on_node } = place;
-        let mut own = vec!["shell".into(), "--wait".into(), format!("--context={cluster}")];
+        let ShellPlace { cluster, namespace, thing, on_node, copies } = place;
+        let verb = if *copies { "cp" } else { "shell" };
+        let mut own = vec![verb.to_owned(), "--wait".into(), format!("--context={cluster}")];
         // A node has none: its pod's is the config's.
         own.extend((!namespace.is_empty()).then(|| format!("--namespace={namespace}")));
         own.extend(on_node.then(|| "--node".to_owned()));
+        own.extend(copies.then(|| "--ask".to_owned()));
         own.push(thing.clone());
         self.options.iter().cloned().chain(own.into_iter().map(OsString::from)).collect()
     }
@@ -76,12 +78,16 @@ mod tests {
     fn what_a_row_says_is_one_argument_each() {
         let launcher = Launcher { options: vec!["--config".into(), "/c".into()], ..Launcher::default() };
         let thing = "pod/web-0".to_owned();
-        let place = ShellPlace { cluster: "--yes; rm".into(), namespace: "-x".into(), thing, on_node: false };
+        let place =
+            ShellPlace { cluster: "--yes; rm".into(), namespace: "-x".into(), thing, on_node: false, copies: false };
         let wanted = ["--config", "/c", "shell", "--wait", "--context=--yes; rm", "--namespace=-x", "pod/web-0"];
         assert_eq!(launcher.arguments(&place), wanted.map(OsString::from));
         let node = ShellPlace { namespace: String::new(), on_node: true, ..place };
         let wanted = ["--config", "/c", "shell", "--wait", "--context=--yes; rm", "--node", "pod/web-0"];
         assert_eq!(launcher.arguments(&node), wanted.map(OsString::from));
+        let copy = ShellPlace { on_node: false, copies: true, ..node };
+        let wanted = ["--config", "/c", "cp", "--wait", "--context=--yes; rm", "--ask", "pod/web-0"];
+        assert_eq!(launcher.arguments(&copy), wanted.map(OsString::from));
     }
 
     #[test]

@@ -246,3 +246,33 @@ async fn write(out: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<
     out.write_all(bytes).await?;
     out.flush().await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_warning_is_said_at_its_time_and_once() {
+        let at = Instant::now() + Duration::from_mins(25);
+        let options = SessionOptions {
+            tty: true,
+            escape: Some(b'~'),
+            help: String::new(),
+            warning: Some((at, "it ends soon".to_owned())),
+            active: Arc::default(),
+        };
+        let (say, mut said) = unbounded_channel();
+        let warned = warn(&options, &say);
+        tokio::pin!(warned);
+        tokio::select! {
+            never = &mut warned => match never {},
+            words = said.recv() => assert_eq!(words.as_deref(), Some("it ends soon")),
+        }
+        assert_eq!(Instant::now(), at);
+        tokio::select! {
+            never = &mut warned => match never {},
+            () = sleep(Duration::from_hours(1)) => {}
+        }
+        assert!(said.try_recv().is_err());
+    }
+}

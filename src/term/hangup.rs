@@ -172,12 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn an_interruption_is_no_end() {
-        let gone = CancellationToken::new();
-        let mut out = HangupWriter::new(Terminal(vec![io::ErrorKind::Interrupted; 2]), gone.clone());
-        out.write_all(b"text").unwrap();
-        out.out.0 = vec![io::ErrorKind::Interrupted; 2];
-        out.flush().unwrap();
-        assert!(!gone.is_cancelled());
+    fn an_interruption_and_a_terminal_that_does_not_wait_are_no_end() {
+        for kind in [io::ErrorKind::Interrupted, io::ErrorKind::WouldBlock] {
+            let gone = CancellationToken::new();
+            let mut out = HangupWriter::new(Terminal(vec![kind; 2]), gone.clone());
+            out.write_all(b"text").unwrap();
+            out.out.0 = vec![kind; 2];
+            out.flush().unwrap();
+            assert!(!gone.is_cancelled(), "{kind}");
+        }
     }
 }

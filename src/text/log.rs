@@ -34,7 +34,7 @@ impl Text {
                 let places: Vec<&str> =
                     places.iter().map(|place| self.get(&format!("place.{}", place.name()))).collect();
                 let command = self.get(&format!("hint.{}", command.name()));
-                self.fill(key(entry), &[("command", command), ("places", &places.join(", "))])
+                self.fill(key(entry), &[("command", command), ("places", &places.join(self.get("view.comma")))])
             }
             _ => self.fill(key(entry), &plain),
         };
@@ -61,6 +61,7 @@ fn key(entry: &Entry) -> &'static str {
         Message::PodsCleaned => "log.pods-cleaned",
         Message::PodGone => "log.pod-gone",
         Message::PodEnds => "log.pod-ends",
+        Message::ShellEnds => "log.shell-ends",
         Message::PodExpired => "log.pod-expired",
         Message::ForwardOpened => "log.forward-opened",
         Message::ForwardElsewhere => "log.forward-elsewhere",
@@ -123,6 +124,7 @@ fn answer(message: &Message) -> &'static str {
         Message::NothingWrong => "log.nothing-wrong",
         Message::NotConnected => "log.not-connected",
         Message::NothingToLeave => "log.nothing-to-leave",
+        Message::NoGatewayChosen => "log.no-gateway-chosen",
         Message::NotForwarded => "log.not-forwarded",
         Message::NoPodBehind => "log.no-pod-behind",
         Message::KindBuiltIn => "log.kind-built-in",
@@ -147,6 +149,7 @@ fn answer(message: &Message) -> &'static str {
         Message::GatewayCreated => "log.gateway-created",
         Message::GatewayStarted => "log.gateway-started",
         Message::GatewayStopped => "log.gateway-stopped",
+        Message::GatewayDeleted => "log.gateway-deleted",
         Message::NotPersistable => "log.not-persistable",
         Message::NoOtherPod => "log.no-other-pod",
         Message::Spreads => "log.spreads",

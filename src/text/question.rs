@@ -31,6 +31,10 @@ impl Text {
                 let (title, says) = self.about("question.kill-pods", "question.kill-pods-says", &names);
                 (title, says, vec![button("button.cancel"), button("button.kill")])
             }
+            Question::DeleteGateways(names) => {
+                let (title, says) = self.about("question.delete-gateways", "question.delete-gateways-says", names);
+                (title, says, vec![button("button.cancel"), button("button.delete")])
+            }
             Question::KillForeign { pods, foreign } => {
                 let title = self.fill("question.kill-foreign", &[("count", &pods.len().to_string())]);
                 let says = self.fill("question.kill-foreign-says", &[("names", &self.some_of(foreign))]);

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
+use unicode_width::UnicodeWidthStr;
 
 use super::Text;
 use brow_model::cluster::Link;
 use brow_model::forward::{Forward, ForwardState};
 use brow_model::instance::{ForwardReport, Role};
-use brow_model::proxy::Phase;
+use brow_model::proxy::{DescriptionLine, Phase};
 use brow_model::why::{Check, Step, Verdict};
 
 impl Text {
@@ -30,6 +31,29 @@ impl Text {
             Some(took) => self.fill("why.took", &[("step", &step), ("time", &self.rtt(took))]),
             None => step,
         }
+    }
+
+    /// Words a pod's description, with its values in one column.
+    pub fn description(&self, lines: &[DescriptionLine]) -> Vec<String> {
+        let label = |label: &str| self.get(&format!("describe.{label}"));
+        let labels = lines.iter().filter_map(|line| match line {
+            DescriptionLine::Row(name, value) if !value.is_empty() => Some(label(name).width()),
+            DescriptionLine::Row(..) | DescriptionLine::More(_) | DescriptionLine::Text(_) => None,
+        });
+        let column = labels.max().unwrap_or_default() + 2;
+        let row = |label: &str, value: &str| {
+            let gap = column.saturating_sub(label.width());
+            format!("{label}{:gap$}{value}", "").trim_end().to_owned()
+        };
+        let word = |line: &DescriptionLine| match line {
+            DescriptionLine::Row("deadline", seconds) => {
+                row(label("deadline"), &self.fill("describe.after-start", &[("seconds", seconds)]))
+            }
+            DescriptionLine::Row(name, value) => row(label(name), value),
+            DescriptionLine::More(value) => row("", value),
+            DescriptionLine::Text(text) => text.clone(),
+        };
+        lines.iter().map(word).collect()
     }
 
     /// Names the state of the connection to a cluster.

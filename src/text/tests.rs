@@ -51,6 +51,7 @@ fn made_keys() -> BTreeSet<String> {
     keys.extend(brow_model::offer::LeftOutReason::ALL.iter().map(|why| format!("left-out.{}", why.key())));
     keys.extend(brow_model::page::PagePart::ALL.iter().map(|part| format!("page.{}", part.name())));
     keys.extend(brow_model::page::LABELS.iter().map(|label| format!("page.{label}")));
+    keys.extend(brow_model::proxy::DESCRIPTION_LABELS.iter().map(|label| format!("describe.{label}")));
     let relations = brow_model::page::Relation::ALL.iter().skip(1);
     keys.extend(relations.map(|relation| format!("relation.{}", relation.name())));
     for what in What::ALL {
@@ -289,6 +290,7 @@ fn questions_have_a_button_for_each_answer() {
             Question::DeleteTargets(names(1)),
             Question::DeleteTargets(names(20)),
             Question::KillPods(Vec::new()),
+            Question::DeleteGateways(names(2)),
             Question::KillForeign { pods: Vec::new(), foreign: names(1) },
             Question::CleanAll { pods: 2 },
             Question::Quit { forwards: 1, pods: 0, unsaved: 1 },

@@ -9,7 +9,7 @@ use super::Scene;
 use super::strip::level;
 use super::typeset::{line_width, put, put_line};
 use crate::text::Hint;
-use brow_model::dialog::Dialog;
+use brow_model::dialog::{Dialog, Question};
 use brow_model::log::{Entry, Message};
 
 /// The least room for a notice.
@@ -88,9 +88,17 @@ fn hints(scene: Scene<'_>, room: u16) -> Vec<Span<'_>> {
     line
 }
 
-/// A config that cannot be used, and edits that could not be written.
+/// An agent's question below another dialog, a config that cannot be used, and edits that could not be written.
 fn standing(scene: Scene<'_>) -> Option<(String, Style)> {
     let model = scene.model;
+    let asks = |dialog: &Dialog| matches!(dialog, Dialog::Confirm { question: Question::Agent(_), .. });
+    // It waits a minute at most.
+    if let Some((top, below)) = model.screen.dialogs.split_last()
+        && !asks(top)
+        && below.iter().any(asks)
+    {
+        return Some((format!("! {}", scene.get("view.agent-waits")), scene.theme().warn));
+    }
     let unsaved = model.targets.unsaved().len();
     let unsaved =
         (unsaved > 0).then(|| format!("! {}", scene.text().fill("view.unsaved", &[("count", &unsaved.to_string())])));

@@ -1,5 +1,6 @@
 //! The strip's details: all that is known of the selected row, with the whole of its fault.
 
+mod gateway;
 pub(super) mod metrics;
 mod traffic;
 
@@ -10,14 +11,14 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
 use super::Scene;
-use super::panes::{clusters, forwards, gateways, pods};
+use super::panes::{clusters, forwards, pods};
 use super::typeset::{line_width, wrap};
-use brow_model::GatewayRow;
 use brow_model::cluster::{Cluster, Scope};
 use brow_model::fault::Fault;
 use brow_model::focus::Pane;
 use brow_model::forward::Forward;
 use brow_model::forward_settings::LocalUsers;
+use brow_model::health::{Health, Probe};
 use brow_model::instance::RemoteForward;
 use brow_model::local_cluster::LocalKind;
 use brow_model::proxy::ProxyPod;
@@ -76,7 +77,7 @@ fn facts(scene: Scene<'_>, room: u16, tall: u16) -> Option<Facts<'_>> {
                 Facts { trend, ..of_forward(scene, forward, room >= 100 || tall >= 5) }
             });
             let other = || model.instances.forwards().get(id).map(|other| of_other(scene, other));
-            let gateway = || model.gateways.rows().get(id).map(|row| of_gateway(scene, row));
+            let gateway = || model.gateways.rows().get(id).map(|row| gateway::of_gateway(scene, row));
             own.or_else(other).or_else(gateway)
         }),
     }
@@ -300,12 +301,7 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
     }
     facts.push(fact("view.open-for", scene.text().age(scene.model.now - forward.since).into()));
     if let (Some(health), Some(plan)) = (forward.health(), &forward.spec.probe) {
-        let found = match (&health.down, health.latency) {
-            (Some(fault), _) => Span::styled(scene.text().fault(fault).what, theme.bad),
-            (None, Some(latency)) => Span::styled(format!("{} {}", plan.probe, scene.text().rtt(latency)), theme.good),
-            (None, None) => Span::styled(format!("{} ✓", plan.probe), theme.good),
-        };
-        facts.push((scene.get("view.probe"), found));
+        facts.push((scene.get("view.probe"), probed(scene, health, Some(&plan.probe))));
     }
     if let Some(left) = forward.idle_left(scene.model.now) {
         facts.push(fact("view.rests-in", scene.text().left(left).into()));
@@ -347,30 +343,15 @@ fn hint(scene: Scene<'_>, forward: &Forward) -> Option<String> {
     Some(scene.get(key).to_owned())
 }
 
-fn of_gateway<'a>(scene: Scene<'a>, row: &'a GatewayRow) -> Facts<'a> {
+/// Returns the words of what a probe found.
+fn probed<'a>(scene: Scene<'a>, health: &Health, probe: Option<&Probe>) -> Span<'a> {
     let theme = scene.theme();
-    let gateway = &row.gateway;
-    let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
-    let mut facts = vec![
-        in_cluster(scene, &gateway.cluster, scene.model.cluster_name(&gateway.cluster).to_owned()),
-        fact("view.gateway", gateway.name.as_str().into()),
-        fact("view.tunnel", "docker".into()),
-        fact("view.owner", gateway.owner.as_str().into()),
-    ];
-    if let Some((traffic, total)) = scene.model.gateways.traffic_of(gateway).and_then(|at| Some((at, at.total?))) {
-        let rate = scene.text().rate(traffic.bytes.newest_first(1).next().unwrap_or_default());
-        facts.push(fact("view.gateway-bytes", format!("{} {rate}", scene.text().bytes(total)).into()));
+    let name = probe.map(|probe| format!("{probe} ")).unwrap_or_default();
+    match (&health.down, health.latency) {
+        (Some(fault), _) => Span::styled(scene.text().fault(fault).what, theme.bad),
+        (None, Some(latency)) => Span::styled(format!("{name}{}", scene.text().rtt(latency)), theme.good),
+        (None, None) => Span::styled(format!("{name}✓"), theme.good),
     }
-    let head = vec![
-        bold(scene, &row.port.target()),
-        Span::raw("  "),
-        gateways::local(scene, row),
-        Span::raw("  "),
-        Span::styled(gateways::state(scene, gateway.state), gateways::style(scene, gateway.state)),
-    ];
-    let next = scene.text().fill("view.gateway-stays", &[("name", &gateway.name)]);
-    let next = Some(next).filter(|_| gateway.fault.is_none());
-    Facts { head, pairs: facts, fault: gateway.fault.as_ref(), next, ..Facts::default() }
 }
 
 fn of_other<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Facts<'a> {

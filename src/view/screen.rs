@@ -23,7 +23,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         let bottom = Rect { y: area.bottom() - 1, height: 1, ..area };
         welcome::draw(frame, scene, state, Rect { height: area.height - 1, ..area });
         over(frame, scene, state, area, 1);
-        return bottom::draw(frame, scene, bottom, Some(on_frame(Rect { y: bottom.y - 1, ..bottom })), false);
+        return bottom::draw(
+            frame,
+            scene,
+            bottom,
+            Some(on_frame(Rect { y: bottom.y - 1, ..bottom })),
+            !scene.has_dialog(),
+        );
     }
     let rows = [
         model.screen.clusters.rows().len(),

@@ -20,14 +20,14 @@ use brow_model::focus::Pane;
 
 /// Name, namespace and state; then the rights, as [`Right::ALL`].
 const COLUMNS: [Column; 6] = [
-    Column::words(Column::ALWAYS, 14, 60),
-    Column::words(1, 7, 30),
+    Column::words(Column::ALWAYS, 40, 60),
+    Column::words(1, 7, 30).spare(),
     // Below the contexts it says what is wrong with the chosen one.
     Column::words(2, 14, 20),
     // Without the last nothing works at all.
-    Column::words(3, 5, 12),
-    Column::words(4, 5, 12),
-    Column::words(5, 5, 12),
+    Column::words(3, 12, 12),
+    Column::words(4, 12, 12),
+    Column::words(5, 12, 12),
 ];
 const HEADS: [&str; 6] =
     ["column.name", "column.namespace", "column.state", "column.may-list", "column.may-create", "column.may-forward"];
@@ -109,10 +109,14 @@ fn lines(scene: Scene<'_>, room: u16, tall: usize) -> Vec<Line<'_>> {
     ways.extend(set(scene.get("welcome.practice"), theme.dim));
     let selected = scene.model.screen.clusters.selected().and_then(|name| scene.model.cluster(name));
     let mut about = selected.map(|cluster| about(scene, cluster, room, set)).unwrap_or_default();
-    let mut intro: Vec<Line<'_>> =
-        ["view.empty-targets", "welcome.intro"].into_iter().flat_map(|key| set(scene.get(key), theme.text)).collect();
     about.truncate(tall.saturating_sub(ways.len()));
-    intro.truncate(tall.saturating_sub(ways.len() + about.len()));
+    // Whole sentences only.
+    let mut intro: Vec<Line<'_>> = Vec::new();
+    for sentence in ["view.empty-targets", "welcome.intro"].map(|key| set(scene.get(key), theme.text)) {
+        if ways.len() + about.len() + intro.len() + sentence.len() <= tall {
+            intro.extend(sentence);
+        }
+    }
     // Lines that are left over stand between the parts, and then for what is of use to few.
     let mut spare = tall.saturating_sub(ways.len() + about.len() + intro.len());
     let older = set(scene.get("welcome.older"), theme.dim);

@@ -6,20 +6,31 @@ use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyIngressRule, 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::network::{self, Network};
+use brow_model::address::Transport;
+
 /// Labels, by their keys.
 pub(super) type Labels = BTreeMap<String, String>;
 
-/// A pod that connects to another one in its own namespace.
+/// A pod that connects to another one.
+#[derive(Clone, Copy)]
 pub(super) struct Client<'a> {
     pub labels: &'a Labels,
-    /// The labels of the namespace; `None` if they may not be read.
+    /// The labels of its namespace; `None` if they may not be read.
     pub namespace: Option<&'a Labels>,
+    /// True if that is the namespace of the policies.
+    pub is_near: bool,
+    /// The networks of which one has its address.
+    pub networks: &'a [Network],
+    /// True if it comes by a port of a node, and with the address of that node.
+    pub by_node: bool,
 }
 
 /// The pod and port that are connected to.
 pub(super) struct Server<'a> {
     pub labels: &'a Labels,
     pub port: u16,
+    pub transport: Transport,
     /// The name of the port, if the pod declares one.
     pub port_name: Option<&'a str>,
 }
@@ -38,7 +49,7 @@ pub(super) enum Decision {
 }
 
 /// The outcome of a match; `None` if it cannot be told.
-type Match = Option<bool>;
+pub(super) type Match = Option<bool>;
 
 /// Decides as the cluster's network does: a pod that no policy selects is open; else one rule of one has to fit.
 pub(super) fn decide(policies: &[NetworkPolicy], client: &Client<'_>, server: &Server<'_>) -> Decision {
@@ -62,9 +73,17 @@ pub(super) fn decide(policies: &[NetworkPolicy], client: &Client<'_>, server: &S
             Decision::Allowed(names)
         }
         None if names.is_empty() => Decision::Open,
-        None if unsure => Decision::Unknown(names),
+        // A node always reaches the pods that it runs.
+        None if unsure || client.by_node => Decision::Unknown(names),
         None => Decision::Denied(names),
     }
+}
+
+/// Returns true if a rule of some policy names addresses.
+pub(super) fn names_addresses(policies: &[NetworkPolicy]) -> bool {
+    let specs = policies.iter().filter_map(|policy| policy.spec.as_ref());
+    let peers = specs.flat_map(|spec| spec.ingress.iter().flatten()).flat_map(|rule| rule.from.iter().flatten());
+    peers.into_iter().any(|peer| peer.ip_block.is_some())
 }
 
 fn selects_ingress(policy: &NetworkPolicy, labels: &Labels) -> bool {
@@ -79,9 +98,13 @@ fn fits(rule: &NetworkPolicyIngressRule, client: &Client<'_>, server: &Server<'_
     let ports = rule.ports.as_deref().unwrap_or_default();
     let is_port = ports.is_empty()
         || ports.iter().any(|known| {
-            let is_tcp = known.protocol.as_deref().is_none_or(|protocol| protocol == "TCP");
+            let protocol = known.protocol.as_deref().unwrap_or("TCP");
+            let is_meant = match server.transport {
+                Transport::Tcp => protocol == "TCP",
+                Transport::Udp => protocol == "UDP",
+            };
             let port = i32::from(server.port);
-            is_tcp
+            is_meant
                 && match (&known.port, known.end_port) {
                     (None, _) => true,
                     (Some(IntOrString::Int(first)), Some(last)) => (*first..=last).contains(&port),
@@ -97,14 +120,17 @@ fn fits(rule: &NetworkPolicyIngressRule, client: &Client<'_>, server: &Server<'_
 }
 
 fn is_peer(peer: &NetworkPolicyPeer, client: &Client<'_>) -> Match {
-    if peer.ip_block.is_some() {
-        return None;
+    if let Some(block) = &peer.ip_block {
+        return network::is_in(block, client.networks);
+    }
+    if client.by_node {
+        return Some(false);
     }
     if !peer.pod_selector.as_ref().is_none_or(|selector| matches(selector, client.labels)) {
         return Some(false);
     }
     match (&peer.namespace_selector, client.namespace) {
-        (None, _) => Some(true),
+        (None, _) => Some(client.is_near),
         (Some(selector), _) if is_empty(selector) => Some(true),
         (Some(selector), Some(labels)) => Some(matches(selector, labels)),
         (Some(_), None) => None,
@@ -147,9 +173,13 @@ fn matches(selector: &LabelSelector, labels: &Labels) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use serde_json::{Value, json};
 
     use super::*;
+
+    const POD: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 244, 0, 9));
 
     fn labels(all: &[(&str, &str)]) -> Labels {
         all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -159,13 +189,30 @@ mod tests {
         serde_json::from_value(json!({ "metadata": { "name": name }, "spec": spec })).unwrap()
     }
 
-    fn decided(specs: &[Value]) -> Decision {
+    fn decided(specs: &[Value]) -> Decided {
         let names = ["one", "two", "three"];
         let policies: Vec<NetworkPolicy> = names.iter().zip(specs).map(|(name, spec)| policy(name, spec)).collect();
         let (ours, theirs) = (labels(&[("by", "brow"), ("tier", "tool")]), labels(&[("app", "db")]));
-        let namespace = labels(&[("team", "shop")]);
-        let client = Client { labels: &ours, namespace: Some(&namespace) };
-        decide(&policies, &client, &Server { labels: &theirs, port: 5432, port_name: Some("sql") })
+        let (namespace, networks) = (labels(&[("team", "shop")]), [Network::all_of(POD)]);
+        let namespace = Some(&namespace);
+        let client = Client { labels: &ours, namespace, is_near: true, networks: &networks, by_node: false };
+        let one = |client: &Client<'_>, transport| {
+            decide(&policies, client, &Server { labels: &theirs, port: 5432, transport, port_name: Some("sql") })
+        };
+        Decided {
+            near: one(&client, Transport::Tcp),
+            far: one(&Client { is_near: false, ..client }, Transport::Tcp),
+            by_node: one(&Client { by_node: true, ..client }, Transport::Tcp),
+            udp: one(&client, Transport::Udp),
+        }
+    }
+
+    /// The decisions for a client in the namespace, in another one, through a node's port, and by UDP.
+    struct Decided {
+        near: Decision,
+        far: Decision,
+        by_node: Decision,
+        udp: Decision,
     }
 
     #[test]
@@ -176,26 +223,54 @@ mod tests {
         let of = |ingress: &Value| decided(&[json!({ "podSelector": {}, "ingress": ingress })]);
         let from = |peer: &Value| of(&json!([{ "from": [peer] }]));
         let port = |port: &Value| of(&json!([{ "ports": [port] }]));
-        assert_eq!(decided(&[]), Decision::Open);
-        assert_eq!(decided(&[json!({ "podSelector": { "matchLabels": { "app": "web" } } })]), Decision::Open);
-        assert_eq!(decided(&[json!({ "podSelector": {}, "policyTypes": ["Egress"] })]), Decision::Open);
-        for (decision, wanted) in [
-            (of(&json!([])), &denied),
-            (of(&json!([{}])), &allowed),
-            (from(&json!({ "podSelector": {} })), &allowed),
-            (from(&json!({ "podSelector": { "matchLabels": { "by": "brow" } } })), &allowed),
-            (from(&json!({ "podSelector": { "matchLabels": { "by": "web" } } })), &denied),
-            (from(&json!({ "namespaceSelector": {} })), &allowed),
-            (from(&json!({ "namespaceSelector": { "matchLabels": { "team": "shop" } } })), &allowed),
-            (from(&json!({ "namespaceSelector": { "matchLabels": { "team": "ops" } } })), &denied),
-            (from(&json!({ "ipBlock": { "cidr": "10.0.0.0/8" } })), &unknown),
-            (port(&json!({ "port": 5432 })), &allowed),
-            (port(&json!({ "port": 5000, "endPort": 6000 })), &allowed),
-            (port(&json!({ "port": "sql" })), &allowed),
-            (port(&json!({ "port": 80 })), &denied),
-            (port(&json!({ "port": 5432, "protocol": "UDP" })), &denied),
+        assert_eq!(decided(&[]).near, Decision::Open);
+        assert_eq!(decided(&[json!({ "podSelector": { "matchLabels": { "app": "web" } } })]).near, Decision::Open);
+        assert_eq!(decided(&[json!({ "podSelector": {}, "policyTypes": ["Egress"] })]).near, Decision::Open);
+        // For a client in the same namespace, in another one, through a port of a node, and by UDP.
+        for (found, near, far, by_node, udp) in [
+            (of(&json!([])), &denied, &denied, &unknown, &denied),
+            (of(&json!([{}])), &allowed, &allowed, &allowed, &allowed),
+            (from(&json!({ "podSelector": {} })), &allowed, &denied, &unknown, &allowed),
+            (
+                from(&json!({ "podSelector": { "matchLabels": { "by": "brow" } } })),
+                &allowed,
+                &denied,
+                &unknown,
+                &allowed,
+            ),
+            (from(&json!({ "podSelector": { "matchLabels": { "by": "web" } } })), &denied, &denied, &unknown, &denied),
+            (from(&json!({ "namespaceSelector": {} })), &allowed, &allowed, &unknown, &allowed),
+            (
+                from(&json!({ "namespaceSelector": { "matchLabels": { "team": "shop" } } })),
+                &allowed,
+                &allowed,
+                &unknown,
+                &allowed,
+            ),
+            (
+                from(&json!({ "namespaceSelector": { "matchLabels": { "team": "ops" } } })),
+                &denied,
+                &denied,
+                &unknown,
+                &denied,
+            ),
+            (from(&json!({ "ipBlock": { "cidr": "10.0.0.0/8" } })), &unknown, &unknown, &unknown, &unknown),
+            (from(&json!({ "ipBlock": { "cidr": "0.0.0.0/0" } })), &allowed, &allowed, &allowed, &allowed),
+            (
+                from(&json!({ "ipBlock": { "cidr": "0.0.0.0/0", "except": ["10.9.0.0/16"] } })),
+                &unknown,
+                &unknown,
+                &unknown,
+                &unknown,
+            ),
+            (port(&json!({ "port": 5432 })), &allowed, &allowed, &allowed, &denied),
+            (port(&json!({ "port": 5000, "endPort": 6000 })), &allowed, &allowed, &allowed, &denied),
+            (port(&json!({ "port": "sql" })), &allowed, &allowed, &allowed, &denied),
+            (port(&json!({ "port": 80 })), &denied, &denied, &unknown, &denied),
+            (port(&json!({ "port": 5432, "protocol": "UDP" })), &denied, &denied, &unknown, &allowed),
+            (port(&json!({ "protocol": "UDP" })), &denied, &denied, &unknown, &allowed),
         ] {
-            assert_eq!(&decision, wanted);
+            assert_eq!([&found.near, &found.far, &found.by_node, &found.udp], [near, far, by_node, udp]);
         }
     }
 
@@ -205,9 +280,9 @@ mod tests {
         let open = json!({ "podSelector": { "matchLabels": { "app": "db" } }, "ingress": [{}] });
         let block = json!({ "podSelector": {}, "ingress": [{ "from": [{ "ipBlock": { "cidr": "10.0.0.0/8" } }] }] });
         let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert_eq!(decided(&[closed.clone(), open]), Decision::Allowed(named(&["two", "one"])));
-        assert_eq!(decided(&[closed.clone(), closed.clone()]), Decision::Denied(named(&["one", "two"])));
-        assert_eq!(decided(&[closed, block]), Decision::Unknown(named(&["one", "two"])));
+        assert_eq!(decided(&[closed.clone(), open]).near, Decision::Allowed(named(&["two", "one"])));
+        assert_eq!(decided(&[closed.clone(), closed.clone()]).near, Decision::Denied(named(&["one", "two"])));
+        assert_eq!(decided(&[closed, block]).near, Decision::Unknown(named(&["one", "two"])));
     }
 
     #[test]

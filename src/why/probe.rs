@@ -1,24 +1,24 @@
 //! Connections for a look: to a container's port, and from a proxy pod to an address.
 
-use std::time::Duration;
+use std::io;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::policy::Labels;
 use crate::cluster::workload::Query;
 use crate::cluster::{Clusters, grant};
-use crate::proxy::relay::{self, RelayRequest, Secret};
+use crate::proxy::relay::{self, Dump, Dumped, RelayRequest, Secret};
 use crate::proxy::{self, NewPod};
 use crate::store;
-use brow_model::address::Address;
+use brow_model::address::{Address, Transport};
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::forward_settings::ForwardPolicy;
 use brow_model::installation::Identity;
 use brow_model::proxy::{PodRequest, PodRequestId, ProxyPod};
-use brow_model::settings::PodSettings;
 use brow_model::ttl::Ttl;
 use brow_model::why::{Question, Verdict};
 use brow_model::workload::Destination;
@@ -29,6 +29,13 @@ const TTL_SECONDS: u64 = 120;
 
 /// The longest wait for a tunnel, and for a relay's answer; the relay gives a target 10 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The longest wait for an answer to a datagram, or for word that nothing takes it.
+const DATAGRAM_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The port of DNS, and a query for the name servers of the root, which its servers answer (RFC 1035, section 4.1).
+const DNS: u16 = 53;
+const DNS_QUERY: [u8; 17] = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];
 
 /// The time in which a pod refuses a connection. A server that then waits for us has accepted it.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(3);
@@ -72,28 +79,60 @@ fn late() -> String {
     format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())
 }
 
+/// Sends a datagram and returns the time until one came back. Some servers answer none that they do not understand.
+async fn send_datagram<S>(stream: &mut S, address: &Address) -> io::Result<Result<Option<Duration>, Verdict>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let datagram = if address.port == DNS { &DNS_QUERY[..] } else { b"\n" };
+    let began = Instant::now();
+    stream.write_all(&relay::frame(datagram).unwrap_or_default()).await?;
+    stream.flush().await?;
+    let answered = async {
+        let (mut dump, mut space, mut news) = (Dump::default(), vec![0; 1 << 12], None);
+        while news.is_none() {
+            let count = stream.read(&mut space).await?;
+            if count == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+            }
+            dump.take(&space[..count], |dumped| news = Some(dumped)).map_err(io::Error::other)?;
+        }
+        Ok(news)
+    };
+    Ok(match timeout(DATAGRAM_TIMEOUT, answered).await {
+        Err(_) => {
+            let words = format!("no answer within {} s", DATAGRAM_TIMEOUT.as_secs());
+            Err(Verdict::Unknown(Fault::new(What::UdpSilent, address.to_string(), words)))
+        }
+        Ok(news) => match news? {
+            Some(Dumped::Failed(What::Relay, words)) => Err(Verdict::Unknown(Fault::new(What::NoUdp, "", words))),
+            Some(Dumped::Failed(what, words)) => Err(Verdict::Failed(Fault::new(what, address.to_string(), words))),
+            Some(Dumped::Datagram(_)) | None => Ok(Some(began.elapsed())),
+        },
+    })
+}
+
 /// Returns the labels that a proxy pod of ours has.
 pub(super) fn labels(question: &Question) -> Labels {
-    let settings = question.pod.as_deref().cloned().unwrap_or_default();
     let me = Identity { owner: proxy::owner(), installation: store::throwaway() };
-    let Some(request) = request(question, settings) else { return Labels::new() };
+    let Some(request) = request(question) else { return Labels::new() };
     proxy::spec(&request, &me, &NewPod::new(&request), Utc::now()).metadata.labels.unwrap_or_default()
 }
 
-fn request(question: &Question, settings: PodSettings) -> Option<PodRequest> {
+fn request(question: &Question) -> Option<PodRequest> {
     Some(PodRequest {
         id: PodRequestId(0),
         target: "why".to_owned(),
         cluster: question.cluster.clone(),
-        namespace: question.namespace.clone(),
+        namespace: question.pod.namespace.clone(),
         label: "why".to_owned(),
         // The address is sent to the relay, and stands nowhere in the pod.
         address: Destination::Proxy,
-        ttl: Ttl::from_secs(TTL_SECONDS)?,
+        ttl: Ttl::from_secs(TTL_SECONDS)?.min(question.pod.max_ttl),
         on_demand: false,
         agent: None,
         patience: ForwardPolicy::BUILT_IN.create,
-        settings,
+        settings: (*question.pod.settings).clone(),
     })
 }
 
@@ -109,9 +148,8 @@ pub(super) async fn connect(
     stop: &CancellationToken,
 ) -> Result<Option<Duration>, Verdict> {
     let without = || Verdict::Unknown(Fault::new(What::NeedsPod, address.to_string(), ""));
-    let settings = question.pod.as_deref().cloned().ok_or_else(without)?;
-    let request = request(question, settings).ok_or_else(without)?;
-    if stop.is_cancelled() {
+    let request = request(question).ok_or_else(without)?;
+    if !question.pod.creates || stop.is_cancelled() {
         return Err(without());
     }
     // The pod is deleted before this returns, so that no installation has to recognise it later.
@@ -152,8 +190,15 @@ async fn ask(
                 Err(fault) => Err(fault.detail),
             }
         };
-        let asked = relay::request(&mut stream, &secret, RelayRequest::Diagnose(address), Box::pin(confirm)).await;
+        let request = match address.transport {
+            Transport::Tcp => RelayRequest::Diagnose(address),
+            Transport::Udp => RelayRequest::Datagrams(address),
+        };
+        let asked = relay::request(&mut stream, &secret, request, Box::pin(confirm)).await;
         asked.map_err(|error| broken(error.to_string()))?;
+        if address.is_udp() {
+            return send_datagram(&mut stream, address).await.map_err(|error| broken(error.to_string()))?;
+        }
         match relay::diagnosis(&mut stream).await {
             Ok(Ok(took)) => Ok(took),
             Ok(Err((what, words))) => Err(Verdict::Failed(Fault::new(what, address.to_string(), words))),
@@ -162,4 +207,32 @@ async fn ask(
     };
     let slow = || Verdict::Unknown(Fault::new(What::TimedOut, &pod.key.name, late()));
     timeout(ANSWER_TIMEOUT, asking).await.unwrap_or_else(|_| Err(slow()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use brow_model::settings::PodSettings;
+    use brow_model::why::{Place, Prober};
+
+    #[test]
+    fn the_pod_is_the_one_that_the_config_allows() {
+        let labels = [("team".to_owned(), "shop".to_owned())].into();
+        let settings = Box::new(PodSettings { labels, ..PodSettings::default() });
+        for (max, wanted) in [("1m", "1m"), ("2m", "2m"), ("8h", "2m")] {
+            let pod = Prober {
+                namespace: "tools".to_owned(),
+                settings: settings.clone(),
+                max_ttl: max.parse().unwrap(),
+                creates: false,
+            };
+            let place = Place::Address("10.0.0.1:80".parse().unwrap());
+            let question = Question { cluster: "dev".to_owned(), namespace: "shop".to_owned(), place, pod };
+            let request = request(&question).unwrap();
+            assert_eq!((request.ttl, request.namespace.as_str()), (wanted.parse().unwrap(), "tools"), "{max}");
+            let labels = super::labels(&question);
+            assert_eq!(labels.get("team").map(String::as_str), Some("shop"), "without a pod as with one");
+            assert!(labels.contains_key("app.kubernetes.io/managed-by"), "{labels:?}");
+        }
+    }
 }

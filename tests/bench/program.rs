@@ -1,5 +1,6 @@
-//! The whole program in a pseudo-terminal: how soon it draws, and what it costs while nobody touches it.
-//! `cargo bench --bench program`; the idle part needs `BROW_TEST_KUBECONFIG` and Linux's `/proc`.
+//! The whole program in a pseudo-terminal: how soon it draws, what it costs while nobody touches it, and a search over
+//! many objects. `cargo bench --bench program`; all but the first need `BROW_TEST_KUBECONFIG` and Linux's `/proc`.
+//! `BROW_BENCH=index` runs one case.
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on should say where")]
 
 #[path = "../common/mod.rs"]
@@ -10,14 +11,19 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::kube::{Namespace, kubectl};
+use common::arrange::Kubeconfig;
+use common::front::{PlainApi, resident};
+use common::kube::{Namespace, kubeconfig, kubectl};
 use common::{Home, Screen, Start};
+use serde_json::json;
 
 /// The number of starts of the program.
 const STARTS: usize = 21;
 /// The number of pods on the screen, and the time for which it is watched.
 const PODS: usize = 200;
 const WATCHED: Duration = Duration::from_secs(30);
+/// The number of objects that are searched.
+const OBJECTS: usize = 20_000;
 
 /// A context whose server drops every packet: a reserved address (RFC 5737).
 const UNREACHABLE: &str = "
@@ -30,8 +36,12 @@ current-context: far
 ";
 
 fn main() {
-    start();
-    idle();
+    let only = std::env::var("BROW_BENCH").unwrap_or_default();
+    let cases: [(&str, fn()); 3] = [("start", start), ("idle", idle), ("index", index)];
+    cases
+        .iter()
+        .filter(|(name, _)| only.is_empty() || only.split(',').any(|only| only == *name))
+        .for_each(|(_, run)| run());
 }
 
 /// From `exec` to the first frame, with an unreachable cluster that is to be connected at once.
@@ -89,7 +99,7 @@ fn idle() {
     let share = 100.0 * used.as_secs_f64() / WATCHED.as_secs_f64();
     println!(
         "idle with 3 clusters and {PODS} pods: {share:.2} % of one core, {} MB resident",
-        resident(&screen) / 1024
+        resident(screen.pid()) / 1024
     );
 }
 
@@ -119,39 +129,62 @@ spec:
     fs::write(&manifest, all).unwrap();
     kubectl(&["-n", &namespace.0, "apply", "-f", manifest.to_str().unwrap()]);
 
-    // kubectl of that age has no `--subresource`: the API itself, through its proxy.
-    let config = std::env::var("BROW_TEST_KUBECONFIG").unwrap();
-    let mut proxy = Command::new("kubectl")
-        .args(["--kubeconfig", &config, "--context", "brow-admin", "proxy", "--port=0"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(proxy.stdout.take().unwrap()), &mut line).unwrap();
-    let address = line.trim().rsplit(' ').next().unwrap().to_owned();
-    let status = format!(
-        r#"{{"status":{{"phase":"Running","startTime":"{now}","conditions":[{{"type":"Ready","status":"True"}}],"containerStatuses":[{{"name":"relay","image":"alpine/socat:latest","imageID":"","ready":true,"restartCount":0,"state":{{"running":{{"startedAt":"{now}"}}}}}}]}}}}"#
-    );
+    let api = PlainApi::new();
+    let running = json!({ "startedAt": now.to_string() });
+    let container = json!({
+        "name": "relay", "image": "alpine/socat:latest", "imageID": "", "ready": true, "restartCount": 0,
+        "state": { "running": running },
+    });
+    let status = json!({
+        "phase": "Running", "startTime": now.to_string(), "conditions": [{ "type": "Ready", "status": "True" }],
+        "containerStatuses": [container],
+    });
     for n in 0..PODS {
         let path = format!("/api/v1/namespaces/{}/pods/brow-idle-{n:03}/status", namespace.0);
-        patch(&address, &path, &status);
+        api.send("PATCH", &path, &json!({ "status": status }));
     }
-    proxy.kill().unwrap();
-    proxy.wait().unwrap();
 }
 
-fn patch(address: &str, path: &str, body: &str) {
-    use std::io::{Read, Write};
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    write!(
-        stream,
-        "PATCH {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/merge-patch+json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains(" 200 "), "{answer}");
+/// The first search over many config maps of the test cluster, beside kubectl, which prints their names.
+fn index() {
+    if std::env::var_os("BROW_TEST_KUBECONFIG").is_none() {
+        return;
+    }
+    let (home, namespace, api) = (Home::new("prometheus = \"off\"\n"), Namespace::new("index"), PlainApi::new());
+    api.create_config_maps(&namespace.0, "lantern", OBJECTS);
+    let admin = Kubeconfig::of_cluster(&kubeconfig()).context("admin", "brow", "admin", "default");
+    let mut screen = Start::new(&home).kubeconfig(admin.write(&home.path().join("kc"))).size(200, 50).run();
+    screen.wait_for("admin");
+    screen.press("1\r");
+    screen.wait_for("● ready");
+    let before = resident(screen.pid());
+    let began = Instant::now();
+    screen.press(&format!("Flantern ns:{}", namespace.0));
+    screen.wait_for("lantern-0");
+    let first = began.elapsed();
+    screen.wait_gone("kinds read");
+    let complete = began.elapsed();
+    screen.wait("all of them", |text| text.contains(&format!("50, and {} more", OBJECTS - 50)));
+    let added = resident(screen.pid()) - before;
+    println!(
+        "search, {OBJECTS} config maps: first results {first:?}, complete {complete:?}, {:.1} MB added to {:.1}",
+        added as f64 / 1_024.0,
+        before as f64 / 1_024.0
+    );
+    let began = Instant::now();
+    let mut peer = Command::new("kubectl");
+    peer.arg("--kubeconfig").arg(kubeconfig()).args(["--context", "brow-admin"]);
+    let mut peer = peer.args(["get", "configmaps", "-A", "-o", "name"]).stdout(Stdio::null()).spawn().unwrap();
+    let mut memory = 0;
+    while peer.try_wait().unwrap().is_none() {
+        // Its memory is gone with it.
+        let status = fs::read_to_string(format!("/proc/{}/status", peer.id())).unwrap_or_default();
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        memory = most.map_or(memory, |most| most.trim().trim_end_matches(" kB").parse::<u64>().unwrap());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let took = began.elapsed();
+    println!("kubectl get configmaps -A -o name: {took:?}, {:.1} MB at most", memory as f64 / 1_024.0);
 }
 
 /// CPU time used so far; the kernel counts in hundredths of a second (proc(5), `utime` and `stime`).
@@ -160,11 +193,4 @@ fn cpu(screen: &Screen) -> Duration {
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
     Duration::from_millis(ticks * 10)
-}
-
-/// Resident memory in KiB.
-fn resident(screen: &Screen) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", screen.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -4,6 +4,7 @@
 
 pub mod arrange;
 pub mod frames;
+pub mod front;
 pub mod kube;
 pub mod story;
 pub mod through;

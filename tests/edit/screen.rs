@@ -85,6 +85,25 @@ fn a_row_is_edited_created_and_deleted_from_the_keyboard() {
         let audit = audit(&home);
         audit.contains("edit-object") && audit.contains("delete-object")
     });
+    // On its page, by the same key as well.
+    lamps.add("lantern", "{ color: red }");
+    screen.wait("it, and it alone", |text| text.contains("lantern") && !text.contains("beacon"));
+    screen.press("\r");
+    screen.wait_for("1 Summary");
+    screen.wait("its labels", |text| text.lines().any(|line| line.contains("age")));
+    for key in ["D", "\x1b[3;5~"] {
+        screen.press(key);
+        wait_says(&mut screen, &["Delete Lamp lantern?", "brow-edit", "production"]);
+        screen.press("n");
+        screen.wait_gone("Delete Lamp");
+    }
+    screen.press("D");
+    wait_says(&mut screen, &["Delete Lamp lantern?"]);
+    screen.press("y");
+    wait_says(&mut screen, &["This object was deleted."]);
+    assert_eq!(audit(&home).matches("delete-object").count(), 2);
+    screen.press("\x1b[27u");
+    screen.wait_gone("1 Summary");
     leave(screen);
 }
 
@@ -136,9 +155,9 @@ fn a_plan_says_on_how_many_nodes_it_runs() {
     screen.wait_for("editing ");
     screen.press("x");
     let count = if nodes == 1 { "1 node.".to_owned() } else { format!("{nodes} nodes.") };
-    wait_says(&mut screen, &["runs anew on", &count, "2 at a time", "cordoned meanwhile"]);
+    wait_says(&mut screen, &["runs again on", &count, "2 at a time", "cordoned meanwhile"]);
     screen.press("n");
-    screen.wait_gone("runs anew on");
+    screen.wait_gone("runs again on");
     screen.press("\x1b[27u\x1b[27u\x1b[27u\x1b[27u");
     screen.wait_gone("─ Kinds of ");
     quit(screen);
@@ -168,7 +187,7 @@ fn practice_has_a_plan_to_edit() {
     screen.press("\x0f");
     screen.wait_for("editing ");
     screen.press("x");
-    wait_says(&mut screen, &["runs anew on 1 node", "+   version: v1.36.0+k3s1"]);
+    wait_says(&mut screen, &["runs again on 1 node", "+   version: v1.36.0+k3s1"]);
     screen.press("y");
     screen.wait_gone("─ Edit plan/server");
     // Its page has it, too.
@@ -176,6 +195,10 @@ fn practice_has_a_plan_to_edit() {
     screen.wait_for("4 YAML");
     screen.press("4");
     screen.wait_for("version: v1.36.0+k3s1");
+    screen.press("D");
+    wait_says(&mut screen, &["Delete Plan server?"]);
+    screen.press("n");
+    screen.wait_gone("Delete Plan");
     screen.press("\x1b[27u");
     screen.wait_gone("version: v1.36.0+k3s1");
     // What Kubernetes itself brings is not edited, and the key says so.

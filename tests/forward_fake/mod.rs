@@ -46,7 +46,7 @@ pub struct World {
     pub blamed: Mutex<Option<Fault>>,
     /// The result of a diagnosis.
     pub reason: Mutex<Option<Fault>>,
-    /// The error of a diagnosis.
+    /// The error of a diagnosis; with one, no fault is found either.
     pub mute: Mutex<Option<Error>>,
     /// Tells that the cluster answers again.
     pub answering: Notify,
@@ -152,7 +152,8 @@ impl Dialer for FakeDialer {
     }
 
     async fn blame(&self, _: &Via) -> Option<Fault> {
-        self.world.blamed.lock().expect("blamed").clone()
+        let tells = self.world.mute.lock().expect("mute").is_none();
+        if tells { self.world.blamed.lock().expect("blamed").clone() } else { std::future::pending().await }
     }
 
     async fn diagnose(&self, _: &FakeLease, _: &Via, _: Duration) -> Result<Option<Fault>, Error> {

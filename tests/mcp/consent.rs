@@ -194,3 +194,30 @@ fn a_dashboard_that_is_opened_later_asks_for_an_agent_that_was_there_before() {
     assert_eq!(agent.end(), 0);
     world.assert_nothing_is_left();
 }
+
+#[test]
+fn a_question_that_comes_while_somebody_types_waits_until_they_look() {
+    let world = World::new();
+    let mut screen = dashboard(&world);
+    let mut agent = agent(&world);
+    // A form comes first, and says that a question waits.
+    screen.press("2n");
+    screen.wait_for("New target");
+    let id = agent.begin("connect", &json!({ "target": "redis" }));
+    let shown = screen.wait_for("An agent waits for an answer");
+    assert!(!shown.contains(QUESTION), "{shown}");
+    screen.escape("New target");
+    screen.wait_for(BUTTONS);
+    // The l moves to a button, the o goes on typing, the end of the line would press what is there.
+    screen.press("l");
+    screen.wait_for("▸Allow once");
+    screen.press("o\r");
+    let shown = screen.wait_for("▸Refuse");
+    assert!(shown.contains(QUESTION) && !agent.has(|message| message["id"] == id), "{shown}");
+    screen.press(ONCE);
+    assert_eq!(agent.result(id)["forwards"][0]["target"], "redis");
+    assert_eq!(agent.end(), 0);
+    screen.signal(Signal::TERM);
+    assert!(screen.wait_end().success());
+    world.assert_nothing_is_left();
+}

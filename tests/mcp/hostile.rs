@@ -73,6 +73,53 @@ fn a_hostile_client_changes_nothing_and_gets_clear_errors() {
 }
 
 #[test]
+fn errors_repeat_no_arguments_of_any_length_or_kind() {
+    let world = World::new();
+    let mut agent = Agent::start(&world);
+    agent.initialize("2025-11-25", &json!({}));
+    let wrong = "\u{1b}[2J".repeat(9) + &"x".repeat(900_000);
+    for (tool, arguments) in [
+        ("connect", json!({ wrong.clone(): true })),
+        ("connect", json!({ "target": wrong })),
+        ("why", json!({ "target": wrong })),
+        ("why", json!({ "target": "secret" })),
+        ("stop", json!({ "forward": wrong })),
+    ] {
+        let words = agent.refusal(tool, &arguments);
+        assert!(words.len() < 400 && !words.contains('\u{1b}'), "{words:?}");
+    }
+    assert_eq!(agent.end(), 0);
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn what_a_client_does_again_and_again_fills_no_log() {
+    let world = World::new();
+    let mut agent = Agent::start(&world);
+    agent.initialize("2025-11-25", &json!({}));
+    for _ in 0..100 {
+        assert!(agent.refusal("connect", &json!({ "target": "redis" })).contains("nobody could be asked"));
+    }
+    assert_eq!(world.audit().len(), 1, "{:?}", world.audit());
+    assert_eq!(agent.end(), 0);
+    world.assert_nothing_is_left();
+}
+
+#[test]
+fn a_client_with_a_name_of_a_line_is_served() {
+    let world = World::new();
+    let mut agent = Agent::start(&world);
+    let client = json!({ "name": "\u{1}".repeat(150_000), "version": "1" });
+    let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client });
+    agent.ask("initialize", params);
+    agent.notify("notifications/initialized");
+    let page = agent.call("connect", &json!({ "target": "page", "on_demand": true }))["forwards"][0].take();
+    assert!(page["agent"].as_str().unwrap().chars().count() <= 48, "{page}");
+    assert_eq!(agent.end(), 0);
+    world.assert_nothing_is_left();
+}
+
+#[test]
 fn a_flood_is_answered_or_refused_to_its_end() {
     let world = World::new();
     let mut agent = Agent::start(&world);

@@ -69,6 +69,10 @@ fn the_revision_without_sessions_is_spoken() {
     let checked = agent.call("check", &json!({}));
     assert!(checked["findings"].as_array().unwrap().iter().any(|found| found["context"] == "practice"), "{checked}");
 
+    // What does not exist has another code than in earlier revisions.
+    let error = agent.ask("resources/read", json!({ "uri": "file:///etc/passwd" }))["error"].take();
+    assert_eq!((&error["code"], &error["data"]["uri"]), (&(-32602).into(), &"file:///etc/passwd".into()), "{error}");
+
     agent.be_stateless("2031-01-01", &json!({}));
     let error = agent.ask("tools/list", json!({}))["error"].take();
     assert_eq!(error["code"], -32022);

@@ -121,3 +121,37 @@ fn what_crosses_the_pod_network_cannot_be_read() {
     drop(capture);
     stage.end();
 }
+
+/// A pod elsewhere that opens connections to the relay's port and says anything, over and over.
+fn rage(space: &Namespace, ip: &str) {
+    let rage = format!(
+        "while :; do for i in $(seq 40); do head -c 90000 /dev/urandom | nc -w 1 {ip} {PORT} >>/tmp/heard &
+         done; wait; done"
+    );
+    let args = ["-n", &space.0, "run", "stranger", "--restart=Never", "--image-pull-policy=IfNotPresent"];
+    let image = "--image=docker.io/library/busybox:latest";
+    kubectl(&[&args[..], &[image, "--command", "--", "sh", "-c", &rage]].concat());
+    kubectl(&["-n", &space.0, "wait", "--for=condition=Ready", "pod/stranger", "--timeout=60s"]);
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn another_pod_at_the_relays_port_gets_nothing_and_stops_nobody() {
+    let stage = Stage::with("proxied-rage", "", true);
+    until("the pod proxy carries", || stage.logged(BY_POD_PROXY) == 1);
+    let (mut client, mut server) = stage.connect();
+    is_open(&mut client, &mut server);
+    let elsewhere = Namespace::new("stranger");
+    rage(&elsewhere, &pod_ip(&stage.space));
+    for _ in 0..20 {
+        stage.converses();
+    }
+    is_open(&mut client, &mut server);
+    // A new connection of the API server comes in between them.
+    kill(&stage.space, true);
+    until("the pod proxy is back", || stage.logged(BY_POD_PROXY) == 2);
+    stage.converses();
+    let heard = super::pods::in_pod(&elsewhere, "wc -c </tmp/heard");
+    assert_eq!(heard.trim(), "0");
+    stage.end();
+}

@@ -15,7 +15,7 @@ pub const BY_POD_PROXY: &str = "through the pod proxy to ";
 pub const NOT_BY_POD_PROXY: &str = "not through the pod proxy to ";
 
 /// The connections that the API server has made to the relay's port.
-fn carried(space: &Namespace) -> usize {
+pub fn carried(space: &Namespace) -> usize {
     let sockets = in_pod(space, "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null");
     sockets.lines().filter(|line| local_port(line).is_some() && line.split_whitespace().nth(3) == Some("01")).count()
 }

@@ -165,7 +165,7 @@ fn a_copy_that_cannot_be_says_why_and_changes_nothing() {
     shell("one", "ln -s hostname /etc/alias; mkdir -p /tmp/d/file; echo 1 >/tmp/f");
     fails(&["pod/one:/etc/alias", "file"], &["symbolic link to hostname"]);
     fails(&["pod/one:/tmp/d", "file"], &["file is in the way"]);
-    fails(&["none", "pod/one:/tmp/x"], &["none is not there"]);
+    fails(&["none", "pod/one:/tmp/x"], &["none does not exist"]);
     fails(&["file", "pod/one:/none/x"], &["/none"]);
     fails(&["file", "pod/one:/tmp/none/"], &["/tmp/none/: No such file"]);
     fails(&["file", "pod/one:/tmp/d"], &["in the way", "/tmp/d/file"]);

@@ -33,6 +33,15 @@ fn a_container_without_a_shell_gets_a_debug_container_beside_it() {
     screen.press("n\r");
     assert_eq!(screen.wait_end().exit_code(), 1, "{}", screen.text());
 
+    // Asked for, and left by the chord.
+    let mut screen = bare(&home, &["--debug", "--profile", "netadmin"]);
+    screen.wait("the prompt", |text| text.contains("its entry stays in the pod") && text.trim_end().ends_with('$'));
+    screen.press("stty size\r");
+    screen.wait_for("30 100");
+    screen.press("~.");
+    assert!(screen.wait_end().success(), "{}", screen.text());
+    assert!(screen.given_back() && screen.text().contains("Left"), "{}", screen.text());
+
     // Asked for, with an image that cannot be pulled.
     let mut screen = bare(&home, &["--debug", "--image", "registry.invalid/tools:1", "--profile", "restricted"]);
     assert_eq!(screen.wait_end().exit_code(), 1, "{}", screen.text());

@@ -39,6 +39,67 @@ fn what_a_program_switched_is_there_again_after_a_suspension() {
 
 #[test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn a_terminal_that_does_not_wait_loses_nothing() {
+    let (pods, home) = (Pods::new("eagain", &[pod("one", &["main"])]), Home::new(""));
+    // Standard input, output and error are one open terminal: all of them do not wait then.
+    let wrapper = home.path().join("wrapper");
+    let program = env!("CARGO_BIN_EXE_brow-tui");
+    let script = format!("#!/bin/sh\ndd oflag=nonblock if=/dev/null status=none\nexec {program} \"$@\"\n");
+    std::fs::write(&wrapper, script).unwrap();
+    std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let start = Start::new(&home).kubeconfig(kubeconfig()).size(90, 30).program(wrapper).arg("shell");
+    let start = pods.place().iter().map(String::as_str).fold(start, Start::arg);
+    let script = "stty -echo; read line; yes 0123456789abcdef | head -n 200000; echo $line";
+    let mut screen = ["pod/one", "--", "sh", "-c", script].into_iter().fold(start, Start::arg).run();
+    screen.wait_for("leaves");
+    screen.press("the last line\r");
+    assert!(screen.wait_end().success(), "{}", screen.text());
+    assert!(screen.given_back() && screen.text().contains("the last line"), "{}", screen.text());
+    let raw = String::from_utf8_lossy(screen.raw());
+    assert_eq!(raw.matches("0123456789abcdef\r\n").count(), 200_000);
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn a_shell_that_ignores_the_hangup_holds_nobody() {
+    let (pods, home) = (Pods::new("nohup", &[pod("one", &["main"])]), Home::new(""));
+    let script = "trap '' HUP TERM INT; echo re''ady; while :; do sleep 1; done";
+    let open = || {
+        let mut screen = pods.screen(&home, kubeconfig(), &["pod/one", "--", "sh", "-c", script]);
+        screen.wait_for("ready");
+        screen
+    };
+    for (signal, code) in [(None, 0), (Some(Signal::HUP), 129), (Some(Signal::TERM), 143)] {
+        let mut screen = open();
+        match signal {
+            Some(signal) => screen.signal(signal),
+            None => screen.press("\r~."),
+        }
+        assert_eq!(screen.wait_end().exit_code(), code, "{signal:?} {}", screen.text());
+        assert!(screen.given_back(), "{}", screen.text());
+    }
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn a_container_that_restarts_ends_the_session_and_takes_the_next() {
+    let mut one = pod("one", &["main"]);
+    one["spec"]["containers"][0]["command"] =
+        serde_json::json!(["sh", "-c", "trap 'exit 1' TERM; while :; do sleep 0.2; done"]);
+    let (pods, home) = (Pods::new("again", &[one]), Home::new(""));
+    let mut screen = pods.screen(&home, kubeconfig(), &["pod/one"]);
+    type_line(&mut screen, "kill 1");
+    // The node tells what became of the shell, or that its container is gone.
+    assert!([1, 137].contains(&screen.wait_end().exit_code()), "{}", screen.text());
+    assert!(screen.given_back(), "{}", screen.text());
+    until("a session in the new container", || {
+        let output = pods.run(&home, &["pod/one", "--", "echo", "again"], b"");
+        output.status.success() && output.stdout == b"again\n"
+    });
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_pane_has_the_environment_of_the_dashboard() {
     let pods = Pods::new("pane", &[pod("one", &["main"])]);
     let namespace = &pods.namespace.0;

@@ -174,12 +174,12 @@ fn what_is_given_for_an_address_is_checked_before_anything_is_done() {
     let shell = Shell { home: &home, kubeconfig: Some(home.kubeconfig(&["dev", "prod"])) };
     for (args, code, says) in [
         (&["db", "--ttl", "1h"][..], 2, "a saved target has its own"),
-        (&["10.0.0.2:1", "svc/web:http", "-p", "80"], 2, "One local port"),
+        (&["10.0.0.2:1", "svc/web:http", "-p", "80"], 2, "cannot share a local port"),
         (&["10.0.0.2:1", "--context", "nope"], 3, "“nope”"),
         (&["10.0.0.2:1", "--ttl", "99h"], 2, "longer than max_ttl"),
         (&["10.0.0.2:1", "-n", "No_Space"], 2, "lower-case letters"),
-        (&["10.0.0.2:1", "--context", "prod"], 2, "say --yes"),
-        (&["10.0.0.2:1", "--context", "prod", "--detach"], 2, "say --yes"),
+        (&["10.0.0.2:1", "--context", "prod"], 2, "pass --yes"),
+        (&["10.0.0.2:1", "--context", "prod", "--detach"], 2, "pass --yes"),
         (&["10.0.0.2:1", "--context", "prod", "--yes"], 1, "prod cannot be reached"),
         (&["10.0.0.2:1"], 1, "dev cannot be reached"),
         (&["10.0.0.2:1", "--detach"], 1, "dev cannot be reached"),

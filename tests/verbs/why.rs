@@ -94,6 +94,125 @@ fn each_broken_step_is_named() {
     until("no proxy pod is left", || space.pods() == ["server"]);
 }
 
+/// A pod that echoes what comes by TCP and UDP on port 7, and the ports of nodes that lead to it.
+const ECHO: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: { name: echo, labels: { app: echo } }
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - { name: tcp, image: "alpine/socat:latest", imagePullPolicy: Never, args: ["TCP-LISTEN:7,fork,reuseaddr", "EXEC:cat"] }
+  - { name: udp, image: "alpine/socat:latest", imagePullPolicy: Never, args: ["UDP-RECVFROM:7,fork", "EXEC:cat"] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: echo }
+spec:
+  type: NodePort
+  selector: { app: echo }
+  ports: [{ name: echo, port: 7, protocol: TCP }, { name: echo-udp, port: 7, protocol: UDP }]
+"#;
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn ports_of_nodes_and_udp_are_followed_to_their_pods() {
+    let (home, space) = (Home::new(""), Namespace::new("whynode"));
+    let path = home.path().join("echo.yaml");
+    std::fs::write(&path, ECHO).unwrap();
+    kubectl(&["-n", &space.0, "apply", "-f", path.to_str().unwrap()]);
+    kubectl(&["-n", &space.0, "wait", "--for=condition=Ready", "--timeout=60s", "pod/echo"]);
+    let read = |what: &str, path: &str| kubectl(&["-n", &space.0, "get", what, "-o", &format!("jsonpath={path}")]);
+    let [tcp, udp] = [0, 1].map(|at| read("service/echo", &format!("{{.spec.ports[{at}].nodePort}}")));
+    let ip = read("pod/echo", "{.status.podIP}");
+    let targets = format!(
+        "[[target]]\nname = \"it\"\ncluster = \"brow-admin\"\nnamespace = \"{}\"\nnode = \"{tcp},{udp}/udp\"\n",
+        space.0
+    );
+    home.write_config(&targets);
+    let shell = Shell { home: &home, kubeconfig: Some(kubeconfig()) };
+    let why = |context: &str, args: &[&str], code: i32| {
+        let done = shell.run(&[&["why"], args, &["-n", &space.0, "--context", context, "--json"]].concat());
+        assert_eq!(done.code, code, "{args:?}: {} {}", done.out, done.err);
+        steps(&done)
+    };
+    let passed = ["exists passed", "port passed", "endpoints passed", "listens passed", "policies passed"];
+    let saved = why("brow-admin", &["it", "--pod"], 0);
+    assert_eq!(saved, [&passed[..], &["connection passed"]].concat());
+    let (tcp, udp) = (format!("node/{tcp}"), format!("node/{udp}/udp"));
+    assert_eq!(why("brow-admin", &[&tcp], 0), [&passed[..], &["connection unknown needs-pod"]].concat());
+    let by_udp = ["exists passed", "port passed", "endpoints passed", "listens unknown udp-silent", "policies passed"];
+    // It echoes what comes.
+    assert_eq!(why("brow-admin", &[&udp, "--pod"], 0), [&by_udp[..], &["connection passed"]].concat());
+    // A port that nobody has, and one that may not be looked up.
+    let other = why("brow-admin", &["node/29999"], 1);
+    assert_eq!(other, ["exists unknown node-port-missing", "connection unknown needs-pod"]);
+    let hidden = why("brow-developer", &[&tcp], 1);
+    assert_eq!(hidden[0], "exists unknown forbidden");
+    // By UDP alone, to a pod: one that answers, and a port that nobody listens on.
+    let address = |port: u16| format!("{ip}:{port}/udp");
+    assert_eq!(why("brow-admin", &[&address(7), "--pod"], 0), ["connection passed"]);
+    assert_eq!(why("brow-admin", &[&address(9), "--pod"], 1), ["connection failed target-refused"]);
+    until("no proxy pod is left", || space.pods() == ["echo"]);
+    policies_of_protocols_and_addresses(&home, &space.0, &shell);
+}
+
+/// A policy for TCP does not let UDP in; one that names the addresses of a whole family lets every pod in.
+fn policies_of_protocols_and_addresses(home: &Home, space: &str, shell: &Shell<'_>) {
+    let policy = |rule: &Value| {
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": { "name": "tcp" },
+            "spec": { "podSelector": { "matchLabels": { "app": "echo" } }, "ingress": [rule] },
+        })
+    };
+    let policies = |port: &str| {
+        let place = format!("echo.{space}.svc:{port}");
+        let done = shell.run(&["why", &place, "-n", space, "--context", "brow-admin", "--json"]);
+        steps(&done).into_iter().find(|step| step.starts_with("policies")).unwrap()
+    };
+    apply(home, space, &policy(&json!({ "ports": [{ "port": 7 }] })));
+    assert_eq!([policies("7"), policies("7/udp")], ["policies passed", "policies failed policy-blocks"]);
+    let block = json!({ "ipBlock": { "cidr": "0.0.0.0/0" } });
+    apply(home, space, &policy(&json!({ "ports": [{ "port": 7 }], "from": [block] })));
+    assert_eq!(policies("7"), "policies passed");
+    // These nodes tell no networks of pods, so that a part of all addresses stays unclear.
+    let block = json!({ "ipBlock": { "cidr": "0.0.0.0/0", "except": ["10.244.0.0/17"] } });
+    apply(home, space, &policy(&json!({ "ports": [{ "port": 7 }], "from": [block] })));
+    assert_eq!(policies("7"), "policies unknown policy-unclear");
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn all_policies_are_read_and_the_labels_are_those_of_the_config() {
+    let (home, space) = (Home::new("[defaults]\nlabels = { team = \"shop\" }\n"), Namespace::new("whymany"));
+    let name = space.0.as_str();
+    apply(&home, name, &server("/bin/sh"));
+    kubectl(&["-n", name, "wait", "--for=condition=Ready", "--timeout=60s", "pod/server"]);
+    let policy = |name: &str, ingress: &Value| {
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": { "name": name },
+            "spec": { "podSelector": {}, "policyTypes": ["Ingress"], "ingress": ingress },
+        })
+    };
+    let mut all: Vec<Value> = (0..520).map(|number| policy(&format!("closed-{number:03}"), &json!([]))).collect();
+    // The last one, on the second page, lets in those who have the label that the config gives to proxy pods.
+    let open = json!([{ "from": [{ "podSelector": { "matchLabels": { "team": "shop" } } }] }]);
+    all.push(policy("open", &open));
+    let list = json!({ "apiVersion": "v1", "kind": "List", "items": all });
+    let path = home.path().join("policies.json");
+    std::fs::write(&path, list.to_string()).unwrap();
+    kubectl(&["-n", name, "create", "-f", path.to_str().unwrap()]);
+    let shell = Shell { home: &home, kubeconfig: Some(kubeconfig()) };
+    let policies = |code: i32| {
+        let done = shell.run(&["why", "pod/server", "-n", name, "--context", "brow-admin", "--json"]);
+        assert_eq!(done.code, code, "{} {}", done.out, done.err);
+        steps(&done).into_iter().find(|step| step.starts_with("policies")).unwrap()
+    };
+    assert_eq!(policies(0), "policies passed");
+    home.write_config("[defaults]\nlabels = { team = \"bank\" }\n");
+    assert_eq!(policies(1), "policies failed policy-blocks");
+}
+
 fn why_is_ready(shell: &Shell<'_>, namespace: &str) -> bool {
     let done = shell.run(&["why", "svc/server", "-n", namespace, "--context", "brow-admin", "--json"]);
     steps(&done).contains(&"endpoints passed".to_owned())

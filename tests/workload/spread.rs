@@ -84,6 +84,46 @@ async fn connections_go_to_all_pods_and_one_that_goes_takes_only_its_own() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+async fn a_pod_that_is_not_ready_for_a_while_keeps_its_connections_and_its_count() {
+    let config = kubeconfig();
+    let namespace = Namespace::new("spread-flaps");
+    let holds = |name: &str| {
+        crate::pod(name, "web", 8080)
+            .replace("exec httpd -f -p 8080 -h /tmp/w", "exec nc -ll -p 8080 -e sh -c \"hostname; exec cat\"")
+    };
+    apply(&namespace, &[holds("one"), holds("two")].concat());
+    for pod in ["pod/one", "pod/two"] {
+        crate::ready(&namespace, pod);
+    }
+    let program = Program::start(&spread("brow-admin", &namespace.0, "selector/app=web:8080"), &config);
+    let address = program.open("web");
+    waits_for_ready(&program, 2);
+    let mut held: Vec<(TcpStream, String)> = (0..4).map(|_| hold(address)).collect();
+    let two = |program: &Program| {
+        let load = program.loads("web").into_iter().find(|load| load.pod == "two");
+        load.map(|load| (load.open, load.total))
+    };
+    assert_eq!(two(&program), Some((2, 2)));
+    for round in 0..3_u64 {
+        kubectl(&["-n", &namespace.0, "exec", "two", "--", "rm", "/tmp/ready"]);
+        waits_for_ready(&program, 1);
+        let (mut stream, pod) = hold(address);
+        assert_eq!((echo(&mut stream).unwrap().as_str(), pod.as_str()), ("still\n", "one"), "in round {round}");
+        drop(stream);
+        for (stream, pod) in &mut held {
+            assert_eq!(echo(stream).unwrap(), "still\n", "through {pod} in round {round}");
+        }
+        kubectl(&["-n", &namespace.0, "exec", "two", "--", "touch", "/tmp/ready"]);
+        waits_for_ready(&program, 2);
+        assert_eq!(two(&program), Some((2, 2)), "in round {round}");
+    }
+    // The next two go to either: it has no more than its share.
+    held.extend((0..2).map(|_| hold(address)));
+    until("both have as many", || program.loads("web").iter().all(|load| load.open == 3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_pod_that_refuses_leaves_its_turn_to_the_others() {
     let config = kubeconfig();
     let namespace = Namespace::new("spread-deaf");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brow_relay::{Connection, Event, KEY, Kind, Limits, Reason, Side};
+use brow_relay::{Connection, DOMAIN, Event, KEY, Kind, Limits, Reason, Side};
 use bytes::{Buf as _, Bytes};
 use tokio::io::{self, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::{Notify, mpsc};
@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::datagrams::{self, Server};
 use super::relay::{Reached, reach};
-use super::servers::{DialError, address_of, find_datagrams};
+use super::servers::{CLUSTER_DOMAIN, DialError, address_of, find_datagrams};
 use super::world::{Lines, World};
 
 /// The real program's, with less memory to keep in mind.
@@ -100,6 +100,9 @@ impl Program<'_> {
                 if answer.is_some_and(|answer| !self.relay.send_datagram(id, &answer)) {
                     self.relay.dropped(id, 1);
                 }
+            }
+            Event::Open { id, kind: Kind::Tcp, host, port } if (host, port) == DOMAIN => {
+                self.relay.reset(id, Reason::Cancelled, CLUSTER_DOMAIN);
             }
             Event::Open { id, kind: Kind::Tcp, host, port } => {
                 let (to, from) = mpsc::unbounded_channel();

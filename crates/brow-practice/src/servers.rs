@@ -21,6 +21,9 @@ use super::relay;
 use super::store::Key;
 use super::world::{Log, RunningPod, World, words};
 
+/// The domain of the cluster's names.
+pub(super) const CLUSTER_DOMAIN: &str = "cluster.local";
+
 /// The buffer of a pipe in each direction, in bytes.
 const PIPE_CAPACITY: usize = 64 * 1024;
 
@@ -189,7 +192,7 @@ fn behind(world: &World, host: &str, is_ip: bool, port: u16) -> Option<Result<(A
     } else {
         let mut parts = host.trim_end_matches('.').splitn(3, '.');
         let (name, namespace, rest) = (parts.next()?, parts.next()?, parts.next().unwrap_or("svc"));
-        if !["svc", "svc.cluster.local"].contains(&rest) {
+        if rest.strip_suffix(CLUSTER_DOMAIN).map_or(rest, |rest| rest.trim_end_matches('.')) != "svc" {
             return None;
         }
         world.store.get(&Key::new("services", namespace, name))?

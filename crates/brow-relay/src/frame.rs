@@ -11,6 +11,9 @@ pub const DATAGRAM: usize = 65_507;
 /// Bytes in front of the data in a frame: its type, and the stream's id.
 pub const HEAD: usize = 5;
 
+/// The host and port of a TCP stream that asks for the domain of the cluster's names. It is reset with that as words.
+pub const DOMAIN: (&str, u16) = ("", 0);
+
 /// The longest name or address of a host.
 pub const HOST: usize = 255;
 

@@ -14,5 +14,5 @@ pub mod upgrade;
 
 pub use connection::Connection;
 pub use event::{Event, Limits, Side};
-pub use frame::{DATAGRAM, Frame, Kind, Reason, Violation};
+pub use frame::{DATAGRAM, DOMAIN, Frame, Kind, Reason, Violation};
 pub use seal::KEY;

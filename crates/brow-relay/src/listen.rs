@@ -1,9 +1,8 @@
 //! The port for the pod proxy. Each connection that asks for the upgrade gets a thread, and there all that standard
 //! input and output have; who does not prove to know the key in time gets nothing.
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,11 +16,13 @@ use crate::serve::{GREETING, Relay};
 /// The most connections of clients that know the key.
 const KNOWN: usize = 64;
 
-/// The most others. One more ends the oldest, so that strangers cannot keep a client out by holding them.
+/// The most others, of all addresses and of one. One more ends the oldest of its own address, or else of the one that
+/// has the most, so that strangers cannot keep a client out by holding them or by opening ever more.
 const STRANGERS: usize = 32;
+const OF_ONE: usize = 8;
 
-/// The most threads: those of ended connections take a moment to end.
-const THREADS: usize = KNOWN + 2 * STRANGERS;
+/// The factor by which there may be more threads than strangers: those of ended ones take a moment to end.
+const ENDING: usize = 2;
 
 const STACK: usize = 128 * 1024;
 
@@ -48,11 +49,11 @@ pub(crate) fn listen(key: [u8; KEY], port: u16) -> io::Result<()> {
     leave()?;
     let guests = Guests::default();
     loop {
-        let Ok((socket, _)) = listener.accept() else {
+        let Ok((socket, from)) = listener.accept() else {
             thread::sleep(PAUSE);
             continue;
         };
-        let Some(guest) = guests.enter(&socket) else { continue };
+        let Some(guest) = guests.enter(&socket, from.ip().to_canonical()) else { continue };
         let serving = move || serve(socket, &key, guest);
         // Without memory for a thread the connection ends.
         let _ = thread::Builder::new().stack_size(STACK).spawn(serving);
@@ -73,19 +74,19 @@ fn leave() -> io::Result<()> {
 
 /// Answers a request for the upgrade, and relays. An error ends the connection, and there is nobody to tell.
 fn serve(mut socket: TcpStream, key: &[u8; KEY], mut guest: Guest) {
-    let Ok(Some(first)) = upgrade(&mut socket) else { return };
+    let began = Instant::now();
+    let Ok(Some(first)) = upgrade(&mut socket, began + GREETING) else { return };
     // A connection without it works, too.
     let _ = socket.set_nodelay(true);
     let relay = Ends::of(socket).and_then(|ends| Relay::new(key, ends));
     let Ok(mut relay) = relay else { return };
-    relay.has_come(&first);
+    relay.has_come(&first, began);
     let _ = relay.run(&mut || guest.proved());
 }
 
 /// Reads the head of a request and switches protocols; returns what came after the head. `None`: it asks for something
 /// else.
-fn upgrade(socket: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
-    let until = Instant::now() + GREETING;
+fn upgrade(socket: &mut TcpStream, until: Instant) -> io::Result<Option<Vec<u8>>> {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 1_024]);
     loop {
         match Head::read(&bytes) {
@@ -115,9 +116,17 @@ struct Guests(Arc<Mutex<Lists>>);
 #[derive(Default)]
 struct Lists {
     last: u64,
-    strangers: VecDeque<(u64, TcpStream)>,
+    /// The oldest first.
+    strangers: Vec<Stranger>,
     known: usize,
-    threads: usize,
+}
+
+/// One that does not know the key yet, until its thread ends.
+struct Stranger {
+    number: u64,
+    from: IpAddr,
+    /// Gone once it was ended.
+    socket: Option<TcpStream>,
 }
 
 /// One of them, until its thread ends.
@@ -134,22 +143,21 @@ impl Guests {
     }
 
     /// Counts a new connection; `None` where there is no room for it.
-    fn enter(&self, socket: &TcpStream) -> Option<Guest> {
+    fn enter(&self, socket: &TcpStream, from: IpAddr) -> Option<Guest> {
         let mut lists = self.lock();
-        if lists.known >= KNOWN || lists.threads >= THREADS {
+        if lists.open(from) >= OF_ONE {
+            lists.end_oldest(from);
+        } else if let Some(most) = lists.crowd() {
+            lists.end_oldest(most);
+        }
+        let of_it = lists.strangers.iter().filter(|stranger| stranger.from == from).count();
+        if lists.known >= KNOWN || of_it >= ENDING * OF_ONE || lists.strangers.len() >= ENDING * STRANGERS {
             return None;
         }
-        if lists.strangers.len() >= STRANGERS
-            && let Some((_, oldest)) = lists.strangers.pop_front()
-        {
-            // One that has ended by itself needs no more.
-            let _ = oldest.shutdown(Shutdown::Both);
-        }
-        let socket = socket.try_clone().ok()?;
+        let socket = Some(socket.try_clone().ok()?);
         lists.last += 1;
-        lists.threads += 1;
         let number = lists.last;
-        lists.strangers.push_back((number, socket));
+        lists.strangers.push(Stranger { number, from, socket });
         drop(lists);
         Some(Guest { number, known: false, guests: self.clone() })
     }
@@ -168,7 +176,6 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         let mut lists = self.guests.lock();
-        lists.threads -= 1;
         lists.known -= usize::from(self.known);
         lists.forget(self.number);
     }
@@ -176,6 +183,28 @@ impl Drop for Guest {
 
 impl Lists {
     fn forget(&mut self, number: u64) {
-        self.strangers.retain(|(of, _)| *of != number);
+        self.strangers.retain(|stranger| stranger.number != number);
+    }
+
+    /// Returns how many strangers from an address are not ended.
+    fn open(&self, from: IpAddr) -> usize {
+        self.strangers.iter().filter(|stranger| stranger.from == from && stranger.socket.is_some()).count()
+    }
+
+    /// Returns the address that has the most strangers, where there are as many as there may be.
+    fn crowd(&self) -> Option<IpAddr> {
+        let open = self.strangers.iter().filter(|stranger| stranger.socket.is_some());
+        if open.clone().count() < STRANGERS {
+            return None;
+        }
+        open.map(|stranger| stranger.from).max_by_key(|from| self.open(*from))
+    }
+
+    fn end_oldest(&mut self, from: IpAddr) {
+        let mut of_it = self.strangers.iter_mut().filter(|stranger| stranger.from == from);
+        if let Some(socket) = of_it.find_map(|stranger| stranger.socket.take()) {
+            // One that has ended by itself needs no more.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
     }
 }

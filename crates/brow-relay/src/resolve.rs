@@ -16,6 +16,9 @@ const AT_ONCE: usize = 16;
 /// The resolver of musl keeps some 20 KB there.
 const STACK: usize = 128 * 1024;
 
+/// The file that tells the system's resolver whom to ask, and for what.
+const FILE: &str = "/etc/resolv.conf";
+
 /// A stream's addresses, or why there are none.
 type Answer = (u32, io::Result<Vec<SocketAddr>>);
 
@@ -63,6 +66,42 @@ impl Resolver {
                 let _ = self.out.send((id, Err(error)));
                 let _ = self.waker.wake();
             }
+        }
+    }
+}
+
+/// Returns the domain of the cluster's names; empty where the resolver's file does not tell.
+pub(crate) fn cluster_domain() -> String {
+    let file = std::fs::read_to_string(FILE).unwrap_or_default();
+    domain_in(&file).unwrap_or_default().to_owned()
+}
+
+/// Reads the domain: Kubernetes has names searched in a pod's namespace, in `svc.` and the domain, and in the domain.
+fn domain_in(file: &str) -> Option<&str> {
+    // The last list counts.
+    let list = file.lines().rev().find_map(|line| line.strip_prefix("search")?.strip_prefix([' ', '\t']))?;
+    let domain = list.split_ascii_whitespace().find_map(|suffix| suffix.strip_prefix("svc."))?;
+    Some(domain.trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_domain_is_that_in_which_services_are_searched() {
+        for (file, domain) in [
+            (
+                "search team.svc.cluster.local svc.cluster.local cluster.local corp\nnameserver 10.96.0.10\n",
+                "cluster.local",
+            ),
+            ("nameserver ::1\nsearch\tsvc.k8s.example.org. k8s.example.org.\noptions ndots:5\n", "k8s.example.org"),
+            ("search a.svc.old svc.old\nsearch a.svc.new svc.new", "new"),
+        ] {
+            assert_eq!(domain_in(file), Some(domain), "{file}");
+        }
+        for file in ["", "search corp.example\n", "searching svc.x\n", "nameserver 10.96.0.10\n"] {
+            assert_eq!(domain_in(file), None, "{file}");
         }
     }
 }

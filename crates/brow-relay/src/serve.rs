@@ -7,14 +7,14 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use brow_relay::{Connection, DATAGRAM, Event, KEY, Kind, Limits, Reason, Side};
+use brow_relay::{Connection, DATAGRAM, DOMAIN, Event, KEY, Kind, Limits, Reason, Side};
 use mio::event::Event as Readiness;
 use mio::{Events, Poll, Token, Waker};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::carrier::{Carrier, Ends, Heard, broken};
 use crate::flow::Flow;
-use crate::resolve::Resolver;
+use crate::resolve::{self, Resolver};
 use crate::target::{Connecting, Target, reason, words};
 
 /// At most 14 MB wait for targets that do not read.
@@ -77,8 +77,10 @@ impl Relay {
         })
     }
 
-    /// Takes the first bytes of the stream, if some have been read already: fewer than [`Connection::space`] has.
-    pub(crate) fn has_come(&mut self, first: &[u8]) {
+    /// Takes the first bytes of a stream that began before, if some have been read already: fewer than
+    /// [`Connection::space`] has.
+    pub(crate) fn has_come(&mut self, first: &[u8], began: Instant) {
+        self.heard = began;
         self.connection.space()[..first.len()].copy_from_slice(first);
         self.connection.received(first.len());
     }
@@ -253,6 +255,9 @@ impl Relay {
             Event::Datagram { id, bytes } => {
                 let sent = Self::send_to_flow(&mut self.flows, id, bytes);
                 self.sent_to_flow(id, sent);
+            }
+            Event::Open { id, kind: Kind::Tcp, host, port } if (host, port) == DOMAIN => {
+                self.connection.reset(id, Reason::Cancelled, &resolve::cluster_domain());
             }
             Event::Open { id, kind: Kind::Tcp, host, port } => {
                 let mut target = Target::new(now);

@@ -6,12 +6,14 @@ use serde_json::json;
 
 use super::Snapshot;
 use crate::text::Text;
-use brow_model::Model;
 use brow_model::cluster::Link;
 use brow_model::forward::{Forward, ForwardState, port_name};
+use brow_model::gateway::GatewayState;
 use brow_model::instance::{RemoteForward, RemoteState};
 use brow_model::proxy::Phase;
 use brow_model::target::Target;
+use brow_model::workload::Destination;
+use brow_model::{GatewayRow, Model};
 
 /// The state of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub(super) struct Endpoint {
     is_temporary: bool,
     pod: Option<String>,
     pid: Option<u32>,
+    /// The name of the gateway that has it, which goes on by itself.
+    gateway: Option<String>,
 }
 
 /// Finds the forwards of all ports of these targets.
@@ -66,7 +70,11 @@ pub(super) fn of(model: &Model, targets: &[Target]) -> Vec<Endpoint> {
                 is_temporary: model.targets.is_temporary(&target.name),
                 pod: None,
                 pid: None,
+                gateway: None,
             };
+            if model.persists(target) {
+                return endpoint.by_gateway(model, target, &address);
+            }
             let own = model.forwards_of(&target.name).find(|forward| forward.spec.address == address);
             let mut all = model.all_elsewhere(target, &address).map(|(_, other)| other);
             let other = model.elsewhere(target, &address).map(|(_, other)| other).or_else(|| all.next());
@@ -105,6 +113,26 @@ pub(super) fn progress(snapshot: &Snapshot<'_>, targets: &[Target], endpoints: &
 }
 
 impl Endpoint {
+    fn by_gateway(self, model: &Model, target: &Target, address: &Destination) -> Self {
+        let rows = model.gateways_of(target).into_iter().filter_map(|id| model.gateways.rows().get(&id));
+        let leads = |row: &&GatewayRow| matches!(address, Destination::Node(ports) if ports.port == row.port.port);
+        match rows.filter(leads).find(|row| row.gateway.state == GatewayState::Running) {
+            _ if model.gateways.is_ordered(&target.cluster) => Self { status: Status::Opening, ..self },
+            Some(row) => Self {
+                status: Status::Live,
+                local: Some(row.port.local),
+                gateway: Some(row.gateway.name.clone()),
+                ..self
+            },
+            None => Self { status: Status::Closed, ..self },
+        }
+    }
+
+    /// Returns true if it goes on without this program.
+    pub(super) fn is_kept(&self) -> bool {
+        self.status == Status::Live && self.gateway.is_some()
+    }
+
     fn ours(self, forward: &Forward) -> Self {
         let status = match forward.state() {
             // One at rest is woken by whoever connects.
@@ -147,7 +175,8 @@ impl Endpoint {
         let local = self.place().unwrap_or_default();
         let context =
             if self.is_temporary { text.fill("cli.in-context", &[("thing", &self.cluster)]) } else { String::new() };
-        format!("{} → {local}{context}", self.name)
+        let gateway = self.gateway.as_ref().map(|name| text.fill("cli.by-gateway", &[("thing", name)]));
+        format!("{} → {local}{context}{}", self.name, gateway.unwrap_or_default())
     }
 
     /// The same for programs. `own`: the process that has what no other instance has, if it outlives this line.
@@ -163,7 +192,8 @@ impl Endpoint {
             "cluster": self.cluster,
             "pod": self.pod,
             // The instance that has it, where it is not this one in the foreground.
-            "pid": self.pid.or(own),
+            "pid": self.pid.or(own.filter(|_| self.gateway.is_none())),
+            "gateway": self.gateway,
         });
         brow_model::sanitize::json(&all.to_string()).into_owned()
     }

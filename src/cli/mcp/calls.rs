@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use chrono::SubsecRound as _;
 use parking_lot::{Mutex, MutexGuard};
 use rmcp::RoleServer;
 use rmcp::model::{
@@ -139,7 +140,8 @@ impl Call<'_> {
         let order = AgentOrder::Renew { forward: wanted.forward, ttl: wanted.ttl };
         match self.consented(order).await? {
             Reply::Done(Outcome::Renewed { until }) => {
-                Ok(Reply::Done(Renewed { forward: wanted.forward, expires: until }))
+                let expires = until.trunc_subsecs(0);
+                Ok(Reply::Done(Renewed { forward: wanted.forward, expires }))
             }
             Reply::Done(outcome) => Err(failure(&outcome)),
             Reply::Ask(asked) => Ok(Reply::Ask(asked)),
@@ -182,15 +184,15 @@ impl Call<'_> {
     /// Only what is offered to agents may be asked about.
     pub(super) async fn why(self, wanted: Why) -> Result<Reply<Steps>, String> {
         let _turn = self.turn().await?;
-        let Board { targets, .. } = self.board().await?;
+        let Board { targets, not_offered, .. } = self.board().await?;
         if !targets.iter().any(|target| target.name == wanted.target) {
-            return Err(format!("no such target is offered: {}. {TO_OFFER}", wanted.target));
+            let is_saved = not_offered.contains(&wanted.target);
+            return Err(why(if is_saved { Refusal::NotOffered } else { Refusal::NoTarget }).to_owned());
         }
         let text = Text::new(Language::En);
-        let mut found = tokio::select! {
-            found = steps::of_target(self.link.globals(), &wanted.target, &text) => found?,
-            () = self.given_up() => return Err("the call was cancelled".to_owned()),
-        };
+        // This process may read other files than the instance does: both have to offer it.
+        let found = steps::of_target(self.link.globals(), &wanted.target, &text).await?;
+        let mut found = found.ok_or_else(|| why(Refusal::NotOffered).to_owned())?;
         let steps = serde_json::from_value(found["steps"].take()).map_err(|error| error.to_string())?;
         Ok(Reply::Done(Steps { failed: found["failed"] == true, steps }))
     }
@@ -284,12 +286,23 @@ impl Call<'_> {
             let environment = environment(&forwards[0]);
             return Ok(Connected { forwards, environment });
         }
-        let fault = forwards.iter().find_map(|forward| forward.fault.clone());
-        Err(match (board, fault) {
-            (Some(_), Some(fault)) => fault,
-            (Some(_), None) => "the forward was closed before it worked".to_owned(),
-            (None, _) => "it did not work in time, and was closed".to_owned(),
+        Err(match board {
+            None => "it did not work in time, and was closed".to_owned(),
+            Some(_) => trouble_of(forwards.iter().find(|at| !works(at))),
         })
+    }
+}
+
+/// Returns the words for a forward that does not work, or is gone.
+fn trouble_of(forward: Option<&ForwardRow>) -> String {
+    match forward {
+        None => "the forward was closed before it worked".to_owned(),
+        Some(ForwardRow { fault: Some(fault), .. }) => fault.clone(),
+        // The reason is known where it was opened.
+        Some(ForwardRow { state, .. }) => format!(
+            "somebody else has a forward to this target, which is {state}: the person sees why in the dashboard (brow-tui), \
+             and can stop it there; call again then"
+        ),
     }
 }
 
@@ -311,7 +324,21 @@ fn environment(forward: &ForwardRow) -> BTreeMap<&'static str, String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn somebody_elses_forward_that_is_broken_was_not_closed() {
+        let row = |fault: Option<&str>| -> ForwardRow {
+            let row = json!({ "forward": 1, "target": "db", "cluster": "dev", "address": "", "state": "broken", "own": false, "fault": fault });
+            serde_json::from_value(row).unwrap()
+        };
+        let trouble = trouble_of(Some(&row(None)));
+        assert!(trouble.contains("which is broken") && !trouble.contains("closed"), "{trouble}");
+        assert_eq!(trouble_of(Some(&row(Some("no pod")))), "no pod");
+        assert!(trouble_of(None).contains("was closed"));
+    }
 
     #[test]
     fn the_last_call_that_gives_up_closes_what_was_opened_and_never_worked() {

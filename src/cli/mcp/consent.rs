@@ -53,7 +53,9 @@ pub(super) fn failure(outcome: &Outcome) -> String {
 /// Returns the words for a refusal.
 pub(super) fn why(refusal: Refusal) -> &'static str {
     match refusal {
-        Refusal::NoTarget => "no saved target has this name; list_targets lists them",
+        Refusal::NoTarget => {
+            "no saved target has this name; list_targets lists them, and check says whether the config can be read"
+        }
         Refusal::NotOffered => {
             "this target is not offered to agents. Only a person can offer it: agent = \"ask\" (or true) for it in \
              brow-tui's config, or Agents in its form (e in the dashboard)"
@@ -69,6 +71,9 @@ pub(super) fn why(refusal: Refusal) -> &'static str {
         }
         Refusal::NotOwn => "this session has opened no forward of this number; list_forwards lists them, with own",
         Refusal::TooMany => "this session has 16 forwards, the most that it may; stop one first",
+        Refusal::TooOften => {
+            "this session has been granted 60 orders within a minute, the most that it may; wait a minute"
+        }
         Refusal::NoQuestion => "this question is no longer open; call again without an answer",
         Refusal::Changed => "the target was changed while the person was asked; call again",
     }

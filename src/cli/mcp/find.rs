@@ -9,9 +9,9 @@ use rmcp::schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
+use super::short;
 use crate::cli::{Globals, detach};
 use brow_model::find::MAX_SHOWN;
-use brow_model::sanitize;
 
 /// The longest query, in bytes.
 const MAX_QUERY: usize = 256;
@@ -96,16 +96,11 @@ pub(super) async fn find(globals: &Globals, wanted: &Find) -> Result<Found, Stri
     let ran = timeout(TIMEOUT, command.output()).await.map_err(|_| "the search took too long")?;
     let ran = ran.map_err(|error| format!("the search could not be started: {error}"))?;
     let mut found: Found = serde_json::from_slice(&ran.stdout).map_err(|_| {
-        let said = short(&String::from_utf8_lossy(&ran.stderr));
+        let said = short(&String::from_utf8_lossy(&ran.stderr), MAX_FAULT);
         if said.is_empty() { "the search has failed".to_owned() } else { said }
     })?;
     for missing in &mut found.missing {
-        missing.detail = short(&missing.detail);
+        missing.detail = short(&missing.detail, MAX_FAULT);
     }
     Ok(found)
-}
-
-/// Returns the beginning of a text that may be anything, in a line.
-fn short(text: &str) -> String {
-    sanitize::line(text.trim()).chars().take(MAX_FAULT).collect()
 }

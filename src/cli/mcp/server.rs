@@ -11,19 +11,26 @@ use rmcp::model::{
 };
 use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{RoleServer, ServerHandler};
+use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::{Call, Waiters};
 use super::link::{CANCELLED, Link};
+use super::short;
 use super::stdio::{BUSY, MAX_REQUESTS, TOO_MANY};
 use super::tools::{self, Forwards, Row};
 use crate::instance::ForwardRow;
-use brow_model::sanitize;
 
 /// The address of the list of forwards.
 const FORWARDS: &str = "brow://forwards";
+
+/// The most characters of an unknown name that an error repeats, and of an address.
+const MAX_NAME: usize = 40;
+const MAX_URI: usize = 200;
+/// The most characters of the client's name that an instance is told.
+const MAX_CLIENT: usize = 200;
 
 /// The most calls at a time that contact clusters themselves.
 const MAX_TURNS: usize = 2;
@@ -113,7 +120,7 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let CallToolRequestParams { name, arguments, request_state, input_responses, .. } = request;
         let Some(row) = self.tools.iter().find(|row| row.tool.name == name) else {
-            return Err(ErrorData::invalid_params(format!("there is no tool {}", short(&name)), None));
+            return Err(ErrorData::invalid_params(format!("there is no tool {}", short(&name, MAX_NAME)), None));
         };
         let Ok(_at_work) = self.calls.try_acquire() else {
             return Err(ErrorData::new(ErrorCode(BUSY), TOO_MANY, None));
@@ -146,7 +153,11 @@ impl ServerHandler for Server {
         request: CustomRequest,
         _: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {}", short(&request.method)), None))
+        Err(ErrorData::new(
+            ErrorCode::METHOD_NOT_FOUND,
+            format!("there is no method {}", short(&request.method, MAX_NAME)),
+            None,
+        ))
     }
 
     async fn list_resources(
@@ -231,19 +242,17 @@ impl ServerHandler for Server {
     }
 }
 
-/// Returns the beginning of a text that may be anything.
-fn short(text: &str) -> String {
-    sanitize::line(text).chars().take(40).collect()
-}
-
 /// Returns the name that the agent's program gives itself.
 fn client_name(context: &RequestContext<RoleServer>) -> String {
-    context.client_info().map(|info| format!("{} {}", info.name, info.version)).unwrap_or_default()
+    let name = context.client_info().map(|info| format!("{} {}", info.name, info.version));
+    // The instance keeps less, and reads no line that is much longer.
+    name.unwrap_or_default().chars().take(MAX_CLIENT).collect()
 }
 
 fn known(uri: &str) -> Result<(), ErrorData> {
     if uri == FORWARDS {
         return Ok(());
     }
-    Err(ErrorData::resource_not_found(format!("the only resource is {FORWARDS}"), None))
+    let data = json!({ "uri": short(uri, MAX_URI) });
+    Err(ErrorData::resource_not_found(format!("the only resource is {FORWARDS}"), Some(data)))
 }

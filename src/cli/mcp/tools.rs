@@ -14,8 +14,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::calls::{Answer, Call, Reply};
+use super::short;
 use crate::instance::{ClusterRow, ForwardRow, PodRow, TargetRow};
 use brow_model::ttl::Ttl;
+
+/// The most characters of an error in arguments.
+const MAX_ERROR: usize = 200;
 
 /// A tool: what clients are told of it, and what it does.
 pub(super) struct Row {
@@ -261,7 +265,8 @@ where
 
 fn read<A: DeserializeOwned>(arguments: Option<JsonObject>) -> Result<A, String> {
     serde_json::from_value(Value::Object(arguments.unwrap_or_default()))
-        .map_err(|error| format!("invalid arguments: {error}"))
+        // It may repeat what was given, which may be anything.
+        .map_err(|error| format!("invalid arguments: {}", short(&error.to_string(), MAX_ERROR)))
 }
 
 #[cfg(test)]
@@ -307,6 +312,11 @@ mod tests {
             (error::<Find>, json!({ "query": "web", "context": "prod" })),
         ] {
             assert!(error(&wrong).unwrap().starts_with("invalid arguments: "), "{wrong}");
+        }
+        let long = "\u{1b}[2J".repeat(1_000);
+        for wrong in [json!({ long.clone(): 1 }), json!({ "forward": long })] {
+            let words = error::<Stop>(&wrong).unwrap();
+            assert!(words.len() < 400 && !words.contains('\u{1b}'), "{words:?}");
         }
     }
 }

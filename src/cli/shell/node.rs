@@ -21,6 +21,7 @@ use brow_model::fault::{Fault, Remedy, What};
 use brow_model::installation::Identity;
 use brow_model::near::near;
 use brow_model::proxy::{Phase, PodKey};
+use brow_model::shell::NodeSession;
 use brow_model::ttl::Ttl;
 use brow_model::workload::is_dns_name;
 
@@ -55,6 +56,8 @@ pub(super) struct NodePod {
     pub key: PodKey,
     uid: String,
     began: Instant,
+    /// The node's name.
+    node: String,
 }
 
 /// The time at which Kubernetes ends a session on a node.
@@ -101,7 +104,7 @@ impl NodeShellRequest<'_> {
         recorded.unwrap_or_else(|fault| print::err(&self.text.fault_once(&fault).in_full()));
         let (cluster, namespace) = (self.cluster.to_owned(), self.shell.namespace.to_owned());
         let key = PodKey { cluster, namespace, name: new_pod.name };
-        Ok(NodePod { clusters: self.clusters.clone(), key, uid, began })
+        Ok(NodePod { clusters: self.clusters.clone(), key, uid, began, node: self.shell.node.to_owned() })
     }
 
     /// Checks that the node is there, and has a shell. Whoever may not read nodes learns it from the pod.
@@ -202,6 +205,11 @@ impl NodePod {
         let (left, before) = time_left(self.began.elapsed());
         let clock = (Local::now() + left).format("%H:%M").to_string();
         NodeEnd { clock, warn_at: Instant::now() + before }
+    }
+
+    /// Returns what other instances are told of it.
+    pub(super) fn report(&self) -> NodeSession {
+        NodeSession { name: self.node.clone(), ends: Utc::now() + time_left(self.began.elapsed()).0 }
     }
 
     /// Waits until the pod runs, and connects to it.

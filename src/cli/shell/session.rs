@@ -26,7 +26,7 @@ use brow_model::forward::ForwardId;
 use brow_model::instance::{Report, Role};
 use brow_model::proxy::PodKey;
 use brow_model::request::Request;
-use brow_model::shell::{ShellRecord, ShellReport};
+use brow_model::shell::{NodeSession, ShellRecord, ShellReport};
 use brow_model::ttl::Ttl;
 use kube_tunnel::exec::Ended;
 
@@ -93,6 +93,8 @@ pub(super) struct Session {
     token: CancellationToken,
     /// The time without a byte after which it ends.
     idle: Option<Duration>,
+    /// The node that it is on.
+    node: Option<NodeSession>,
 }
 
 impl Session {
@@ -102,14 +104,16 @@ impl Session {
         key: PodKey,
         record: ShellRecord,
         active: Arc<AtomicI64>,
-        idle: Option<Duration>,
+        on_node: Option<(NodeSession, Duration)>,
     ) -> Self {
         let (sender, events) = EventSender::channel(EVENT_CAPACITY);
         let token = CancellationToken::new();
         // Without a place among the others it works all the same.
         let joined = instance::join(&globals.runtime, Role::Shell, sender, token.clone()).ok();
         let instance = joined.map(|(instance, running)| (instance, tokio::spawn(running)));
-        let mut session = Self { journal: Journal::new(globals, key, record), active, events, instance, token, idle };
+        let journal = Journal::new(globals, key, record);
+        let (node, idle) = on_node.unzip();
+        let mut session = Self { journal, active, events, instance, token, idle, node };
         session.journal.write(text, "open-shell", None);
         session.publish();
         session
@@ -121,7 +125,8 @@ impl Session {
             let PodKey { cluster, namespace, name } = self.journal.key.clone();
             let active = DateTime::from_timestamp(self.active.load(Ordering::Relaxed), 0).unwrap_or_default();
             let (container, began) = (self.journal.record.container.clone(), self.journal.record.began);
-            let shell = ShellReport { id: SESSION, cluster, namespace, pod: name, container, began, active };
+            let (id, pod, node) = (SESSION, name, self.node.clone());
+            let shell = ShellReport { id, cluster, namespace, pod, container, began, active, node };
             Report { shells: vec![shell], ..Report::empty(pid, role) }
         });
     }

@@ -2,6 +2,7 @@
 //! logs it shows.
 
 mod cache;
+mod events;
 mod refs;
 mod select;
 mod summary;
@@ -22,8 +23,9 @@ use brow_model::proxy::PodKey;
 use brow_model::sanitize;
 
 pub use cache::PageCache;
+pub use events::show_events;
 pub use walk::relate;
-pub use watch::{show_events, show_object};
+pub use watch::show_object;
 
 use refs::{items, kind_of, text};
 
@@ -39,7 +41,8 @@ const STEPS_TO_PODS: usize = 3;
 /// The server's refusal.
 pub async fn reveal(clusters: &Clusters, at: &ObjectRef) -> Result<SecretLines, Fault> {
     let found: DynamicObject = object::get(clusters, at).await?;
-    let value = object::value(&at.kind, &found)?;
+    let mut value = object::value(&at.kind, &found)?;
+    object::fold(&mut value);
     Ok(SecretLines(object::plain_lines(value)))
 }
 

@@ -23,7 +23,7 @@ use brow_model::page::{Relation, RelationRow, RelationState};
 const MAX_FOUND: usize = 100;
 
 /// The pause between a change and the next search.
-const REPEAT_INTERVAL: Duration = Duration::from_secs(2);
+pub(super) const REPEAT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The objects of a tree.
 const MAX_NODES: usize = 2_000;
@@ -112,7 +112,8 @@ impl Walk {
     async fn begin(&mut self, object: ObjectRef) -> Vec<usize> {
         let (state, value) = self.look(&object, None, false).await;
         self.seen.insert(key(&object, value.as_deref()));
-        let row = RelationRow { depth: 0, relation: Relation::Root, object, via: String::new(), state };
+        let uid = uid(value.as_deref());
+        let row = RelationRow { depth: 0, relation: Relation::Root, object, via: String::new(), state, uid };
         self.nodes.push(Node { row, value, way: Way::Both, children: Vec::new() });
         vec![0]
     }
@@ -142,11 +143,12 @@ impl Walk {
         }
         let state = if new { found.state } else { RelationState::Again };
         let Found { relation, object, via, value, .. } = found;
+        let uid = uid(value.as_deref());
         let at = self.nodes.len();
         self.nodes[from].children.push(at);
         let follow = new && value.is_some();
         self.nodes.push(Node {
-            row: RelationRow { depth, relation, object, via, state },
+            row: RelationRow { depth, relation, object, via, state, uid },
             value,
             way: way_of(relation),
             children: Vec::new(),
@@ -289,14 +291,14 @@ impl Walk {
     }
 }
 
+fn uid(value: Option<&Value>) -> String {
+    value.map_or("", |value| text(&value["metadata"]["uid"])).to_owned()
+}
+
 /// Returns the name by which an object is known to be in the tree.
 fn key(object: &ObjectRef, value: Option<&Value>) -> String {
-    let uid = value.map_or("", |value| text(&value["metadata"]["uid"]));
-    if uid.is_empty() {
-        format!("{}/{}/{}", object.kind.resource(), object.namespace, object.name)
-    } else {
-        uid.to_owned()
-    }
+    let uid = uid(value);
+    if uid.is_empty() { format!("{}/{}/{}", object.kind.resource(), object.namespace, object.name) } else { uid }
 }
 
 /// Returns the direction in which the relations of a related object are followed.

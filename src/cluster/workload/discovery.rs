@@ -76,7 +76,7 @@ pub(super) async fn find(client: &Client, name: &str) -> Result<Result<Discovere
         names.extend(names_of(&core));
     }
     let groups = client.list_api_groups().await?.groups;
-    let versions: Vec<GroupVersion> = groups.iter().filter_map(|group| version(group, suffix)).collect();
+    let versions: Vec<GroupVersion> = groups.iter().flat_map(|group| versions(group, suffix)).collect();
     let mut lists = pin!(lists(client, versions));
     while let Some((at, list)) = lists.next().await {
         if let Some(found) = among(&list, &at.group, &at.version, resource) {
@@ -109,10 +109,15 @@ pub(in crate::cluster) async fn workloads(client: &Client) -> Result<Vec<Discove
     let groups = client.list_api_groups().await?.groups;
     // What old servers have twice, and what is looked for anyway.
     let groups = groups.iter().filter(|group| !["apps", "batch", "extensions"].contains(&group.name.as_str()));
-    let versions = groups.filter_map(|group| version(group, "")).collect();
+    let versions = groups.flat_map(|group| versions(group, "")).collect();
     let mut lists = pin!(lists(client, versions));
     while let Some((at, list)) = lists.next().await {
-        all.extend(scaled(&list, &at.group, &at.version));
+        for found in scaled(&list, &at.group, &at.version) {
+            let is_known = |known: &DiscoveredKind| known.resource() == found.resource();
+            if !all.iter().any(is_known) {
+                all.push(found);
+            }
+        }
     }
     Ok(all)
 }
@@ -186,6 +191,18 @@ fn scaled(list: &APIResourceList, group: &str, version: &str) -> Vec<DiscoveredK
         (found.scale || known).then_some(found)
     };
     list.resources.iter().filter(watched).filter_map(of).collect()
+}
+
+/// The versions of a group that are looked through: the one that is named, else all, the preferred one first. A kind may
+/// exist in another one alone, as `OpenKruise`'s `CloneSet` does.
+fn versions(group: &APIGroup, suffix: &str) -> Vec<GroupVersion> {
+    let Some(first) = version(group, suffix) else { return Vec::new() };
+    let is_named = !suffix.is_empty() && suffix != group.name;
+    let is_other = |version: &&str| !is_named && *version != first.version && is_dns_label(version);
+    let others = group.versions.iter().map(|known| known.version.as_str()).filter(is_other);
+    let of = |version: &str| GroupVersion { group: group.name.clone(), version: version.to_owned() };
+    let others: Vec<GroupVersion> = others.map(of).collect();
+    std::iter::once(first).chain(others).collect()
 }
 
 /// The version of a group that is meant: the one that is named, else the preferred one. `None`: another group is meant.

@@ -31,9 +31,13 @@ use brow_model::fault::Fault;
 use brow_model::workload::Workload;
 use kube_tunnel::Login;
 
+pub use object::find_object;
 pub use pick::pick;
 use selection::{BackendSource, PodSelector, Selection};
-pub use survey::{Behind, Survey, is_missing, is_ready, is_running, none_ready, port_in, service_port, survey, thing};
+pub use survey::{
+    Behind, Survey, is_missing, is_ready, is_running, none_ready, port_by, port_in, service_port, service_port_by,
+    survey, thing,
+};
 
 /// The workload whose pods are watched.
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! The watch on the workload itself: its selector, and a service's ports.
 
+use std::sync::Arc;
+
 use kube::Api;
 use kube::api::{DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -9,8 +11,10 @@ use tokio::sync::watch;
 use super::discovery::{self, DiscoveredKind};
 use super::selection;
 use super::{ClusterAccess, Query, SourceState, WatchProblem, near};
-use crate::cluster::{fault, grant, watch_fault};
+use crate::cluster::{Clusters, fault, grant, watch_fault};
 use brow_model::fault::{Fault, What};
+use brow_model::index::{ObjectRef, ServedKind};
+use brow_model::inventory::ObjectKey;
 use brow_model::workload::{Installer, Kind};
 use kube_tunnel::Backoff;
 
@@ -68,6 +72,27 @@ fn tell(out: &watch::Sender<SourceState>, state: SourceState) {
         }
         !stays
     });
+}
+
+/// Finds an object's kind as the cluster serves it. Built-in ones are known.
+///
+/// # Errors
+/// The cluster cannot be asked, or has no such kind.
+pub async fn find_object(clusters: &Clusters, key: &ObjectKey) -> Result<ObjectRef, Fault> {
+    let DiscoveredKind { api, .. } = if let Some(known) = built_in(&key.kind) {
+        known
+    } else {
+        let client = clusters.client(&key.cluster).await?;
+        let found = discovery::find(&client, &key.kind.to_string()).await;
+        let missing = |near: Vec<String>| {
+            Fault::new(What::KindMissing, format!("{} ({})", key.kind, key.cluster), near.join(", "))
+        };
+        found.map_err(|error| fault(&key.cluster, &error, None).1)?.map_err(missing)?
+    };
+    let ApiResource { group, version, kind, plural, .. } = api;
+    let kind = ServedKind { group, version, kind, plural, shorts: Vec::new(), namespaced: true };
+    let (cluster, namespace, name) = (key.cluster.clone(), key.namespace.clone(), key.name.clone());
+    Ok(ObjectRef { cluster, kind: Arc::new(kind), namespace, name })
 }
 
 /// Returns the resource of a built-in kind.

@@ -1,6 +1,6 @@
 //! The selector of a workload's pods and their port, read from the object.
 
-use k8s_openapi::api::core::v1::{Container, Pod, ServicePort, ServiceSpec};
+use k8s_openapi::api::core::v1::{Container, ContainerPort, Pod, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::DynamicObject;
@@ -220,6 +220,11 @@ fn labels(selector: &LabelSelector) -> String {
 /// # Errors
 /// The names that it has, where that one is not among them.
 pub(super) fn port_in(pod: &Pod, port: &Port) -> Result<u16, Vec<String>> {
+    port_by(pod, port, Transport::Tcp)
+}
+
+/// Returns the number of a port in a pod; one that is named has to be of this transport.
+pub(super) fn port_by(pod: &Pod, port: &Port, transport: Transport) -> Result<u16, Vec<String>> {
     let name = match port {
         Port::Number(number) => return Ok(*number),
         Port::Name(name) => name,
@@ -228,10 +233,20 @@ pub(super) fn port_in(pod: &Pod, port: &Port) -> Result<u16, Vec<String>> {
     let sidecars = sidecars.filter(|container| is_sidecar(container));
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers).chain(sidecars);
     let ports: Vec<_> = containers.flat_map(|container| container.ports.iter().flatten()).collect();
-    let is_tcp = |protocol: &Option<String>| protocol.as_deref().is_none_or(|protocol| protocol == "TCP");
-    let found = ports.iter().find(|port| port.name.as_ref() == Some(name) && is_tcp(&port.protocol));
+    let is_meant =
+        |port: &ContainerPort| port.name.as_ref() == Some(name) && is_by(port.protocol.as_deref(), transport);
+    let found = ports.iter().find(|port| is_meant(port));
     let number = found.and_then(|port| u16::try_from(port.container_port).ok());
     number.ok_or_else(|| ports.iter().filter_map(|port| port.name.clone()).collect())
+}
+
+/// Returns true if a port's protocol, which may be absent, is that of a transport.
+pub(super) fn is_by(protocol: Option<&str>, transport: Transport) -> bool {
+    let wanted = match transport {
+        Transport::Tcp => "TCP",
+        Transport::Udp => "UDP",
+    };
+    protocol.unwrap_or("TCP") == wanted
 }
 
 /// Returns true if an init container is a native sidecar, which runs beside the others (KEP-753).
@@ -343,7 +358,9 @@ mod tests {
         assert_eq!((port_in(&pod(8080), &http), port_in(&pod(8081), &http)), (Ok(8080), Ok(8081)));
         assert_eq!(port_in(&pod(8080), &Port::Number(7)), Ok(7), "a number needs no declaration");
         let known = vec!["dns".to_owned(), "http".to_owned()];
-        assert_eq!(port_in(&pod(1), &Port::Name("dns".into())), Err(known));
+        assert_eq!(port_in(&pod(1), &Port::Name("dns".into())), Err(known.clone()));
+        assert_eq!(port_by(&pod(1), &Port::Name("dns".into()), Transport::Udp), Ok(53));
+        assert_eq!(port_by(&pod(1), &http, Transport::Udp), Err(known));
     }
 
     #[test]

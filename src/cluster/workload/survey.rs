@@ -1,6 +1,6 @@
 //! A workload, and what is behind it, looked up once.
 
-use k8s_openapi::api::core::v1::{Endpoints, Pod, ServiceSpec};
+use k8s_openapi::api::core::v1::{Endpoints, Pod, ServicePort, ServiceSpec};
 use kube::api::{DynamicObject, ListParams};
 use kube::{Api, Client};
 
@@ -8,6 +8,7 @@ use super::discovery::DiscoveredKind;
 use super::selection::{self, PodSelector};
 use super::{Query, pick, pods};
 use crate::cluster::{Clusters, fault, grant};
+use brow_model::address::Transport;
 use brow_model::fault::{Fault, What};
 use brow_model::workload::{Kind, Port};
 
@@ -126,8 +127,16 @@ pub fn thing(query: &Query) -> String {
 /// # Errors
 /// The names of the pod's ports, if that one is not among them.
 pub fn port_in(pod: &Pod, port: Option<&Port>) -> Result<u16, Vec<String>> {
+    port_by(pod, port, Transport::Tcp)
+}
+
+/// Returns the number of a port in a pod, as [`port_in`], by a transport.
+///
+/// # Errors
+/// As [`port_in`].
+pub fn port_by(pod: &Pod, port: Option<&Port>, transport: Transport) -> Result<u16, Vec<String>> {
     if let Some(port) = port {
-        return selection::port_in(pod, port);
+        return selection::port_by(pod, port, transport);
     }
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     let mut declared = containers.flat_map(|container| container.ports.iter().flatten());
@@ -139,8 +148,30 @@ pub fn port_in(pod: &Pod, port: Option<&Port>) -> Result<u16, Vec<String>> {
 /// # Errors
 /// The ports that it has, if that one is not among them.
 pub fn service_port(query: &Query, service: &ServiceSpec, port: Option<&Port>) -> Result<(u16, Port), Fault> {
+    port_of_service(query, service, port, |_| true)
+}
+
+/// Returns a service's port, as [`service_port`], by a transport.
+///
+/// # Errors
+/// As [`service_port`].
+pub fn service_port_by(
+    query: &Query,
+    service: &ServiceSpec,
+    port: Option<&Port>,
+    transport: Transport,
+) -> Result<(u16, Port), Fault> {
+    port_of_service(query, service, port, |known| selection::is_by(known.protocol.as_deref(), transport))
+}
+
+fn port_of_service(
+    query: &Query,
+    service: &ServiceSpec,
+    port: Option<&Port>,
+    is_meant: impl Fn(&ServicePort) -> bool,
+) -> Result<(u16, Port), Fault> {
     let ports = service.ports.as_deref().unwrap_or_default();
-    let wanted = |known: &&_| port.is_none_or(|port| selection::is_port(known, port));
+    let wanted = |known: &&ServicePort| is_meant(known) && port.is_none_or(|port| selection::is_port(known, port));
     let found = ports.iter().find(wanted).ok_or_else(|| {
         let known: Vec<String> = ports.iter().map(selection::shown).collect();
         Fault::new(

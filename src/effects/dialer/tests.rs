@@ -2,6 +2,7 @@
 
 use super::ask::answered;
 use super::*;
+use crate::proxy::relay::RelayError;
 
 #[tokio::test(start_paused = true)]
 async fn a_relay_that_is_slow_is_not_told_as_one_of_another_version() {

@@ -10,7 +10,7 @@ use brow_model::address::{Address, Host};
 use brow_model::allow::{AllowList, Hosts};
 
 /// The most headers of a request.
-const MAX_HEADERS: usize = 100;
+pub(super) const MAX_HEADERS: usize = 100;
 
 /// The answer to `CONNECT` once connected.
 pub(super) const CONNECTED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
@@ -22,11 +22,12 @@ const PAC: &str = "/proxy.pac";
 const PORT: &str = ":80";
 
 /// Headers that are for the proxy alone (RFC 9110, 7.6.1), and the host's, which follows from the URL.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "connection",
     "proxy-connection",
     "proxy-authorization",
     "proxy-authenticate",
+    "proxy-authentication-info",
     "keep-alive",
     "te",
     "upgrade",
@@ -87,16 +88,6 @@ fn address(place: &str, port: &str) -> Option<Address> {
 /// Returns the head of a request as the server itself gets it. Each has a connection of its own, since the next one may
 /// be for another server.
 fn head(method: &str, (place, path): (&str, &str), version: u8, headers: &[Header<'_>]) -> Vec<u8> {
-    let of_connection: Vec<&[u8]> = headers
-        .iter()
-        .filter(|header| header.name.eq_ignore_ascii_case("connection"))
-        .flat_map(|header| header.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii))
-        .collect();
-    let is_ours = |name: &str| {
-        OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours))
-            || (!FRAMING.iter().any(|framing| name.eq_ignore_ascii_case(framing))
-                && of_connection.iter().any(|listed| name.as_bytes().eq_ignore_ascii_case(listed)))
-    };
     let path = path.split('#').next().unwrap_or_default();
     // A question about the server itself names no path (RFC 9110, 9.3.7).
     let before = if path.starts_with('/') {
@@ -107,14 +98,34 @@ fn head(method: &str, (place, path): (&str, &str), version: u8, headers: &[Heade
         "/"
     };
     let mut head = format!("{method} {before}{path} HTTP/1.{version}\r\nHost: {place}\r\n").into_bytes();
+    fields(headers, &mut head, |header| max_forwards(method, header).map(|left| left.saturating_sub(1).to_string()));
+    // The version is the client's.
+    head.extend_from_slice(format!("{}Connection: close\r\n\r\n", via(version)).as_bytes());
+    head
+}
+
+/// Appends the headers that are not for the proxy alone, each with its value or another.
+pub(super) fn fields(headers: &[Header<'_>], head: &mut Vec<u8>, other: impl Fn(&Header<'_>) -> Option<String>) {
+    let of_connection: Vec<&[u8]> = headers
+        .iter()
+        .filter(|header| header.name.eq_ignore_ascii_case("connection"))
+        .flat_map(|header| header.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii))
+        .collect();
+    let is_ours = |name: &str| {
+        OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours))
+            || (!FRAMING.iter().any(|framing| name.eq_ignore_ascii_case(framing))
+                && of_connection.iter().any(|listed| name.as_bytes().eq_ignore_ascii_case(listed)))
+    };
     for header in headers.iter().filter(|header| !is_ours(header.name)) {
-        let fewer = max_forwards(method, header).map(|left| left.saturating_sub(1).to_string());
-        let value = fewer.as_ref().map_or(header.value, |left| left.as_bytes());
+        let other = other(header);
+        let value = other.as_ref().map_or(header.value, |other| other.as_bytes());
         head.extend([header.name.as_bytes(), b": ", value, b"\r\n"].concat());
     }
-    // RFC 9110, 7.6.3. The version is the client's.
-    head.extend_from_slice(format!("Via: 1.{version} brow-tui\r\nConnection: close\r\n\r\n").as_bytes());
-    head
+}
+
+/// Returns the header of each message that a proxy passes on (RFC 9110, 7.6.3).
+pub(super) fn via(version: u8) -> String {
+    format!("Via: 1.{version} brow-tui\r\n")
 }
 
 /// Returns the number of proxies that may still pass a request on, where a header limits it (RFC 9110, 7.6.2).
@@ -168,10 +179,10 @@ fn answer(status: u16, reason: &str, kind: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Returns the file that has browsers ask the proxy at `at` for names of the cluster and for what the rules name, and
-/// for nothing else.
-pub(super) fn pac(at: SocketAddr, allow: &AllowList) -> Vec<u8> {
-    let mut suffixes = vec!["svc".to_owned(), "cluster.local".to_owned()];
+/// Returns the file that has browsers ask the proxy at `at` for names of the cluster, in its `domain`, and for what the
+/// rules name, and for nothing else.
+pub(super) fn pac(at: SocketAddr, allow: &AllowList, domain: &str) -> Vec<u8> {
+    let mut suffixes = vec!["svc".to_owned(), domain.to_owned()];
     let (mut names, mut networks) = (Vec::new(), Vec::new());
     for rule in &allow.0 {
         match &rule.hosts {

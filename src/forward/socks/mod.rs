@@ -3,15 +3,16 @@
 
 mod associate;
 mod http;
+mod response;
 mod wire;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -32,6 +33,12 @@ use wire::{Conversation, Protocol, Refusal, Request, Step};
 /// one has ended.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The longest wait for the cluster's domain, and for a pod that knows it, before the usual one is told.
+const DOMAIN_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The domain of most clusters.
+const USUAL_DOMAIN: &str = "cluster.local";
+
 /// The most refused destinations that are reported; a browser may name thousands.
 const MAX_REPORTED: usize = 32;
 
@@ -45,11 +52,30 @@ pub(super) struct Rules {
     reported: Mutex<BTreeSet<Address>>,
     /// The flows that all clients together may still open.
     flows: Arc<Semaphore>,
+    /// The domain of the cluster's names, once it is known.
+    domain: OnceLock<String>,
 }
 
 impl Rules {
     pub(super) fn new(allow: AllowList) -> Self {
-        Self { allow, reported: Mutex::default(), flows: Arc::new(Semaphore::new(MAX_FLOWS)) }
+        let flows = Arc::new(Semaphore::new(MAX_FLOWS));
+        Self { allow, reported: Mutex::default(), flows, domain: OnceLock::new() }
+    }
+
+    /// Returns the domain of the cluster's names, if need be after there is a pod that knows it.
+    async fn domain<D: Dialer>(&self, forward: &Arc<Forward<D>>) -> String {
+        if let Some(known) = self.domain.get() {
+            return known.clone();
+        }
+        let asked =
+            connection::through(
+                forward,
+                |upstream| async move { Ok(forward.dialer.cluster_domain(&upstream.lease).await) },
+            );
+        match timeout(DOMAIN_TIMEOUT, asked).await {
+            Ok(Ok((_, Some(domain)))) => self.domain.get_or_init(|| domain).clone(),
+            Ok(Ok((_, None)) | Err(_)) | Err(_) => USUAL_DOMAIN.to_owned(),
+        }
     }
 
     /// Returns true if clients may reach an address. The first refusal of an address is reported.
@@ -78,6 +104,8 @@ struct Wanted {
     answer: Vec<u8>,
     /// The first bytes for the destination.
     first: Vec<u8>,
+    /// True for a request of HTTP for a whole URL, whose response is the proxy's to pass on.
+    plain: bool,
 }
 
 /// Carries one connection: hears what the client wants, and does it.
@@ -90,14 +118,16 @@ pub(super) async fn carry<D: Dialer>(
     // A client that has gone, or takes too long, is not answered.
     let Ok(Ok(Some((request, rest)))) = timeout(REQUEST_TIMEOUT, hear(local)).await else { return Ok(()) };
     let wanted = match request {
-        Request::Connect { to, protocol } => Wanted { to, protocol, answer: protocol.connected(), first: rest },
+        Request::Connect { to, protocol } => {
+            Wanted { to, protocol, answer: protocol.connected(), first: rest, plain: false }
+        }
         Request::Pass { to, head } => {
-            Wanted { to, protocol: Protocol::Http, answer: Vec::new(), first: [head, rest].concat() }
+            Wanted { to, protocol: Protocol::Http, answer: Vec::new(), first: [head, rest].concat(), plain: true }
         }
         Request::Associate { from } => return associate::serve(forward, rules, local, listed, from).await,
         Request::Pac => {
             let at = local.local_addr().map_err(|_| End::Aborted)?;
-            return answer(local, &http::pac(at, &rules.allow)).await;
+            return answer(local, &http::pac(at, &rules.allow, &rules.domain(forward).await)).await;
         }
     };
     connect(forward, rules, local, listed, wanted).await
@@ -162,7 +192,7 @@ async fn connect<D: Dialer>(
     listed: &OpenConnection,
     wanted: Wanted,
 ) -> Result<(), End> {
-    let Wanted { to, protocol, answer: connected, first } = wanted;
+    let Wanted { to, protocol, answer: connected, first, plain } = wanted;
     if !rules.allow(forward, &to).await {
         let words = format!("{to} is not among what this proxy target allows");
         return answer(local, &protocol.refused(Refusal::NotAllowed, &words)).await;
@@ -197,6 +227,7 @@ async fn connect<D: Dialer>(
     let reported = upstream.lease.target_failure(&stream).unwrap_or_default();
     let sent = stream.write_all(&first).await;
     place.counters.add_up(first.len());
+    let sent = if plain && sent.is_ok() { response::begin(local, &mut stream, &place.counters).await } else { sent };
     let result = match sent {
         Ok(()) => upstream.lease.splice(Arc::clone(local), stream, None, &place.counters).await.1,
         Err(error) => Err(Error::from_io(error)),

@@ -140,6 +140,15 @@ fn an_ingress_leads_to_it_by_host_and_path() {
     assert_eq!(way(&ingress(host(), "/", "prometheus", "monitoring", false)).as_deref(), Some("http://prom.example"));
     let base = way(&ingress(host(), "/prometheus/", "prometheus", "monitoring", true));
     assert_eq!(base.as_deref(), Some("https://prom.example/prometheus"));
+    for (hosts, tls) in [
+        (json!([{ "hosts": ["*.example"] }]), true),
+        (json!([{}]), true),
+        (json!([{ "hosts": ["other.example"] }, { "hosts": ["*.prom.example", "example"] }]), false),
+    ] {
+        let mut found = ingress(host(), "/", "prometheus", "monitoring", false);
+        found.spec.as_mut().unwrap().tls = serde_json::from_value(hosts.clone()).unwrap();
+        assert_eq!(way(&found).unwrap().starts_with("https:"), tls, "{hosts}");
+    }
     for other in [
         ingress(host(), "/", "web", "monitoring", false),
         ingress(host(), "/", "prometheus", "shop", false),

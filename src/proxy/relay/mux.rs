@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::RelayError;
 use super::stream::{Deliver, RelayStream, Slot};
-use brow_model::address::Address;
+use brow_model::address::{Address, Host};
 use kube_tunnel::Error;
 
 /// A stream takes this much unread; the relay opens none here.
@@ -41,7 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Carrier for S {}
 pub struct Mux {
     shared: Arc<Shared>,
     ended: CancellationToken,
-    _driver: AbortOnDropHandle<()>,
+    driver: Arc<AbortOnDropHandle<()>>,
 }
 
 /// The state that the driver and the streams share.
@@ -90,7 +90,7 @@ impl Mux {
             let _end = end;
             drive(&state).await;
         }));
-        let mux = Self { shared, ended, _driver: driver };
+        let mux = Self { shared, ended, driver: Arc::new(driver) };
         let Err(error) = poll_fn(|cx| mux.shared.lock().poll_up(cx)).await else { return Ok(mux) };
         let its_own = mux.shared.lock().hung_up
             || matches!(
@@ -105,7 +105,7 @@ impl Mux {
     /// # Errors
     /// The relay is gone, or carries as many streams as it can.
     pub fn open(&self, address: &Address) -> Result<RelayStream, Error> {
-        self.begin(Kind::Tcp, address, Slot::default())
+        self.begin(Kind::Tcp, &host_of(address), address.port, Slot::default())
     }
 
     /// Opens a flow of datagrams to an address, which may be sent at once. What comes is given to `deliver`, which must
@@ -114,21 +114,28 @@ impl Mux {
     /// # Errors
     /// The relay is gone, or carries as many streams as it can.
     pub fn open_flow(&self, address: &Address, deliver: Deliver) -> Result<RelayStream, Error> {
-        self.begin(Kind::Udp, address, Slot::of_flow(deliver))
+        self.begin(Kind::Udp, &host_of(address), address.port, Slot::of_flow(deliver))
     }
 
-    fn begin(&self, kind: Kind, address: &Address, slot: Slot) -> Result<RelayStream, Error> {
+    /// Returns the domain of the cluster's names, as the pod's resolver has it; `None` if that is not known there.
+    pub async fn cluster_domain(&self) -> Option<String> {
+        let asked = self.begin(Kind::Tcp, brow_relay::DOMAIN.0, brow_relay::DOMAIN.1, Slot::default()).ok()?;
+        let domain = asked.answer().await?;
+        // It comes from the pod, which may be of any image.
+        let address = format!("{domain}:1").parse::<Address>().ok()?;
+        matches!(address.host, Host::Name(_)).then_some(domain)
+    }
+
+    fn begin(&self, kind: Kind, host: &str, port: u16, slot: Slot) -> Result<RelayStream, Error> {
         let mut state = self.shared.lock();
         if let Some(error) = &state.dead {
             return Err(error.clone());
         }
         let full = || Error::Pod { text: "the pod's relay carries as many connections as it can".to_owned() };
-        let host = address.host.to_string();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let id = state.connection.open(kind, host, address.port).ok_or_else(full)?;
+        let id = state.connection.open(kind, host, port).ok_or_else(full)?;
         state.slots.insert(id, slot);
         drop(state);
-        Ok(RelayStream::new(Arc::clone(&self.shared), id))
+        Ok(RelayStream::new(Arc::clone(&self.shared), id, Arc::clone(&self.driver)))
     }
 
     /// Returns false once the relay is known to be gone.
@@ -140,6 +147,10 @@ impl Mux {
     pub async fn ended(&self) {
         self.ended.cancelled().await;
     }
+}
+
+fn host_of(address: &Address) -> String {
+    address.host.to_string().trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
 impl Shared {

@@ -13,6 +13,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::mux::{Shared, State};
 use brow_model::fault::What;
@@ -108,6 +109,8 @@ pub struct RelayStream {
     failure: TargetFailure,
     /// The reason for the relay if the stream is dropped before its end.
     last_word: Reason,
+    /// The task that reads for all streams: it ends with the last of them.
+    _driver: Arc<AbortOnDropHandle<()>>,
 }
 
 /// The failure of a stream's target and its words, once it has failed.
@@ -131,8 +134,8 @@ fn what(reason: Reason) -> What {
 }
 
 impl RelayStream {
-    pub(super) fn new(shared: Arc<Shared>, id: u32) -> Self {
-        Self { shared, id, failure: TargetFailure::default(), last_word: Reason::Cancelled }
+    pub(super) fn new(shared: Arc<Shared>, id: u32, driver: Arc<AbortOnDropHandle<()>>) -> Self {
+        Self { shared, id, failure: TargetFailure::default(), last_word: Reason::Cancelled, _driver: driver }
     }
 
     /// Returns the place where a failure of the target is reported.
@@ -154,6 +157,21 @@ impl RelayStream {
             }
             self.check(&mut state, cx)?;
             Poll::Pending
+        })
+        .await
+    }
+
+    /// Waits for the words with which the relay answers a question, and ends it.
+    pub(super) async fn answer(&self) -> Option<String> {
+        std::future::poll_fn(|cx| {
+            let state = &mut self.shared.lock();
+            state.flush();
+            match state.slots.get(&self.id).and_then(|slot| slot.broke.as_ref()) {
+                Some((Reason::Cancelled, words)) => return Poll::Ready(Some(words.clone())),
+                Some(_) => return Poll::Ready(None),
+                None => {}
+            }
+            self.check(state, cx).map_or(Poll::Ready(None), |()| Poll::Pending)
         })
         .await
     }

@@ -67,6 +67,7 @@ pub(super) fn draw(
 fn grave(question: &Question) -> bool {
     match question {
         Question::KillPods(_)
+        | Question::DeleteGateways(_)
         | Question::KillForeign { .. }
         | Question::CleanAll { .. }
         | Question::DeleteObject { .. } => true,

@@ -12,7 +12,7 @@ use super::{large, page};
 use brow_model::fault::Fault;
 
 /// A description, once it has arrived or failed.
-type Text<'a> = Option<&'a Result<Vec<String>, Fault>>;
+type Text<'a> = Option<Result<Vec<String>, &'a Fault>>;
 
 pub(super) fn draw(
     frame: &mut Frame<'_>,
@@ -30,7 +30,7 @@ pub(super) fn draw(
             put_line(frame.buffer_mut(), inner.x, inner.y, inner.width, &waiting);
         }
         Some(Err(fault)) => page(frame, scene, inner, &fault_lines(scene, fault, inner.width, inner.height), 0),
-        Some(Ok(lines)) => text_in(frame, scene, state, inner, (lines, scroll)),
+        Some(Ok(lines)) => text_in(frame, scene, state, inner, (&lines, scroll)),
     }
 }
 

@@ -13,13 +13,14 @@ use super::middle;
 use crate::view::state::Hit;
 use brow_model::field::{Page, TargetField};
 use brow_model::form::TargetForm;
+use brow_model::node::ServicePort;
 
 /// Columns of the form's content where there is room.
 const WIDTH: u16 = 124;
 /// The same where messages stand below the fields.
 const NARROW_WIDTH: u16 = 96;
 
-/// The most contexts that are offered.
+/// The most contexts or ports that are offered.
 const MAX_OFFERS: usize = 5;
 
 /// One line of the form.
@@ -85,7 +86,11 @@ fn rows<'a>(scene: Scene<'a>, form: &'a TargetForm) -> Vec<(usize, Row<'a>)> {
             label: (label(of), widest),
             field,
             hint: scene.get(&format!("form-hint.{}", of.key())),
-            offers: if of == TargetField::Cluster { offers(scene, form) } else { String::new() },
+            offers: match of {
+                TargetField::Cluster => offers(scene, form),
+                TargetField::Address => offered_ports(form),
+                _ => String::new(),
+            },
             active: at == form.active,
             beside: false,
             unsaid,
@@ -103,6 +108,12 @@ fn offers(scene: Scene<'_>, form: &TargetForm) -> String {
     }
     let names = scene.model.contexts_like(form).into_iter().map(|name| scene.model.cluster_name(name));
     names.take(MAX_OFFERS).collect::<Vec<_>>().join("  ")
+}
+
+/// Returns the ports of nodes like what is being typed, each with its service.
+fn offered_ports(form: &TargetForm) -> String {
+    let offer = |offer: &ServicePort| format!("{} {offer}", offer.port);
+    form.ports_like().into_iter().take(MAX_OFFERS).map(offer).collect::<Vec<_>>().join("  ")
 }
 
 /// Returns the label of a field's value.

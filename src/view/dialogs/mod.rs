@@ -47,7 +47,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         Dialog::Palette(palette) => palette::draw(frame, scene, state, area, palette),
         Dialog::Describe { key, text, scroll } => {
             let title = scene.text().fill("dialog.describe", &[("pod", &key.name)]);
-            describe::draw(frame, scene, state, area, (&title, text.as_ref(), *scroll));
+            let text = text.as_ref().map(|text| text.as_ref().map(|lines| scene.text().description(lines)));
+            describe::draw(frame, scene, state, area, (&title, text, *scroll));
         }
         Dialog::Object(page) => object::draw(frame, scene, state, area, page),
         Dialog::Why(steps) => why::draw(frame, scene, state, area, steps),

@@ -28,7 +28,7 @@ pub(super) fn cells<'a>(scene: Scene<'a>, row: &'a GatewayRow) -> Vec<Cell<'a>> 
     if let Some(traffic) = scene.model.gateways.traffic_of(gateway) {
         cells[10] = Cell::Spark { values: &traffic.bytes, style: theme.info };
     }
-    cells[11] = match &gateway.fault {
+    cells[11] = match row.fault() {
         // The state says that.
         Some(_) if gateway.state == GatewayState::Stopped => Cell::empty(),
         Some(fault) => Cell::text(scene.text().fault(fault).what, theme.warn),

@@ -54,3 +54,28 @@ fn the_question_and_the_mark_in_both_languages() {
         }
     }
 }
+
+#[test]
+fn a_question_below_another_dialog_is_told_on_the_bottom_line() {
+    let theme = Theme::named("dark", Colors::Truecolor).unwrap();
+    for (text, waits) in
+        [(english(), "! An agent waits for an answer: Esc"), (words(Language::ZhCn), "! 智能体在等你回答：Esc")]
+    {
+        let screen = |dialogs: Vec<Dialog>| {
+            let mut model = busy();
+            model.screen.dialogs = dialogs;
+            let (mut terminal, _) = themed(&model, 80, 24, &theme, &text);
+            lines(&mut terminal).replace(' ', "")
+        };
+        let waits = waits.replace(' ', "");
+        let help = || Dialog::Help { filter: Default::default(), scroll: 0 };
+        let asks = || {
+            let question = Question::Agent(Box::new(approval(false, AgentOperation::Connect { on_demand: false })));
+            Dialog::Confirm { question, button: 0 }
+        };
+        assert!(screen(vec![asks(), help()]).contains(&waits), "{}", screen(vec![asks(), help()]));
+        for others in [vec![], vec![help()], vec![asks()], vec![help(), asks()], vec![asks(), asks()]] {
+            assert!(!screen(others).contains(&waits));
+        }
+    }
+}

@@ -13,7 +13,7 @@ use brow_model::fault::{Fault, Remedy, What};
 use brow_model::field::TargetField;
 use brow_model::focus::Pane;
 use brow_model::form::TargetForm;
-use brow_model::proxy::PodKey;
+use brow_model::proxy::{DescriptionLine, PodKey};
 use brow_model::route::Route;
 use brow_model::settings::{Colors, Language};
 use brow_model::traffic::Datagrams;
@@ -309,12 +309,21 @@ fn help() {
 fn descriptions() {
     shots("describe-waiting", &with(Dialog::Describe { key: key(), text: None, scroll: 0 }));
     let long = "  Normal  Pulled  2m  kubelet  Successfully pulled image \"alpine/socat:latest\" in 1.2s ".repeat(3);
-    let mut text: Vec<String> = (0..60).map(|n| format!("Line {n}: value")).collect();
-    text.push(long);
+    let mut text = vec![
+        DescriptionLine::Row("name", key().name),
+        DescriptionLine::Row("deadline", "1800".to_owned()),
+        DescriptionLine::Row("labels", "brow/target=mysql-dev".to_owned()),
+        DescriptionLine::More("team=payments".to_owned()),
+    ];
+    text.extend((0..56).map(|n| DescriptionLine::Text(format!("Line {n}: value"))));
+    text.push(DescriptionLine::Text(long));
     for (name, scroll) in [("top", 0), ("middle", 20), ("end", 60)] {
         let text = Some(Ok(text.clone()));
         shots(&format!("describe-{name}"), &with(Dialog::Describe { key: key(), text, scroll }));
     }
+    let chinese = with(Dialog::Describe { key: key(), text: Some(Ok(text)), scroll: 0 });
+    let theme = Theme::named("dark", Colors::Truecolor).unwrap();
+    shots_with("describe-chinese", &chinese, &theme, &words(Language::ZhCn));
     shots("describe-fault", &with(Dialog::Describe { key: key(), text: Some(Err(forbidden())), scroll: 0 }));
 }
 

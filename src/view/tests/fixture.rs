@@ -11,7 +11,7 @@ use ratatui::buffer::CellWidth;
 use ratatui::{Frame, Terminal};
 
 use crate::keymap::Keymap;
-use crate::text::{HelpSection, Hint, Text};
+use crate::text::Text;
 use crate::view::{FrameInputs, Theme, ViewState, draw};
 use brow_model::Model;
 use brow_model::allow::AllowList;
@@ -252,48 +252,6 @@ pub fn words(language: Language) -> Text {
     Text::new(language).with_keys(Keymap::default().key_names())
 }
 
-fn hint(keys: &str, label: &str) -> Hint {
-    Hint { keys: keys.to_owned(), label: label.to_owned() }
-}
-
-fn hints() -> Vec<Hint> {
-    vec![
-        hint("enter", "connect"),
-        hint("c", "create pod"),
-        hint("f", "forward"),
-        hint("n", "new"),
-        hint("e", "edit"),
-        hint("x", "delete"),
-        hint("space", "mark"),
-        hint("/", "filter"),
-        hint("q", "quit"),
-        hint("?", "help"),
-    ]
-}
-
-fn help() -> Vec<HelpSection> {
-    let section = |title: &str, keys: &[(&str, &str)]| HelpSection {
-        title: title.to_owned(),
-        lines: keys.iter().map(|(keys, label)| hint(keys, label)).collect(),
-    };
-    let moving = [("↑ k", "up"), ("↓ j", "down"), ("g", "first row"), ("G", "last row"), ("tab", "next pane")];
-    let targets =
-        [("enter", "create a pod and forward"), ("c", "create a pod"), ("f", "forward"), ("n", "new"), ("e", "edit")];
-    let pods = [("f", "forward"), ("x", "kill, after a question"), ("X", "kill at once"), ("i", "describe")];
-    vec![
-        section("Anywhere", &moving),
-        section("Targets", &targets),
-        section("Proxy pods", &pods),
-        section("Forwards", &[("x", "stop"), ("R", "restart"), ("y", "copy the address")]),
-        section("Dialogs", &moving),
-    ]
-}
-
-/// The ways on from the welcome.
-fn ways() -> Vec<Hint> {
-    vec![hint("n", "enter a target"), hint("?", "all keys"), hint("Esc", "the dashboard")]
-}
-
 /// Draws a model with a theme.
 pub fn drawn(model: &Model, width: u16, height: u16, theme: &Theme) -> (Terminal<TestBackend>, ViewState) {
     themed(model, width, height, theme, &english())
@@ -307,13 +265,18 @@ pub fn themed(
     theme: &Theme,
     text: &Text,
 ) -> (Terminal<TestBackend>, ViewState) {
-    let (hints, help) = (hints(), help());
-    let zone = FixedOffset::east_opt(3_600).unwrap();
-    // What is to be taught is the key table's matter.
-    let tip = model.screen.learned.as_ref().map(|_| hint("2 Enter", "connects the selected target to a local port"));
-    let (ways, palette) = (ways(), crate::keymap::Keymap::default().palette(model, text));
-    let (tip, welcome) = (tip.as_ref(), &ways);
-    let inputs = FrameInputs { theme, text, hints: &hints, tip, welcome, palette: &palette, help: &help, zone };
+    let keymap = Keymap::default();
+    let (zone, tip) = (FixedOffset::east_opt(3_600).unwrap(), keymap.tip(model, text));
+    let inputs = FrameInputs {
+        theme,
+        text,
+        hints: &keymap.hints(model, text),
+        tip: tip.as_ref(),
+        welcome: &keymap.welcome(text),
+        palette: &keymap.palette(model, text),
+        help: &keymap.help(text),
+        zone,
+    };
     let mut state = ViewState::default();
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     let drawing = |frame: &mut Frame<'_>| {

@@ -14,8 +14,8 @@ use brow_model::index::{ObjectRef, ServedKind};
 use brow_model::kinds::TableRow;
 use brow_model::metrics::{Measure, Subject};
 use brow_model::page::{
-    ConditionRow, ContainerRow, EventRow, LogPod, ObjectDetails, Relation, RelationRow, RelationState, SecretLines,
-    Summary, SummaryRow, SummaryValue, Tone,
+    ConditionRow, ContainerRow, EventRow, LogPod, ManagedFields, ObjectDetails, Relation, RelationRow, RelationState,
+    SecretLines, Summary, SummaryRow, SummaryValue, Tone,
 };
 use brow_model::proxy::PodKey;
 use brow_model::settings::{Colors, Language};
@@ -117,11 +117,15 @@ fn pod() -> Model {
     ];
     let says = "containers with unready status: [web]";
     let conditions = vec![condition("PodScheduled", "True", ""), condition("ContainersReady", "False", says)];
-    let yaml = ["apiVersion: v1", "kind: Pod", "metadata:", "  name: web-7d4b9c-x2x4k", "spec:", "  containers:"];
+    let fold = "  managedFields: null";
+    let yaml = ["apiVersion: v1", "kind: Pod", "metadata:", fold, "  name: web-7d4b9c-x2x4k", "spec:", "  containers:"];
+    let lines = ["  - manager: kubelet", "    operation: Update", "    subresource: status"];
+    let managed = ManagedFields { count: 2, lines: lines.map(str::to_owned).to_vec() };
     let details = ObjectDetails {
         uid: "1".to_owned(),
         summary: Summary { rows, containers, conditions },
         yaml: yaml.map(str::to_owned).to_vec(),
+        managed: Some(managed),
         hidden: false,
     };
     tell(&mut model, PageEvent::Found(Box::new(details)));
@@ -135,7 +139,7 @@ fn related(model: &Model) -> Related {
         let kind = kind(group, name, true);
         let object =
             ObjectRef { cluster: cluster.clone(), kind, namespace: "shop".to_owned(), name: object.to_owned() };
-        RelationRow { depth, relation, object, via: via.to_owned(), state }
+        RelationRow { depth, relation, object, via: via.to_owned(), state, uid: String::new() }
     };
     let found = |status: &str, tone| RelationState::Found { status: status.to_owned(), tone };
     let missing = |optional| RelationState::Missing { optional };
@@ -182,25 +186,35 @@ fn relations() {
 fn events_and_yaml() {
     let mut model = pod();
     press(&mut model, Command::ShowEvents);
-    let event = |reason: &str, message: &str, warning: bool, secs: i64, count: u64| EventRow {
+    let event = |(reason, pod): (&str, &str), message: &str, warning: bool, secs: i64, count: u64| EventRow {
         at: Some(ago(secs)),
         warning,
         reason: reason.to_owned(),
         message: message.to_owned(),
+        pod: pod.to_owned(),
         source: "kubelet".to_owned(),
         count,
     };
     tell(
         &mut model,
         PageEvent::Events(vec![
-            event("BackOff", "Back-off restarting failed container web in pod web-7d4b9c-x2x4k", true, 40, 63),
-            event("Pulled", "Container image \"registry.example/shop/web:1.14.2\" already present", false, 300, 1),
+            event(("BackOff", ""), "Back-off restarting failed container web in pod web-7d4b9c-x2x4k", true, 40, 63),
+            event(("Killing", "web-7d4b9c-x2x4k"), "Stopping container web", false, 200, 1),
+            event(
+                ("Pulled", ""),
+                "Container image \"registry.example/shop/web:1.14.2\" already present",
+                false,
+                300,
+                1,
+            ),
         ]),
     );
     shots("object-events", &model);
     tell(&mut model, PageEvent::Gone);
     press(&mut model, Command::ShowYaml);
     shots("object-yaml", &model);
+    press(&mut model, Command::Unfold);
+    shots("object-yaml-unfolded", &model);
 }
 
 #[test]

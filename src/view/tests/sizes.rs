@@ -6,7 +6,7 @@ use brow_model::Model;
 use brow_model::dialog::{Dialog, Question};
 use brow_model::focus::{Pane, Strip};
 use brow_model::form::TargetForm;
-use brow_model::proxy::Phase;
+use brow_model::proxy::{DescriptionLine, Phase};
 use brow_model::settings::{Colors, Language};
 
 /// A model for each way in which the screen is divided.
@@ -29,7 +29,7 @@ fn models() -> Vec<Model> {
     zoomed.screen.pods.filtering = true;
     models.push(zoomed);
     let fields = (0..29).map(|n| field("数据库-🏴‍☠️-long", (n % 2 == 0).then_some("name-taken"))).collect();
-    let form = TargetForm { editing: None, base: None, fields, active: 5, tried: true, sought: String::new() };
+    let form = TargetForm { fields, active: 5, tried: true, ..TargetForm::empty("") };
     let further = TargetForm { active: 20, ..form.clone() };
     let dialogs = [
         Dialog::TargetForm(Box::new(form)),
@@ -39,7 +39,7 @@ fn models() -> Vec<Model> {
         Dialog::Help { filter: super::fixture::field("", None), scroll: 3 },
         Dialog::Describe {
             key: busy().screen.pods.rows()[0].clone(),
-            text: Some(Ok(vec!["数据".repeat(99)])),
+            text: Some(Ok(vec![DescriptionLine::Text("数据".repeat(99))])),
             scroll: 1,
         },
         Dialog::Fault(super::fixture::forbidden()),

@@ -79,7 +79,7 @@ macro_rules! command_table {
                 NodeShell ["N"] has_row => |m, out| m.open_shell(true, out);
             }
             Forwards "forwards"
-            hints [Connect Copy Strings Renew Stop Connections Restart NextPod Describe Shell] empty [Targets Pods] {
+            hints [Connect Copy Strings Renew Stop Connections Restart NextPod Describe Shell Delete] empty [Targets Pods] {
                 Connect ["enter"] (Accept) has_row => |m, out| m.connect_or_disconnect(out);
                 Copy ["y"] has_row => |m, out| m.copy_locals(out);
                 Strings ["Y"] has_row => |m, _| m.offer_connection_strings();
@@ -90,6 +90,7 @@ macro_rules! command_table {
                 "next-pod" NextPod ["p"] has_backends => |m, out| m.for_own_forwards(Model::next_backend, out);
                 Connections ["w"] lists_connections => |m, out| m.show_connections(out);
                 PodLog ["l"] has_row => |m, out| m.follow_gateway_log(out);
+                Delete ["D", "delete"] has_gateway => |m, _| m.ask_delete_gateways();
                 Shell ["s"] has_row => |m, out| m.open_shell(false, out);
                 NodeShell ["N"] has_row => |m, out| m.open_shell(true, out);
                 Describe ["i"] has_trouble => |m, _| m.show_trouble();
@@ -198,12 +199,16 @@ macro_rules! command_table {
                 MarkAll ["ctrl-a"];
                 /// Makes targets of all that is recognised.
                 "take-known" TakeKnown ["ctrl-r"];
+                /// Opens the page of the object.
+                "show-page" ShowPage ["alt-v", "ctrl-o"];
                 Why ["alt-u"];
                 Describe ["ctrl-e"];
                 Cancel ["esc"];
             }
             Find "find" hints [] empty [] {
                 Accept ["enter"];
+                ShowPage ["alt-v", "ctrl-o"];
+                PodLog ["alt-5"];
                 Forward ["ctrl-r"];
                 Shell ["ctrl-v", "alt-s"];
                 Copy ["ctrl-y"];
@@ -214,7 +219,10 @@ macro_rules! command_table {
             }
             Kinds "kinds" hints [] empty [] {
                 Accept ["enter"];
+                ShowPage ["alt-v"];
+                PodLog ["alt-5"];
                 Forward ["ctrl-r"];
+                Why ["alt-u"];
                 /// Shows all columns, or only the important ones.
                 "wide" Wide ["tab"];
                 /// Shows the namespace of the row alone, or all.
@@ -245,14 +253,19 @@ macro_rules! command_table {
                 Reload ["r", "ctrl-r"];
                 /// Shows the hidden values of a Secret, or hides them again.
                 "reveal" Reveal ["v"];
+                /// Unfolds the managed fields of the object, or folds them again.
+                "unfold" Unfold ["m"];
                 /// Shows the log of the next container, or of the next pod.
                 "next-container" NextContainer ["c"];
                 /// Shows the log of the run before, or that of now.
                 "previous-run" PreviousRun ["p"];
                 Filter ["/"];
                 Edit ["e"];
+                Delete ["D", "ctrl-delete", "alt-x"];
                 Forward ["f"];
                 Shell ["s"];
+                /// Copies files out of a container, or into one.
+                "copy-files" CopyFiles ["C"];
                 Copy ["y"];
                 Strings ["Y"];
                 Why ["U"];
@@ -262,6 +275,7 @@ macro_rules! command_table {
             Connections "connections" hints [] empty [] {
                 /// Resets the selected connection, or ends the selected session.
                 "end-connection" EndConnection ["x", "delete"];
+                NodeShell ["N"];
                 Accept ["enter"];
                 Cancel ["esc"];
             }

@@ -21,6 +21,7 @@ use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::forward_settings::LocalUsers;
 use crate::types::health::ProbePlan;
 use crate::types::index::{ObjectRef, ServedKind};
+use crate::types::inventory::ObjectKey;
 use crate::types::metrics::Prometheus;
 use crate::types::ownership::Claim;
 use crate::types::proxy::{PodKey, PodRequest};
@@ -112,8 +113,21 @@ pub enum ClusterEffect {
     },
     /// About an object's page.
     Page(PageEffect),
+    /// Look up the kind of an object as the cluster serves it.
+    FindObject {
+        key: ObjectKey,
+        /// Echoed in the answer.
+        epoch: Epoch,
+    },
     /// Fetch the ports of an object.
     ReadPorts(ObjectRef),
+    /// List the ports of a cluster's nodes by the services that have them.
+    ListNodePorts {
+        /// The context.
+        cluster: String,
+        /// The namespaces to look into where not all may be looked into at once.
+        namespaces: BTreeSet<String>,
+    },
     /// Take the steps to something, instead of those that are being taken.
     TakeSteps {
         question: Box<Question>,

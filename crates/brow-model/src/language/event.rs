@@ -25,7 +25,7 @@ use crate::types::health::Health;
 use crate::types::index::ObjectRef;
 use crate::types::metrics::Prometheus;
 use crate::types::offer::{LeftOut, Offer};
-use crate::types::proxy::{PodKey, PodRequestId, ProxyPod};
+use crate::types::proxy::{DescriptionLine, PodKey, PodRequestId, ProxyPod};
 use crate::types::restore::OpenForward;
 use crate::types::route::Via;
 use crate::types::settings::Settings;
@@ -204,11 +204,10 @@ pub enum PodEvent {
         /// Success, or the refusal.
         result: Result<(), Fault>,
     },
-    /// A description: lines ready to show.
     Described {
         key: PodKey,
-        /// Its text.
-        result: Result<Vec<String>, Fault>,
+        /// Its lines.
+        result: Result<Vec<DescriptionLine>, Fault>,
     },
     /// More of a pod's log.
     Logged {

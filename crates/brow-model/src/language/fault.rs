@@ -176,6 +176,10 @@ kinds! {
     PolicyBlocks,
     /// Nobody can tell whether network policies let a proxy pod in. Detail: their names.
     PolicyUnclear,
+    /// Nothing tells whether something listens to datagrams.
+    UdpSilent,
+    /// No service has a node port. Detail: those that there are.
+    NodePortMissing,
     /// Only a proxy pod could tell, and none was to be created.
     NeedsPod,
     /// The local port is taken.

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::language::fault::Fault;
 use crate::types::epoch::Epoch;
-use crate::types::gateway::{GatewayChange, GatewayInfo, GatewayOrder};
+use crate::types::forward::ForwardId;
+use crate::types::gateway::{GatewayChange, GatewayInfo, GatewayOrder, GatewayProbe};
+use crate::types::health::Health;
 use crate::types::proxy::PodKey;
 
 /// An order to the engine.
@@ -14,6 +16,8 @@ pub enum GatewayEffect {
     Watch,
     /// Read the bytes of a container until the next such order; `None`: of none.
     Meter(Option<String>),
+    /// Probe what is behind these ports until the next such order.
+    Probe(Vec<GatewayProbe>),
     /// Follow a gateway's log, whose lines are told as those of a pod with this key.
     FollowLog { key: PodKey, id: String, epoch: Epoch },
     /// Change a gateway, by its container's id.
@@ -29,8 +33,10 @@ pub enum GatewayEvent {
     Listed { gateways: Vec<GatewayInfo>, clusters: BTreeSet<String> },
     /// The bytes of a container so far, in both directions.
     Metered { id: String, total: u64 },
-    /// A change was carried out. Detail: what its ports lead to.
-    Changed { change: GatewayChange, name: String, cluster: String, detail: String },
-    /// A change was not carried out, or what is behind a gateway does not answer.
+    /// What is behind a row was probed.
+    Probed { row: ForwardId, health: Health },
+    /// A change was carried out. Detail: what its ports lead to. Faults: what does not answer behind it; it may later.
+    Changed { change: GatewayChange, name: String, cluster: String, detail: String, faults: Vec<Fault> },
+    /// A change was not carried out.
     Failed { change: GatewayChange, name: String, cluster: String, fault: Fault },
 }

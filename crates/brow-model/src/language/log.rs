@@ -54,6 +54,8 @@ pub enum Message {
     PodGone,
     /// A pod's TTL is nearly up. Thing: the target. Detail: the time left.
     PodEnds,
+    /// Kubernetes ends the pod of a session on a node soon. Detail: the time left.
+    ShellEnds,
     /// A pod's TTL is up.
     PodExpired,
     /// A forward listens. Detail: where.
@@ -185,6 +187,8 @@ pub enum Message {
     NothingToLeave,
     /// A target has no forward.
     NotForwarded,
+    /// No gateway is among the chosen rows.
+    NoGatewayChosen,
     /// Nothing behind a row is a pod.
     NoPodBehind,
     /// There are no sessions in containers.
@@ -218,6 +222,7 @@ pub enum Message {
     GatewayStarted,
     /// A gateway is stopped, until somebody starts it.
     GatewayStopped,
+    GatewayDeleted,
     /// A target can have no gateway. Detail: its cluster.
     NotPersistable,
     /// There is no other pod to go through.
@@ -272,6 +277,7 @@ impl Message {
                 | Self::NotConnected
                 | Self::NothingToLeave
                 | Self::NotForwarded
+                | Self::NoGatewayChosen
                 | Self::NoPodBehind
                 | Self::NoShells
                 | Self::ShellEnding

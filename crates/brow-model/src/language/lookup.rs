@@ -8,6 +8,7 @@ use crate::types::epoch::Epoch;
 use crate::types::index::{Indexed, ObjectRef, ServedKind};
 use crate::types::inventory::{Object, ObjectKey, SearchScope};
 use crate::types::kinds::{TableColumn, TableRow};
+use crate::types::node::ServicePort;
 use crate::types::why::Check;
 use crate::types::workload::Kind;
 
@@ -95,6 +96,18 @@ pub enum ObjectEvent {
         /// The epoch of the steps.
         epoch: Epoch,
         checks: Vec<Check>,
+    },
+    /// The ports of a cluster's nodes, as its services have them.
+    NodePorts {
+        /// The context.
+        cluster: String,
+        result: Result<Vec<ServicePort>, Fault>,
+    },
+    /// An object of the browser, whose page is to be opened.
+    Found {
+        /// The epoch of the browser.
+        epoch: Epoch,
+        result: Result<ObjectRef, Fault>,
     },
     /// The ports of an object that is to be forwarded.
     Ports {

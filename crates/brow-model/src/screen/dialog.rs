@@ -18,9 +18,8 @@ use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::index::ObjectRef;
 use crate::types::offer::{LeftOut, Offer, OnConflict};
-use crate::types::proxy::PodKey;
+use crate::types::proxy::{DescriptionLine, PodKey};
 use crate::types::restore::OpenForward;
-use crate::types::settings::PodSettings;
 use crate::types::target::Target;
 use crate::types::why::{self, Check, first_fault};
 
@@ -58,7 +57,7 @@ pub enum Dialog {
     Describe {
         key: PodKey,
         /// The text, once it is here.
-        text: Option<Result<Vec<String>, Fault>>,
+        text: Option<Result<Vec<DescriptionLine>, Fault>>,
         /// Lines scrolled down.
         scroll: usize,
     },
@@ -126,8 +125,6 @@ pub struct StepList {
     /// The name of what is to be reached.
     pub thing: String,
     pub question: why::Question,
-    /// The target's own settings of a proxy pod.
-    pub own: PodSettings,
     /// The epoch of the steps.
     pub epoch: Epoch,
     /// The steps, once they have been taken.
@@ -173,6 +170,8 @@ pub enum Question {
         /// The foreign ones among them, each with whom it says it belongs to.
         foreign: Vec<String>,
     },
+    /// Delete these gateways?
+    DeleteGateways(Vec<String>),
     /// Delete finished and expired proxy pods of everybody?
     CleanAll {
         /// The number of pods.
@@ -252,6 +251,7 @@ impl Question {
             Self::Quit { pods: 0, .. }
             | Self::DeleteTargets(_)
             | Self::KillPods(_)
+            | Self::DeleteGateways(_)
             | Self::KillForeign { .. }
             | Self::CleanAll { .. }
             | Self::DeleteObject { .. }

@@ -21,11 +21,6 @@ impl Filter {
         }
     }
 
-    /// Returns the characters that the last match found in its field.
-    pub(crate) fn places(&self) -> &[u32] {
-        &self.found
-    }
-
     /// The score of a row's fields; `None` if they don't match. Every word has to be in one of the fields, a negated
     /// one in none.
     pub fn score(&mut self, fields: &[&str]) -> Option<u32> {

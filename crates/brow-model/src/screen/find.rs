@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::language::command::Command;
-use crate::screen::filter::Filter;
+use crate::screen::letters::Letters;
 use crate::screen::text_field::Field;
 use crate::types::forward::ForwardId;
 use crate::types::index::ObjectRef;
@@ -100,7 +100,7 @@ pub(crate) struct Query {
 struct Word {
     text: String,
     /// `None`: too short, or with characters that no name has.
-    fuzzy: Option<Filter>,
+    letters: Option<Letters>,
 }
 
 impl Query {
@@ -134,18 +134,18 @@ impl Query {
         self.is_narrow() || self.words.iter().map(|word| word.text.chars().count()).sum::<usize>() > 1
     }
 
-    /// Returns how closely a name matches, and the score of a fuzzy match. Every word has to be in the name or begin
-    /// one of `others`, at least one has to be in the name.
-    pub fn rank(&mut self, name: &str, others: &[&str]) -> Option<(Closeness, u32)> {
+    /// Returns how closely a name matches, and how many letters a match in order skips. Every word has to be in the
+    /// name or begin one of `others`, at least one has to be in the name.
+    pub fn rank(&mut self, name: &str, others: &[&str]) -> Option<(Closeness, usize)> {
         if self.words.is_empty() {
             return Some((Closeness::Word, 0));
         }
-        let mut best: Option<(Closeness, u32)> = None;
+        let mut best: Option<(Closeness, usize)> = None;
         for word in &mut self.words {
             match word.rank(name) {
-                Some((closeness, score)) => {
+                Some((closeness, skips)) => {
                     let (worst, sum) = best.unwrap_or((Closeness::Exact, 0));
-                    best = Some((worst.max(closeness), sum + score));
+                    best = Some((worst.max(closeness), sum + skips));
                 }
                 None if others.iter().any(|other| other.starts_with(&word.text)) => {}
                 None => return None,
@@ -176,15 +176,17 @@ fn label(text: &str) -> Option<(String, Option<String>)> {
 impl Word {
     fn new(text: &str) -> Self {
         let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
-        let fuzzy = (plain && text.len() > 2).then(|| Filter::new(text));
-        Self { text: text.to_owned(), fuzzy }
+        let letters = (plain && text.len() > 2).then(|| Letters::new(text));
+        Self { text: text.to_owned(), letters }
     }
 
-    fn rank(&mut self, name: &str) -> Option<(Closeness, u32)> {
+    fn rank(&mut self, name: &str) -> Option<(Closeness, usize)> {
         let text = self.text.as_str();
+        if !has_in_order(name, text) {
+            return None;
+        }
         let Some(at) = name.find(text) else {
-            let score = self.fuzzy.as_mut().filter(|_| has_in_order(name, text))?.score(&[name])?;
-            return Some((Closeness::Fuzzy, score));
+            return Some((Closeness::Fuzzy, self.letters.as_mut()?.skips(name)?));
         };
         let begins = |at: usize| at == 0 || !name.as_bytes()[at - 1].is_ascii_alphanumeric();
         let closeness = match at {
@@ -201,11 +203,8 @@ impl Word {
             let first = name[..at].chars().count();
             return (first..first + self.text.chars().count()).collect();
         }
-        let Some(filter) = self.fuzzy.as_mut().filter(|_| has_in_order(name, &self.text)) else {
-            return Vec::new();
-        };
-        let found = filter.score(&[name]).is_some();
-        filter.places().iter().filter(|_| found).map(|place| *place as usize).collect()
+        let found = has_in_order(name, &self.text);
+        self.letters.as_mut().filter(|_| found).map_or_else(Vec::new, |letters| letters.places(name))
     }
 }
 

@@ -10,6 +10,7 @@ pub mod first_run;
 pub mod focus;
 pub mod form;
 pub mod kinds;
+mod letters;
 pub mod list;
 pub mod log;
 pub mod menu;

@@ -27,6 +27,8 @@ pub struct ObjectPage {
     pub gone: bool,
     /// The YAML with the values that are hidden, while they are shown.
     pub revealed: Option<SecretLines>,
+    /// True while the managed fields are unfolded.
+    pub unfolded: bool,
     /// The events, once they are here.
     pub events: Option<Vec<EventRow>>,
     pub events_fault: Option<Fault>,
@@ -82,6 +84,7 @@ impl ObjectPage {
             fault: None,
             gone: false,
             revealed: None,
+            unfolded: false,
             events: None,
             events_fault: None,
             relations,
@@ -95,6 +98,13 @@ impl ObjectPage {
     pub fn subject(&self) -> &ObjectRef {
         let selected = self.relations.selected().filter(|_| self.part == PagePart::Relations);
         selected.map_or(&self.object, |row| &row.object)
+    }
+
+    /// Returns the uid of that object, if it is known.
+    pub(crate) fn subject_uid(&self) -> Option<&str> {
+        let selected = self.relations.selected().filter(|row| self.part == PagePart::Relations && row.depth > 0);
+        let own = || self.details.as_ref().filter(|_| !self.gone).map(|details| details.uid.as_str());
+        selected.map_or_else(own, |row| Some(row.uid.as_str())).filter(|uid| !uid.is_empty())
     }
 
     /// Returns the lines down by which the part in view is scrolled.

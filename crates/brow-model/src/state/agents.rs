@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::types::agent::{AgentPlace, ApprovalRequest, Outcome, SessionId};
+use crate::types::agent::{AgentPlace, ApprovalRequest, MAX_AGENT_GRANTS, Outcome, Refusal, SessionId};
 
 /// The outcomes that a session keeps. It waits for fewer at a time.
 const MAX_OUTCOMES: usize = 64;
@@ -23,14 +23,16 @@ pub struct AgentSession {
     pub(crate) allowed: BTreeSet<AgentPlace>,
     /// The targets that a person has refused.
     pub(crate) refused: BTreeSet<String>,
-    /// The saved targets that it wanted though they are not offered.
-    pub(crate) unoffered: BTreeSet<String>,
+    /// The refusals that are written to the audit log once, with their targets.
+    pub(crate) written: BTreeSet<(String, Refusal)>,
     /// The question that is open.
     pub(crate) question: Option<AgentQuestion>,
     /// The targets whose questions it has withdrawn of late, and when.
     pub(crate) withdrawn: BTreeMap<String, DateTime<Utc>>,
     /// The number of the last question that nobody answered in time.
     pub(crate) expired: Option<u64>,
+    /// The beginning of the minute in which orders are counted, and those that were granted since.
+    grants: (DateTime<Utc>, u32),
     /// The forwards that it was given.
     given: BTreeSet<u64>,
     /// The outcomes of its last orders, by their numbers.
@@ -83,6 +85,13 @@ impl Agents {
         self.all.get_mut(&session)
     }
 
+    /// Forgets consent for a session to all but these.
+    pub(crate) fn keep_consent(&mut self, places: &BTreeSet<AgentPlace>) {
+        for session in self.all.values_mut() {
+            session.allowed.retain(|place| places.contains(place));
+        }
+    }
+
     /// Returns the open questions.
     pub(crate) fn questions(&self) -> impl Iterator<Item = &AgentQuestion> {
         self.all.values().filter_map(|session| session.question.as_ref())
@@ -111,6 +120,15 @@ impl AgentSession {
     /// Returns true if it was given the address of a forward.
     pub fn was_given(&self, forward: u64) -> bool {
         self.given.contains(&forward)
+    }
+
+    /// Counts an order that is about to be granted. Returns false if it is one too many within a minute.
+    pub(crate) fn count_grant(&mut self, now: DateTime<Utc>) -> bool {
+        let (since, count) = self.grants;
+        // The clock may be set back.
+        let is_over = now < since || now - since >= TimeDelta::minutes(1);
+        self.grants = if is_over { (now, 1) } else { (since, count.saturating_add(1)) };
+        self.grants.1 <= MAX_AGENT_GRANTS
     }
 
     pub(crate) fn note(&mut self, number: u64, outcome: Outcome) {

@@ -1,6 +1,6 @@
 //! Other running instances of this program, and their forwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::types::forward::ForwardId;
 use crate::types::instance::{ForwardReport, RemoteForward, RemoteInstance, Report, Role};
@@ -15,6 +15,8 @@ pub struct Instances {
     own_name: Option<String>,
     /// True once the instances that were there at the start have reported.
     are_known: bool,
+    /// The pods of sessions on nodes of whose end a person was warned.
+    warned: BTreeSet<String>,
 }
 
 impl Instances {
@@ -38,6 +40,11 @@ impl Instances {
         let mut all: Vec<RemoteShell> = self.all.iter().flat_map(of).collect();
         all.sort_by_key(|one| (one.shell.began, one.pid));
         all
+    }
+
+    /// Notes that a person is warned of the end of a session's pod. Returns true if that was not so.
+    pub(crate) fn begin_warning(&mut self, pod: &str) -> bool {
+        self.warned.insert(pod.to_owned())
     }
 
     /// Replaces what is known of an instance by its report. A forward that was known keeps its row; `next` numbers new

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::language::fault::Fault;
+use crate::language::fault::{Fault, What};
 use crate::types::epoch::Epoch;
 use crate::types::metrics::{Prometheus, PrometheusChoice, Reading, Source, Subject};
 
@@ -57,6 +57,13 @@ pub struct Measured {
     asked: DateTime<Utc>,
     /// The measurement under way.
     waiting: Option<Epoch>,
+}
+
+impl Measured {
+    /// Returns true if a right is missing: nothing changes that while the program runs but a person, who has a key.
+    fn is_refused(&self) -> bool {
+        self.fault.as_ref().is_some_and(|fault| fault.what == What::Forbidden)
+    }
 }
 
 impl Metrics {
@@ -135,11 +142,13 @@ impl Metrics {
     ) -> Option<Source> {
         let at = self.clusters.get_mut(cluster)?;
         let Detection::Known { source, .. } = &at.detection else { return None };
-        let due = |last: &Measured| now - last.asked >= if last.waiting.is_some() { PATIENCE } else { EVERY };
+        let due = |last: &Measured| {
+            !last.is_refused() && now - last.asked >= if last.waiting.is_some() { PATIENCE } else { EVERY }
+        };
         if !at.measured.get(subject).is_none_or(due) {
             return None;
         }
-        at.measured.retain(|_, last| now - last.asked < KEPT);
+        at.measured.retain(|_, last| last.is_refused() || now - last.asked < KEPT);
         let new = || Measured { readings: Vec::new(), fault: None, asked: now, waiting: None };
         let last = at.measured.entry(subject.clone()).or_insert_with(new);
         (last.asked, last.waiting) = (now, Some(epoch));

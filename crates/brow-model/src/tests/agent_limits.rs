@@ -1,13 +1,14 @@
 //! The limits of coding agents: what the config offers them, and what ends when it changes.
 
 use crate::language::event::{AgentEvent, InstanceEvent};
+use crate::state::Mode;
 use crate::tests::agents::{
-    SESSION, ask, audited, connect, edit, in_production, offered, opens, outcome, press_button,
+    SESSION, ask, audited, connect, edit, in_production, offered, opens, outcome, press_button, refused,
 };
 use crate::tests::demand::only;
 use crate::tests::instances::{report_of, shared};
 use crate::tests::*;
-use crate::types::agent::{AgentOrder, Outcome};
+use crate::types::agent::{AgentOrder, Consent, MAX_AGENT_GRANTS, Outcome, Refusal};
 use crate::types::forward_settings::{AgentAccess, AgentSettings};
 use crate::types::instance::{ForwardReport, RemoteState};
 
@@ -160,4 +161,76 @@ fn all_that_is_done_for_an_agent_names_it_in_the_audit_log() {
     demand::select(&mut model, "mysql");
     let effects = press(&mut model, Command::Create);
     assert_eq!(requests(&effects)[0].agent, None);
+}
+
+#[test]
+fn what_a_session_may_come_by_again_and_again_is_written_once() {
+    let mut model = offered(Some(AgentAccess::Ask));
+    model.mode = Mode::Subcommand;
+    let mut written = Vec::new();
+    for number in 0..100 {
+        ask(&mut model, 2 * number, connect("mysql"));
+        let Some(Outcome::Ask { approval }) = outcome(&model, 2 * number) else { panic!("no question") };
+        let consent = if number % 2 == 0 { Consent::Nobody } else { Consent::Unanswered };
+        let answer = AgentOrder::Answer { question: approval.question, consent };
+        written.extend(audited(&ask(&mut model, 2 * number + 1, answer)));
+    }
+    assert_eq!(written, ["agent-refused"; 2], "for each reason");
+}
+
+#[test]
+fn a_session_is_granted_so_many_orders_a_minute_and_no_more() {
+    let mut model = offered(Some(AgentAccess::Allowed));
+    let (mut written, mut number) = (Vec::new(), 0);
+    let mut again = |model: &mut Model| {
+        number += 2;
+        written.extend(audited(&ask(model, number, connect("mysql"))));
+        for id in model.forwards.ids(|_| true) {
+            written.extend(audited(&ask(model, number + 1, AgentOrder::Stop { forward: id.0 })));
+        }
+        refused(model, number)
+    };
+    for _ in 0..MAX_AGENT_GRANTS {
+        assert_eq!(again(&mut model), None);
+    }
+    for _ in 0..1_000 {
+        assert_eq!(again(&mut model), Some(Refusal::TooOften));
+    }
+    // The next minute, and a clock that was set back, begin anew.
+    at(&mut model, 60);
+    assert_eq!(again(&mut model), None);
+    at(&mut model, -60);
+    assert_eq!(again(&mut model), None);
+    assert_eq!(written.iter().filter(|action| **action == "agent-refused").count(), 1);
+    assert_eq!(written.len(), 4 * (MAX_AGENT_GRANTS as usize + 2) + 1, "what it was granted, and that there was more");
+}
+
+#[test]
+fn consent_for_a_session_ends_with_what_it_was_given_for() {
+    let same = |_: &mut Target| {};
+    let denied = |target: &mut Target| target.forward.agent = Some(AgentAccess::Denied);
+    let moved = |target: &mut Target| target.address = "10.9.9.9:3306".parse().unwrap();
+    for (change, still_counts) in [(same as fn(&mut Target), true), (denied, false), (moved, false)] {
+        let mut model = offered(Some(AgentAccess::Ask));
+        let before = model.targets.all()[0].clone();
+        ask(&mut model, 1, connect("mysql"));
+        press_button(&mut model, 2);
+        edit(&mut model, change);
+        // The config is put back: whoever changed it has withdrawn the consent all the same.
+        edit(&mut model, |target| *target = before.clone());
+        for id in model.forwards.ids(|_| true) {
+            ask(&mut model, 2, AgentOrder::Stop { forward: id.0 });
+        }
+        assert_eq!(opens(&ask(&mut model, 3, connect("mysql"))), still_counts);
+    }
+}
+
+#[test]
+fn what_the_config_allows_by_now_was_not_refused() {
+    let mut model = offered(Some(AgentAccess::Ask));
+    ask(&mut model, 1, connect("mysql"));
+    press_button(&mut model, 0);
+    assert_eq!(refused(&model, 1), Some(Refusal::ByPerson));
+    edit(&mut model, |target| target.forward.agent = Some(AgentAccess::Allowed));
+    assert!(opens(&ask(&mut model, 2, connect("mysql"))));
 }

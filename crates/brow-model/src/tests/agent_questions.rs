@@ -190,3 +190,36 @@ fn a_question_takes_no_answer_in_its_first_second() {
     at(&mut model, -58);
     assert!(opens(&model.update(Event::Act(Action::ClickItem(1)))));
 }
+
+#[test]
+fn whoever_types_on_without_looking_gives_no_consent() {
+    use crate::language::action::Typed;
+    let typed = || Event::Act(Action::Type(Typed::Edit(tui_input::InputRequest::InsertChar('o'))));
+    for command in [Command::Accept, Command::Cancel] {
+        let mut model = offered(Some(AgentAccess::Ask));
+        ask(&mut model, 1, connect("mysql"));
+        at(&mut model, 2);
+        // A letter that moves to the other button, one that means nothing, and the end of a form.
+        press(&mut model, Command::Right);
+        model.update(typed());
+        assert!(!opens(&press(&mut model, command)));
+        assert_eq!((asked(&model).len(), outcome(&model, 1)), (1, None), "{command:?}");
+        // Once nothing was typed for a while, it takes an answer: the first button's.
+        at(&mut model, 4);
+        assert!(!opens(&press(&mut model, Command::Accept)));
+        assert_eq!((asked(&model).len(), refused(&model, 1)), (0, Some(Refusal::ByPerson)));
+    }
+}
+
+#[test]
+fn a_report_with_a_place_that_a_terminal_would_obey_is_known_for_it() {
+    let mut host = host();
+    ask(&mut host, 1, connect("mysql"));
+    let mut report = reported(&host);
+    let said = |report: &Report| report.texts().any(|text| text.contains('\u{1b}'));
+    assert!(!said(&report));
+    report.asks[0].place.3 = "\u{1b}[2J".to_owned();
+    assert!(said(&report));
+    report.asks[0].place = ("a".into(), "b".into(), Some("\u{1b}[2J".into()), "c".into());
+    assert!(said(&report));
+}

@@ -13,6 +13,7 @@ use crate::screen::find::Hit;
 use crate::tests::*;
 use crate::types::index::{Entry, Indexed, ObjectRef, ServedKind};
 use crate::types::inventory::{Object, ObjectKey, ObjectPort};
+use crate::types::page::PagePart;
 use crate::types::workload::Kind;
 
 fn kind(group: &str, kind: &str) -> Arc<ServedKind> {
@@ -101,6 +102,26 @@ fn results_are_ranked_and_narrowed() {
         own.retain(|name| !name.starts_with(':') && !name.starts_with("target/"));
         assert_eq!(own, results, "{text}");
     }
+}
+
+#[test]
+fn logs_and_steps_are_a_key_away() {
+    let mut model = searching();
+    write(&mut model, "kind:deploy web");
+    let effects = press(&mut model, Command::PodLog);
+    let finds = |effect: &Effect| matches!(effect, Effect::Cluster(ClusterEffect::Page(PageEffect::FindPods { object, .. })) if object.name == "web");
+    assert!(effects.iter().any(finds), "{effects:?}");
+    let Some(Dialog::Object(page)) = model.screen.dialogs.last() else { panic!("no page") };
+    assert_eq!(page.part, PagePart::Logs);
+    press(&mut model, Command::Cancel);
+    assert!(model.finder().is_some(), "the search is there again");
+    let name = model.targets.all()[0].name.clone();
+    press(&mut model, Command::Cancel);
+    write(&mut model, &name);
+    assert_eq!(found(&model)[0], format!("target/{name}"));
+    assert!(!any!(press(&mut model, Command::PodLog), Effect::Cluster(_) | Effect::Pod(_)), "a target has no log");
+    let effects = press(&mut model, Command::Why);
+    assert!(any!(effects, Effect::Cluster(ClusterEffect::TakeSteps { .. })), "{effects:?}");
 }
 
 #[test]

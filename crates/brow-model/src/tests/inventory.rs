@@ -2,10 +2,13 @@
 
 mod shown;
 
+use std::sync::Arc;
+
 use tui_input::InputRequest;
 
+use crate::language::effect::PageEffect;
 use crate::language::effect::TargetEdit;
-use crate::language::event::BrowseEvent;
+use crate::language::event::{BrowseEvent, ObjectEvent};
 use crate::language::fault::Grant;
 use crate::language::fault::Remedy;
 use crate::language::log::Message;
@@ -13,6 +16,7 @@ use crate::screen::dialog::Dialog;
 use crate::screen::dialog::Question;
 use crate::tests::*;
 use crate::types::epoch::Epoch;
+use crate::types::index::{ObjectRef, ServedKind};
 use crate::types::inventory::MAX_OBJECTS;
 use crate::types::inventory::Object;
 use crate::types::inventory::ObjectKey;
@@ -98,6 +102,39 @@ fn tally(model: &Model) -> OutcomeCounts {
         _ => None,
     });
     last.expect("nothing was taken over")
+}
+
+#[test]
+fn the_page_of_an_object_opens_over_the_browser() {
+    let mut model = browsing();
+    let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!("no browser") };
+    let (of, at) = (browser.epoch, browser.list.selected().unwrap().key.clone());
+    let effects = press(&mut model, Command::ShowPage);
+    let asks = |effect: &Effect| matches!(effect, Effect::Cluster(ClusterEffect::FindObject { key, epoch }) if *key == at && *epoch == of);
+    assert!(effects.iter().any(asks), "{effects:?}");
+    let kind = ServedKind {
+        group: String::new(),
+        version: "v1".to_owned(),
+        kind: "Service".to_owned(),
+        plural: "services".to_owned(),
+        shorts: Vec::new(),
+        namespaced: true,
+    };
+    let object = ObjectRef { cluster: at.cluster, kind: Arc::new(kind), namespace: at.namespace, name: at.name };
+    let found = |epoch| Event::Object(ObjectEvent::Found { epoch, result: Ok(object.clone()) });
+    model.update(found(Epoch(of.0 + 100)));
+    assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Browser(_))), "it is about another browser");
+    let effects = model.update(found(of));
+    assert!(any!(effects, Effect::Cluster(ClusterEffect::Page(PageEffect::Show { object: it, .. })) if *it == object));
+    assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Object(_))));
+    press(&mut model, Command::Cancel);
+    let fault = Fault::new(What::KindMissing, "rollout.argoproj.io (dev)", "");
+    model.update(Event::Object(ObjectEvent::Found { epoch: of, result: Err(fault.clone()) }));
+    assert_eq!(model.screen.dialogs.last().and_then(Dialog::fault), Some(&fault));
+    press(&mut model, Command::Cancel);
+    press(&mut model, Command::Cancel);
+    model.update(found(of));
+    assert!(model.screen.dialogs.is_empty(), "nobody waits for it any more");
 }
 
 #[test]

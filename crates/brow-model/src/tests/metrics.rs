@@ -189,6 +189,27 @@ fn without_either_nothing_is_asked_again() {
 }
 
 #[test]
+fn a_missing_right_is_asked_for_once_and_other_measurements_go_on() {
+    let (mut model, epoch) = seeking();
+    let (epoch, ..) = asked(&tell(&mut model, epoch, Err(none()))).unwrap();
+    measured(&mut model, epoch, Err(Fault::new(What::Forbidden, "dev", "nodes.metrics.k8s.io is forbidden")));
+    assert_eq!(asked(&at(&mut model, 100)), None);
+    // The numbers of a pod may be read.
+    let pod = Subject::pod("team", "web-0").unwrap();
+    let mut out = Vec::new();
+    model.measure("dev", &pod, &mut out);
+    let (epoch, _, subject) = asked(&out).expect("another right");
+    assert_eq!(subject, pod);
+    let result = Ok(vec![reading()]);
+    model.update(Event::Metrics(MetricsEvent::Measured { cluster: "dev".to_owned(), epoch, subject, result }));
+    assert_eq!(model.metrics.of("dev", &pod).unwrap().readings, [reading()]);
+    assert_eq!(asked(&at(&mut model, 2_000)), None, "it is not forgotten");
+    // The key asks anew.
+    let again = sought(&press(&mut model, Command::FindPrometheus)).unwrap();
+    assert!(asked(&tell(&mut model, again, Err(none()))).is_some());
+}
+
+#[test]
 fn it_is_a_target() {
     let (mut model, epoch) = seeking();
     assert!(!model.is_enabled(Command::Forward));

@@ -2,16 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use crate::language::event::ForwardEvent;
+use super::dialogs::{fill, form};
+use crate::language::event::{ForwardEvent, ObjectEvent};
 use crate::language::fault::Fault;
 use crate::language::gateway::{GatewayEffect, GatewayEvent};
 use crate::language::log::Message;
+use crate::language::request::Request;
 use crate::state::Mode;
 use crate::tests::*;
 use crate::types::backend::Backend;
 use crate::types::cluster::Context;
+use crate::types::field::TargetField;
 use crate::types::forward::{ForwardId, ForwardState};
 use crate::types::gateway::{GatewayChange, GatewayInfo, GatewayPort, GatewayState};
+use crate::types::health::{Health, Probe};
+use crate::types::node::ServicePort;
 use crate::types::route::{Relayed, Via};
 
 fn node_target(cluster: &str, ports: &str) -> Target {
@@ -164,6 +169,7 @@ fn keys_stop_start_and_restart_gateways_once_for_all_of_their_rows() {
         name: "brow-gateway".into(),
         cluster: "k3d-lab".into(),
         detail: String::new(),
+        faults: Vec::new(),
     };
     let effects = model.update(Event::Gateway(done));
     assert!(
@@ -213,10 +219,107 @@ fn a_target_that_is_to_persist_is_opened_by_its_gateway() {
     };
     listed(&mut model, vec![gateway(GatewayState::Running, true)]);
     assert!(model.is_live("echo"));
-    // Elsewhere it is a forward as any other, and so it is without a screen.
     model.mode = Mode::Subcommand;
-    assert_eq!(engine(&press(&mut model, Command::Connect)), []);
-    assert_eq!(model.forwards.all().len(), 2);
+    model.update(Event::Request(Request::Connect(vec!["echo".into()])));
+    assert!(model.forwards.all().is_empty(), "without a screen, too");
+}
+
+#[test]
+fn an_order_is_over_once_its_gateway_is_listed() {
+    let mut model = local();
+    model.mode = Mode::Subcommand;
+    let mut target = node_target("k3d-lab", "30999,30998/udp");
+    target.forward.persist = true;
+    with(&mut model, target);
+    let effects = model.update(Event::Request(Request::Connect(vec!["echo".into()])));
+    assert!(matches!(&engine(&effects)[..], [GatewayEffect::Create(_)]), "{effects:?}");
+    assert!(model.gateways.is_ordered("k3d-lab"));
+    let (change, cluster) = (GatewayChange::Create, String::from("k3d-lab"));
+    let (name, detail, faults) = (gateway(GatewayState::Running, true).name, String::new(), Vec::new());
+    model.update(Event::Gateway(GatewayEvent::Changed { change, name, cluster, detail, faults }));
+    assert!(model.gateways.is_ordered("k3d-lab"), "its rows are not there yet");
+    listed(&mut model, vec![gateway(GatewayState::Running, true)]);
+    assert!(!model.gateways.is_ordered("k3d-lab"));
+    // Without a local cluster it is a forward, and that is said.
+    let mut other = Target { name: "apart".into(), ..node_target("dev", "30999") };
+    other.forward.persist = true;
+    with(&mut model, other);
+    let effects = model.update(Event::Request(Request::Connect(vec!["apart".into()])));
+    assert_eq!(engine(&effects), []);
+    let told: Vec<_> = model.screen.log.entries.iter().map(|entry| &entry.message).collect();
+    assert!(told.contains(&&Message::NotPersistable), "{told:?}");
+    assert_eq!(model.forwards.all().len(), 1);
+}
+
+#[test]
+fn what_is_behind_a_gateway_is_probed_as_its_target_says() {
+    let mut model = local();
+    let mut target = node_target("k3d-lab", "30999,30998/udp");
+    target.forward.probe = Some(Probe::Tcp);
+    with(&mut model, target);
+    let effects = listed(&mut model, vec![gateway(GatewayState::Running, true)]);
+    let probes = engine(&effects).into_iter().find_map(|effect| match effect {
+        GatewayEffect::Probe(probes) => Some(probes),
+        _ => None,
+    });
+    let probes = probes.unwrap();
+    assert_eq!(probes.len(), 1, "UDP has none: {probes:?}");
+    let down = Some(Fault::new(What::NodePortRefused, "k3d-lab-server-0:30999", ""));
+    let found = |down| GatewayEvent::Probed { row: probes[0].row, health: Health { down, latency: None } };
+    let effects = model.update(Event::Gateway(found(down)));
+    assert!(any!(effects, Effect::Terminal(TerminalEffect::Notify(entry)) if entry.message == Message::WentDown));
+    let row = &model.gateways.rows()[&probes[0].row];
+    assert_eq!(row.fault().map(|fault| fault.what), Some(What::NodePortRefused));
+    model.update(Event::Gateway(found(None)));
+    assert_eq!(model.gateways.rows()[&probes[0].row].fault(), None);
+    assert_eq!(engine(&listed(&mut model, vec![gateway(GatewayState::Stopped, true)])), [GatewayEffect::Probe(vec![])]);
+}
+
+#[test]
+fn a_gateway_is_deleted_after_a_question() {
+    let mut model = local();
+    listed(&mut model, vec![gateway(GatewayState::Running, true)]);
+    model.screen.focus.pane = Pane::Forwards;
+    press(&mut model, Command::MarkAll);
+    assert_eq!(engine(&press(&mut model, Command::Delete)), []);
+    press(&mut model, Command::Right);
+    let effects = engine(&press(&mut model, Command::Accept));
+    assert!(matches!(&effects[..], [GatewayEffect::Change { change: GatewayChange::Delete, .. }]), "{effects:?}");
+    listed(&mut model, vec![gateway(GatewayState::Running, false)]);
+    press(&mut model, Command::Delete);
+    let last = &model.screen.log.entries.back().unwrap().message;
+    assert!(matches!(last, Message::Failed(fault) if fault.what == What::GatewayForeign), "{last:?}");
+}
+
+#[test]
+fn ports_of_nodes_are_offered_by_their_services() {
+    let mut model = local();
+    press(&mut model, Command::New);
+    fill(&mut model, TargetField::Cluster, "k3d-lab");
+    fill(&mut model, TargetField::Address, "node/");
+    // The effect came of the last keystroke.
+    assert_eq!(form(&model).ports.cluster, "k3d-lab");
+    let port = |service: &str, name: &str, port: &str| ServicePort {
+        namespace: "shop".into(),
+        service: service.into(),
+        name: name.into(),
+        port: port.parse().unwrap(),
+    };
+    let all = vec![port("web", "http", "30080"), port("dns", "dns", "30053/udp"), port("web", "metrics", "30081")];
+    model.update(Event::Object(ObjectEvent::NodePorts { cluster: "k3d-lab".into(), result: Ok(all) }));
+    let like = |model: &Model| form(model).ports_like().iter().map(|at| at.port.to_string()).collect::<Vec<_>>();
+    assert_eq!(like(&model), ["30053/udp", "30080", "30081"]);
+    fill(&mut model, TargetField::Address, "node/web");
+    assert_eq!(like(&model), ["30080", "30081"]);
+    press(&mut model, Command::Down);
+    press(&mut model, Command::Down);
+    assert_eq!(form(&model).text(TargetField::Address), "node/30081");
+    fill(&mut model, TargetField::Address, "node/30081,dns");
+    press(&mut model, Command::Next);
+    assert_eq!(form(&model).text(TargetField::Address), "node/30081,30053/udp", "the only one like it");
+    press(&mut model, Command::Previous);
+    press(&mut model, Command::Down);
+    assert_eq!(form(&model).text(TargetField::Address), "node/30081,30053/udp", "nothing is sought");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::language::effect::PageEffect;
+use crate::language::effect::{EditEffect, PageEffect};
 use crate::language::event::{KindEvent, PageEvent, Related};
 use crate::language::fault::{Grant, Remedy};
 use crate::screen::dialog::Dialog;
@@ -11,7 +11,7 @@ use crate::tests::*;
 use crate::types::index::{ObjectRef, ServedKind};
 use crate::types::kinds::TableRow;
 use crate::types::page::{
-    EventRow, LogPod, ObjectDetails, PagePart, Relation, RelationRow, RelationState, SecretLines, Tone,
+    EventRow, LogPod, ManagedFields, ObjectDetails, PagePart, Relation, RelationRow, RelationState, SecretLines, Tone,
 };
 
 fn kind(name: &str) -> Arc<ServedKind> {
@@ -39,6 +39,11 @@ fn tell(model: &mut Model, event: PageEvent) -> Vec<Effect> {
 
 /// The page of a Secret, opened from the browser of kinds.
 fn opened() -> Model {
+    opened_of(kind("Secret"), Command::Accept)
+}
+
+/// The page of an object of a kind, opened from the browser of kinds by a command.
+fn opened_of(kind: Arc<ServedKind>, command: Command) -> Model {
     let mut model = connected();
     press(&mut model, Command::Kinds);
     let tell = |model: &mut Model, event| {
@@ -49,12 +54,12 @@ fn opened() -> Model {
         model.update(Event::Kinds { epoch: epoch.unwrap(), event });
         model.arrange();
     };
-    tell(&mut model, KindEvent::Served(vec![kind("Secret")]));
+    tell(&mut model, KindEvent::Served(vec![kind]));
     press(&mut model, Command::Accept);
     let (namespace, name) = ("shop".to_owned(), "login".to_owned());
     let row = TableRow { namespace, name, uid: String::new(), cells: Vec::new(), created: None, services: Vec::new() };
     tell(&mut model, KindEvent::Listed { namespace: None, columns: Vec::new(), rows: vec![row], first: true });
-    press(&mut model, Command::Accept);
+    press(&mut model, command);
     let details = ObjectDetails {
         uid: "u".to_owned(),
         yaml: vec!["hidden".to_owned()],
@@ -76,6 +81,7 @@ fn related(rows: &[(usize, Relation, &str, RelationState)]) -> PageEvent {
         object: object("Pod", name),
         via: String::new(),
         state: state.clone(),
+        uid: format!("uid of {name}"),
     };
     PageEvent::Related(Box::new(Related { rows: rows.iter().map(row).collect(), done: true, faults: Vec::new() }))
 }
@@ -100,6 +106,7 @@ fn parts_are_asked_for_when_they_are_looked_at_and_once() {
         warning: true,
         reason: "Failed".to_owned(),
         message: String::new(),
+        pod: String::new(),
         source: String::new(),
         count: 1,
     };
@@ -197,6 +204,66 @@ fn hidden_values_are_shown_on_purpose_and_no_longer_than_that() {
     press(&mut model, Command::ShowSummary);
     tell(&mut model, PageEvent::Revealed(Ok(lines)));
     assert!(page(&model).revealed.is_none(), "it came late");
+}
+
+#[test]
+fn managed_fields_are_folded_until_a_key_unfolds_them() {
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    // A value of that name is no place of them.
+    let yaml = lines("data:\n  managedFields: null\nmetadata:\n  managedFields: null\n  name: web");
+    assert_eq!(ManagedFields::place_in(&yaml), Some(3));
+    assert_eq!(ManagedFields::place_in(&yaml[..3]), None);
+    let mut model = opened();
+    press(&mut model, Command::Unfold);
+    assert!(!page(&model).unfolded, "the YAML is not in view");
+    press(&mut model, Command::ShowYaml);
+    press(&mut model, Command::Unfold);
+    assert!(page(&model).unfolded);
+    press(&mut model, Command::Unfold);
+    assert!(!page(&model).unfolded);
+}
+
+#[test]
+fn a_custom_object_is_deleted_after_a_question_and_a_built_in_one_is_not() {
+    let mut model = opened();
+    press(&mut model, Command::Delete);
+    page(&model);
+    let custom = ServedKind { group: "upgrade.cattle.io".to_owned(), ..kind("Plan").as_ref().clone() };
+    let mut model = opened_of(Arc::new(custom), Command::ShowPage);
+    let deletes = |effects: &[Effect]| {
+        let deleted = effects.iter().find_map(|effect| match effect {
+            Effect::Edit(EditEffect::Delete { object, uid }) => Some((object.name.clone(), uid.clone())),
+            _ => None,
+        });
+        deleted
+    };
+    press(&mut model, Command::Delete);
+    assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Confirm { .. })));
+    press(&mut model, Command::Cancel);
+    page(&model);
+    press(&mut model, Command::Delete);
+    let effects = model.update(Event::Act(Action::ClickItem(1)));
+    assert_eq!(deletes(&effects), Some(("login".to_owned(), "u".to_owned())), "{effects:?}");
+    // One that is gone is not deleted again, nor the one that has taken its name.
+    tell(&mut model, PageEvent::Gone);
+    press(&mut model, Command::Delete);
+    page(&model);
+    // In the relations it is the selected object that is deleted, by its own uid.
+    tell(&mut model, PageEvent::Found(Box::new(ObjectDetails { uid: "u".to_owned(), ..ObjectDetails::default() })));
+    press(&mut model, Command::ShowRelations);
+    let PageEvent::Related(mut all) =
+        related(&[(0, Relation::Root, "login", found()), (1, Relation::Owned, "x", found())])
+    else {
+        panic!("no relations")
+    };
+    for row in &mut all.rows {
+        row.object.kind = Arc::clone(&page(&model).object.kind);
+    }
+    tell(&mut model, PageEvent::Related(all));
+    press(&mut model, Command::Down);
+    press(&mut model, Command::Delete);
+    let effects = model.update(Event::Act(Action::ClickItem(1)));
+    assert_eq!(deletes(&effects), Some(("x".to_owned(), "uid of x".to_owned())), "{effects:?}");
 }
 
 #[test]

@@ -5,15 +5,19 @@ use crate::language::log::Message;
 use crate::screen::dialog::Dialog;
 use crate::tests::*;
 use crate::types::instance::{Report, Role};
-use crate::types::shell::{ShellEnd, ShellEvent, ShellPlace, ShellReport};
+use crate::types::shell::{NodeSession, ShellEnd, ShellEvent, ShellPlace, ShellReport};
 
 /// Presses the key; where a session is opened.
 fn opened(model: &mut Model) -> Option<(String, String)> {
     let effects = press(model, Command::Shell);
     effects.into_iter().find_map(|effect| match effect {
-        Effect::Terminal(TerminalEffect::Shell(ShellPlace { cluster, namespace, thing, on_node: false })) => {
-            Some((format!("{cluster}/{namespace}"), thing))
-        }
+        Effect::Terminal(TerminalEffect::Shell(ShellPlace {
+            cluster,
+            namespace,
+            thing,
+            on_node: false,
+            copies: false,
+        })) => Some((format!("{cluster}/{namespace}"), thing)),
         _ => None,
     })
 }
@@ -66,6 +70,7 @@ fn sessions_are_listed_and_ended() {
             container: "main".to_owned(),
             began: noon() - TimeDelta::seconds(began),
             active: noon(),
+            node: None,
         };
         let report = Report { shells: vec![shell], ..Report::empty(pid, Role::Shell) };
         model.update(Event::Instance(InstanceEvent::Heard { instance: format!("{pid}-00000000"), report }));
@@ -98,4 +103,32 @@ fn the_end_of_a_session_is_told() {
         model.update(Event::Shell(event));
         assert_eq!(last(&model), &message);
     }
+}
+
+#[test]
+fn a_session_on_a_node_is_told_of_before_its_end_and_another_is_opened() {
+    let mut model = connected();
+    let shell = ShellReport {
+        id: 1,
+        cluster: "dev".to_owned(),
+        namespace: "kube-system".to_owned(),
+        pod: "brow-node-7".to_owned(),
+        container: "shell".to_owned(),
+        began: noon(),
+        active: noon(),
+        node: Some(NodeSession { name: "worker-1".to_owned(), ends: noon() + TimeDelta::minutes(30) }),
+    };
+    let report = Report { shells: vec![shell], ..Report::empty(7, Role::Shell) };
+    model.update(Event::Instance(InstanceEvent::Heard { instance: "7-00000000".to_owned(), report }));
+    let mut told = |minutes| {
+        let now = noon() + TimeDelta::minutes(minutes);
+        let effects = model.update(Event::Tick { now, samples: Vec::new() });
+        any!(effects, Effect::Terminal(TerminalEffect::Notify(entry)) if entry.message == Message::ShellEnds)
+    };
+    assert_eq!([1, 24, 25, 26, 31].map(&mut told), [false, false, true, false, false], "once");
+    press(&mut model, Command::Shells);
+    let effects = press(&mut model, Command::NodeShell);
+    let place =
+        |place: &ShellPlace| (place.thing.as_str(), place.namespace.as_str()) == ("node/worker-1", "kube-system");
+    assert!(any!(effects, Effect::Terminal(TerminalEffect::Shell(at)) if place(at)), "{effects:?}");
 }

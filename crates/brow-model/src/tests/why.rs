@@ -2,6 +2,7 @@
 
 use crate::language::event::ObjectEvent;
 use crate::language::fault::{Fault, What};
+use crate::language::request::Request;
 use crate::screen::dialog::{Dialog, StepList};
 use crate::tests::*;
 use crate::types::epoch::Epoch;
@@ -33,7 +34,7 @@ fn steps_to_a_target_are_taken_and_a_pod_is_there_on_request_only() {
     let mut model = connected();
     press(&mut model, Command::Targets);
     let (question, first) = asked(&press(&mut model, Command::Why));
-    assert_eq!((question.cluster.as_str(), question.pod.is_none()), ("prod", true));
+    assert_eq!((question.cluster.as_str(), !question.pod.creates), ("prod", true));
     assert!(matches!(question.place, Place::Address(_)), "{question:?}");
     assert!(shown(&model).checks.is_none());
     // Nothing is known yet, so that nothing is asked for.
@@ -41,7 +42,7 @@ fn steps_to_a_target_are_taken_and_a_pod_is_there_on_request_only() {
     model.update(Event::Object(ObjectEvent::Steps { epoch: first, checks: needs_pod() }));
     assert!(shown(&model).wants_pod());
     let (question, second) = asked(&press(&mut model, Command::Create));
-    assert!(question.pod.is_some() && second != first && shown(&model).checks.is_none());
+    assert!(question.pod.creates && second != first && shown(&model).checks.is_none());
     // Late steps of the first question are dropped.
     model.update(Event::Object(ObjectEvent::Steps { epoch: first, checks: needs_pod() }));
     assert!(shown(&model).checks.is_none());
@@ -50,6 +51,23 @@ fn steps_to_a_target_are_taken_and_a_pod_is_there_on_request_only() {
     let effects = press(&mut model, Command::Cancel);
     assert!(any!(effects, Effect::Cluster(ClusterEffect::StopSteps)));
     assert!(model.screen.dialogs.is_empty());
+}
+
+#[test]
+fn the_pod_is_the_one_that_the_target_would_have() {
+    let mut model = connected();
+    press(&mut model, Command::Targets);
+    let name = model.screen.targets.selected().unwrap().clone();
+    let mut target = model.target(&name).unwrap().clone();
+    target.pod.labels = [("team".to_owned(), "shop".to_owned())].into();
+    (target.namespace, target.address) = (Some("tools".to_owned()), "redis.shop.svc:6379".parse().unwrap());
+    let was = Some(Box::new(model.target(&name).unwrap().clone()));
+    model.update(Event::Request(Request::Save { was, target: Box::new(target) }));
+    let (question, _) = asked(&press(&mut model, Command::Why));
+    assert_eq!((question.namespace.as_str(), question.pod.namespace.as_str()), ("shop", "tools"));
+    let labels = question.pod.settings.labels;
+    assert_eq!(labels.get("team").map(String::as_str), Some("shop"));
+    assert_eq!(question.pod.max_ttl, model.config.settings().max_ttl);
 }
 
 #[test]

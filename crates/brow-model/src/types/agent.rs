@@ -157,7 +157,7 @@ pub enum Outcome {
 }
 
 /// The reason why an order is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
     /// No saved target has the name.
@@ -178,6 +178,8 @@ pub enum Refusal {
     NotOwn,
     /// The session has [too many](MAX_AGENT_FORWARDS) forwards.
     TooMany,
+    /// The session was granted [too many](MAX_AGENT_GRANTS) orders within a minute.
+    TooOften,
     /// There is no such question any more.
     NoQuestion,
     /// The target was changed while a person was asked about it.
@@ -187,9 +189,13 @@ pub enum Refusal {
 impl ApprovalRequest {
     /// Returns every text in it that a screen shows.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
-        [&self.client, &self.target, &self.cluster].into_iter().map(String::as_str)
+        let (name, context, namespace, address) = &self.place;
+        let given = [&self.client, &self.target, &self.cluster, name, context, address];
+        given.into_iter().chain(namespace).map(String::as_str)
     }
 }
 
 /// The most forwards that a session has at a time.
 pub const MAX_AGENT_FORWARDS: usize = 16;
+/// The most orders that a session is granted within a minute: each is written to the audit log.
+pub const MAX_AGENT_GRANTS: u32 = 60;

@@ -4,6 +4,8 @@
 use std::net::SocketAddr;
 
 use crate::language::fault::Fault;
+use crate::types::forward::ForwardId;
+use crate::types::health::ProbePlan;
 use crate::types::node::NodePort;
 use crate::types::traffic::Series;
 
@@ -73,6 +75,7 @@ pub enum GatewayChange {
     Start,
     Restart,
     Stop,
+    Delete,
 }
 
 impl GatewayChange {
@@ -83,8 +86,21 @@ impl GatewayChange {
             Self::Start => "start-gateway",
             Self::Restart => "restart-gateway",
             Self::Stop => "stop-gateway",
+            Self::Delete => "delete-gateway",
         }
     }
+}
+
+/// The probe of what is behind a port of a gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayProbe {
+    /// The row, echoed with the result.
+    pub row: ForwardId,
+    /// The container's id.
+    pub id: String,
+    /// The local address of the port.
+    pub local: SocketAddr,
+    pub plan: ProbePlan,
 }
 
 /// A gateway that is ordered.

@@ -221,8 +221,9 @@ impl Report {
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let asked = self.asks.iter().flat_map(ApprovalRequest::texts);
         let shells = self.shells.iter().flat_map(|shell| {
-            let ShellReport { cluster, namespace, pod, container, .. } = shell;
-            [cluster, namespace, pod, container].map(String::as_str)
+            let ShellReport { cluster, namespace, pod, container, node, .. } = shell;
+            let node = node.as_ref().map(|node| &node.name);
+            [cluster, namespace, pod, container].into_iter().chain(node).map(String::as_str)
         });
         let forwards = self.forwards.iter().flat_map(|forward| {
             let ForwardReport { name, cluster, namespace, local, socket, pod, draining, agent, .. } = forward;

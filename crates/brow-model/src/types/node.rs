@@ -25,10 +25,28 @@ pub struct NodePorts {
     pub more: Vec<NodePort>,
 }
 
+/// A port of the nodes with the service that it leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicePort {
+    pub namespace: String,
+    pub service: String,
+    /// The port's name, or its number where it has none.
+    pub name: String,
+    /// The port of the nodes.
+    pub port: NodePort,
+}
+
 /// The error of a text that is no port of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("write a port of the nodes, such as 30999 or 30998/udp; several with commas between")]
 pub struct NodePortError;
+
+impl fmt::Display for ServicePort {
+    /// Writes the service and its port: `shop/web:http`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}:{}", self.namespace, self.service, self.name)
+    }
+}
 
 impl NodePorts {
     /// Returns all ports.

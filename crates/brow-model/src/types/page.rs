@@ -154,10 +154,30 @@ pub struct Summary {
 pub struct ObjectDetails {
     pub uid: String,
     pub summary: Summary,
-    /// Lines ready to show, the values of a Secret hidden.
+    /// Lines ready to show, the values of a Secret hidden and the managed fields folded.
     pub yaml: Vec<String>,
+    /// The managed fields, if it has some.
+    pub managed: Option<ManagedFields>,
     /// True if values are hidden that can be shown.
     pub hidden: bool,
+}
+
+/// The part of an object's metadata in which the server keeps who set which field.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ManagedFields {
+    /// The number of managers.
+    pub count: usize,
+    /// Lines of YAML.
+    pub lines: Vec<String>,
+}
+
+impl ManagedFields {
+    /// Returns the place of the folded line in an object's YAML.
+    pub fn place_in(yaml: &[String]) -> Option<usize> {
+        let meta = yaml.iter().position(|line| line == "metadata:")?;
+        let within = yaml[meta..].iter().position(|line| line.starts_with("  managedFields:"))?;
+        Some(meta + within)
+    }
 }
 
 /// Lines with secrets in them.
@@ -178,6 +198,8 @@ pub struct EventRow {
     pub warning: bool,
     pub reason: String,
     pub message: String,
+    /// The pod that it is about; empty for the object itself.
+    pub pod: String,
     /// The component that reports it.
     pub source: String,
     pub count: u64,
@@ -274,6 +296,8 @@ pub struct RelationRow {
     /// The place of the reference in the object above: `volume certs`.
     pub via: String,
     pub state: RelationState,
+    /// Empty if it is not known.
+    pub uid: String,
 }
 
 impl RelationRow {

@@ -15,6 +15,41 @@ pub const MAX_PODS: usize = 5_000;
 /// The label that marks our pods, and its value.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "brow-tui");
 
+/// A line of a pod's description, before its label is worded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DescriptionLine {
+    /// A label of [`DESCRIPTION_LABELS`], and its value.
+    Row(&'static str, String),
+    /// Another value of the row above.
+    More(String),
+    /// A text across both columns.
+    Text(String),
+}
+
+/// The labels of all rows of descriptions, for the test that each has its words.
+pub const DESCRIPTION_LABELS: [&str; 20] = [
+    "annotations",
+    "cluster",
+    "conditions",
+    "created",
+    "deadline",
+    "events",
+    "image",
+    "ip",
+    "labels",
+    "limits",
+    "message",
+    "name",
+    "namespace",
+    "no-events",
+    "node",
+    "phase",
+    "reason",
+    "requests",
+    "restarts",
+    "waiting",
+];
+
 /// Names one pod among all clusters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodKey {

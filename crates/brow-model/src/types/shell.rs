@@ -15,6 +15,8 @@ pub struct ShellPlace {
     pub thing: String,
     /// It is the node of that pod that is meant.
     pub on_node: bool,
+    /// Files are to be copied out of it or into it, instead of a session.
+    pub copies: bool,
 }
 
 /// A session as other instances see it.
@@ -31,6 +33,18 @@ pub struct ShellReport {
     pub began: DateTime<Utc>,
     /// The time of the last byte either way.
     pub active: DateTime<Utc>,
+    /// The node, and the end of its pod, if it is a session on a node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeSession>,
+}
+
+/// A session on a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeSession {
+    /// The node's name.
+    pub name: String,
+    /// The time at which Kubernetes ends its pod.
+    pub ends: DateTime<Utc>,
 }
 
 /// A session of another instance.

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::language::fault::Fault;
-use crate::types::address::{Address, Host};
+use crate::types::address::{Address, Host, Transport};
+use crate::types::node::NodePort;
 use crate::types::settings::PodSettings;
+use crate::types::ttl::Ttl;
 use crate::types::workload::{Destination, Kind, Port};
 
 /// The destination whose reachability is in question.
@@ -14,17 +16,30 @@ pub struct Question {
     pub cluster: String,
     pub namespace: String,
     pub place: Place,
-    /// The settings of a proxy pod that may be created for it; `None`: no pod may be.
-    pub pod: Option<Box<PodSettings>>,
+    /// The proxy pod from which it is reached.
+    pub pod: Prober,
+}
+
+/// The proxy pod from which a destination is reached.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prober {
+    pub namespace: String,
+    pub settings: Box<PodSettings>,
+    /// The longest TTL that the config allows.
+    pub max_ttl: Ttl,
+    /// True if it may be created.
+    pub creates: bool,
 }
 
 /// A destination in a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// Something that stands for pods. Without a port its first one is meant.
-    Workload { kind: Kind, name: String, port: Option<Port> },
+    Workload { kind: Kind, name: String, port: Option<Port>, transport: Transport },
     /// An address that is reached from a proxy pod.
     Address(Address),
+    /// A port of all nodes, which a service has.
+    Node(NodePort),
 }
 
 /// A step on the way to a destination, in the order in which they are taken.
@@ -103,19 +118,21 @@ pub fn first_fault(checks: &[Check]) -> Option<&Fault> {
 
 impl Place {
     /// Returns the place that a destination is, and its namespace if its name says it. The name of a service in the
-    /// cluster's DNS means the service. A proxy target is no place, nor is a port of
-    /// all nodes.
+    /// cluster's DNS means the service. Of several ports the first is meant. A proxy target is no place.
     pub fn of(destination: &Destination) -> Option<(Self, Option<String>)> {
         match destination {
-            Destination::Proxy | Destination::Node(_) => None,
+            Destination::Proxy => None,
+            Destination::Node(ports) => Some((Self::Node(ports.port), None)),
             Destination::Workload(workload) => {
                 let (kind, name) = (workload.kind.clone(), workload.name.clone());
-                Some((Self::Workload { kind, name, port: Some(workload.port.clone()) }, None))
+                let port = Some(workload.port.clone());
+                Some((Self::Workload { kind, name, port, transport: Transport::Tcp }, None))
             }
             Destination::Address(address) => Some(match service_of(address) {
                 Some((name, namespace)) => {
                     let port = Some(Port::Number(address.port));
-                    (Self::Workload { kind: Kind::Service, name, port }, Some(namespace))
+                    let transport = address.transport;
+                    (Self::Workload { kind: Kind::Service, name, port, transport }, Some(namespace))
                 }
                 None => (Self::Address(address.clone()), None),
             }),
@@ -128,7 +145,7 @@ fn service_of(address: &Address) -> Option<(String, String)> {
     let Host::Name(name) = &address.host else { return None };
     let mut parts = name.trim_end_matches('.').split('.');
     let (service, namespace, svc) = (parts.next()?, parts.next()?, parts.next()?);
-    (svc == "svc" && !address.is_udp()).then(|| (service.to_owned(), namespace.to_owned()))
+    (svc == "svc").then(|| (service.to_owned(), namespace.to_owned()))
 }
 
 #[cfg(test)]
@@ -139,16 +156,21 @@ mod tests {
     #[test]
     fn names_of_services_mean_the_services() {
         let service = |name: &str, namespace: &str| {
-            let place = Place::Workload { kind: Kind::Service, name: name.to_owned(), port: Some(Port::Number(80)) };
+            let (port, transport) = (Some(Port::Number(80)), Transport::Tcp);
+            let place = Place::Workload { kind: Kind::Service, name: name.to_owned(), port, transport };
             Some((place, Some(namespace.to_owned())))
         };
         let of = |text: &str| Place::of(&text.parse().unwrap());
         assert_eq!(of("web.shop.svc:80"), service("web", "shop"));
         assert_eq!(of("web.shop.svc.cluster.local:80"), service("web", "shop"));
-        for address in ["web.shop:80", "10.0.0.1:80", "db.example.com:80", "dns.kube-system.svc:80/udp"] {
+        let by_udp = of("dns.kube-system.svc:53/udp");
+        assert!(matches!(by_udp, Some((Place::Workload { transport: Transport::Udp, .. }, Some(_)))), "{by_udp:?}");
+        for address in ["web.shop:80", "10.0.0.1:80", "db.example.com:80", "10.0.0.1:53/udp"] {
             assert!(matches!(of(address), Some((Place::Address(_), None))), "{address}");
         }
         assert!(matches!(of("deploy/web:http"), Some((Place::Workload { kind: Kind::Deployment, .. }, None))));
+        let port = NodePort { number: 30_999, transport: Transport::Udp };
+        assert_eq!(of("node/30999/udp,30998"), Some((Place::Node(port), None)));
         assert_eq!(of("proxy"), None);
     }
 

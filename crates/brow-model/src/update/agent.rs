@@ -1,5 +1,7 @@
 //! Coding agents: what they ask for is done as far as the config lets them, and a person where it has to be asked.
 
+use std::collections::BTreeSet;
+
 use crate::language::effect::Effect;
 use crate::language::event::AgentEvent;
 use crate::language::log::{Level, Message};
@@ -86,7 +88,7 @@ impl Model {
         let saved = self.target(target).filter(|target| !self.targets.is_temporary(&target.name));
         let Some(target) = saved.cloned() else { return Some(Outcome::Refused(Refusal::NoTarget)) };
         let Some(needed) = self.needed_grant(&target) else {
-            return Some(self.refuse_unoffered(session, &target.name, out));
+            return Some(self.refuse_once(session, &target.name, Refusal::NotOffered, out));
         };
         let question = self.next_number();
         let at = self.agents.get_mut(session)?;
@@ -103,7 +105,8 @@ impl Model {
             within: self.config.settings().agents.answer_timeout,
             operation,
         };
-        if at.refused.contains(&target.name) {
+        // What the config allows by now is a person's consent, too.
+        if needed != Grant::Config && at.refused.contains(&target.name) {
             return Some(Outcome::Refused(Refusal::ByPerson));
         }
         let is_allowed = needed == Grant::Person && at.allowed.contains(&approval.place);
@@ -116,15 +119,21 @@ impl Model {
         self.put_question(approval, number, out)
     }
 
-    /// Refuses a target that is not offered. However often a session tries, the audit log has it once.
-    fn refuse_unoffered(&mut self, session: SessionId, target: &str, out: &mut Vec<Effect>) -> Outcome {
+    /// Refuses something for a reason that a session may come by as often as it likes: the audit log has it once.
+    pub(crate) fn refuse_once(
+        &mut self,
+        session: SessionId,
+        target: &str,
+        refusal: Refusal,
+        out: &mut Vec<Effect>,
+    ) -> Outcome {
         if let Some(at) = self.agents.get_mut(session)
-            && at.unoffered.insert(target.to_owned())
+            && at.written.insert((target.to_owned(), refusal))
         {
             let client = at.client.clone();
             self.audit_agent("agent-refused", target, &client, out);
         }
-        Outcome::Refused(Refusal::NotOffered)
+        Outcome::Refused(refusal)
     }
 
     /// Returns the forwards of a session to all ports of a target, if it has them.
@@ -219,6 +228,9 @@ impl Model {
         grant: Grant,
         out: &mut Vec<Effect>,
     ) -> Outcome {
+        if self.agents.get_mut(approval.session).is_some_and(|at| !at.count_grant(self.now)) {
+            return self.refuse_once(approval.session, &target.name, Refusal::TooOften, out);
+        }
         let until = self.now + span(approval.ttl.duration());
         let mark = AgentMark { session: approval.session, client: approval.client.clone(), until, grant };
         let outcome = match approval.operation {
@@ -318,7 +330,7 @@ impl Model {
     }
 
     /// Closes forwards of agents to targets that lead elsewhere now, are offered no longer, or need more consent than
-    /// there was: agents have to ask again.
+    /// there was: agents have to ask again. So is consent for a session withdrawn.
     pub(crate) fn withdraw_from_agents(&mut self, before: &[Target], out: &mut Vec<Effect>) {
         let is_over = |forward: &Forward, mark: &AgentMark| {
             let is_its = |target: &&Target| target.name == forward.spec.target;
@@ -335,6 +347,9 @@ impl Model {
             self.end_forward_of_agent("agent-withdrawn", id, out);
             self.note(Level::Warning, Message::AgentWithdrawn, target, client);
         }
+        let can_count = |target: &&Target| self.needed_grant(target).is_some_and(|needed| needed <= Grant::Person);
+        let places: BTreeSet<_> = self.targets.all().iter().filter(can_count).map(place_of).collect();
+        self.agents.keep_consent(&places);
     }
 }
 

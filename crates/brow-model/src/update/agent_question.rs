@@ -98,6 +98,13 @@ impl Model {
         }
     }
 
+    /// Keeps a question unanswerable while somebody types what was meant for something else.
+    pub(crate) fn unsettle_question(&mut self) {
+        if let Some(shown) = &mut self.screen.shown_question {
+            shown.since = self.now;
+        }
+    }
+
     /// Returns true if a question has been topmost for long enough to be read before it is answered.
     pub fn takes_answer(&self, approval: &ApprovalRequest) -> bool {
         self.screen.shown_question.as_ref().is_some_and(|at| at.is(approval) && at.since + SETTLE <= self.now)
@@ -166,7 +173,11 @@ impl Model {
                 return self.grant(approval, &target, grant, out);
             }
         };
-        if let Some(at) = self.agents.get_mut(approval.session).filter(|_| consent == Consent::Refused) {
+        if consent != Consent::Refused {
+            // The agent's program says so, at once and again and again if it wants to.
+            return self.refuse_once(approval.session, &approval.target, refusal, out);
+        }
+        if let Some(at) = self.agents.get_mut(approval.session) {
             at.refused.insert(approval.target.clone());
         }
         self.refuse(approval, refusal, out)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::language::action::Command;
 use crate::language::effect::{ClusterEffect, Effect};
+use crate::language::fault::Fault;
 use crate::language::log::{Level, Message};
 use crate::screen::browser::Browser;
 use crate::screen::dialog::Dialog;
@@ -11,6 +12,7 @@ use crate::screen::list::List;
 use crate::state::Model;
 use crate::types::cluster::Link;
 use crate::types::epoch::Epoch;
+use crate::types::index::ObjectRef;
 use crate::types::inventory::{Inventory, PortKey};
 use crate::update::dialog::Input;
 
@@ -82,6 +84,13 @@ impl Model {
                     self.why_port(at, out);
                 }
             }
+            Input::Do(Command::ShowPage) => match list.selected() {
+                Some(at) => {
+                    let (key, epoch) = (at.key.clone(), browser.epoch);
+                    out.push(Effect::Cluster(ClusterEffect::FindObject { key, epoch }));
+                }
+                None => self.nothing_selected(),
+            },
             Input::Do(Command::Help) => self.screen.dialogs.push(Dialog::help()),
             Input::Do(Command::Describe) => {
                 let of_cluster = |name: &String| self.cluster(name).and_then(|at| at.fault.clone());
@@ -99,6 +108,16 @@ impl Model {
             Input::Do(_) | Input::Wheel(_) => {}
         }
         Some(Dialog::Browser(browser))
+    }
+
+    /// Opens the page of an object that was looked up for the browser, if that is still in view.
+    pub(crate) fn on_looked_up(&mut self, of: Epoch, result: Result<ObjectRef, Fault>, out: &mut Vec<Effect>) {
+        if matches!(self.screen.dialogs.last(), Some(Dialog::Browser(browser)) if browser.epoch == of) {
+            match result {
+                Ok(object) => self.open_page(object, out),
+                Err(fault) => self.screen.dialogs.push(Dialog::Fault(fault)),
+            }
+        }
     }
 
     /// Makes targets of rows.

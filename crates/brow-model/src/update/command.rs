@@ -165,7 +165,7 @@ impl Model {
             Pane::Forwards => {
                 let selected = self.screen.forwards.selected();
                 if let Some(row) = selected.and_then(|id| self.gateways.rows().get(id)) {
-                    return (Some(row.gateway.name.clone()), row.gateway.fault.as_ref());
+                    return (Some(row.gateway.name.clone()), row.fault());
                 }
                 let forward = selected.and_then(|id| self.forwards.all().get(id));
                 let name = forward.map(|forward| forward.spec.target.clone());

@@ -161,11 +161,15 @@ impl Model {
         input: &Input,
         out: &mut Vec<Effect>,
     ) -> Option<Dialog> {
-        // It may have come just before the key or the click, which was meant for something else.
-        if let Question::Agent(approval) = &question
-            && !self.takes_answer(approval)
-        {
-            return Some(Dialog::Confirm { question, button });
+        if let Question::Agent(approval) = &question {
+            // It may have come just before the key or the click, which was meant for something else.
+            if matches!(input, Input::Type(_)) {
+                self.unsettle_question();
+                return Some(Dialog::Confirm { question, button: 0 });
+            }
+            if !self.takes_answer(approval) {
+                return Some(Dialog::Confirm { question, button });
+            }
         }
         let count = question.buttons();
         let step = |by: isize| (button.cast_signed() + by).rem_euclid(count.cast_signed()).unsigned_abs();
@@ -205,6 +209,7 @@ impl Model {
                 self.kill_all(&keys, out);
                 self.screen.pods.marks.clear();
             }
+            Question::DeleteGateways(names) if yes => self.delete_gateways(&names, out),
             Question::CleanAll { .. } if yes => {
                 self.clean(CleanupScope::All, out);
             }
@@ -231,6 +236,7 @@ impl Model {
             }
             Question::DeleteTargets(_)
             | Question::KillPods(_)
+            | Question::DeleteGateways(_)
             | Question::KillForeign { .. }
             | Question::CleanAll { .. }
             | Question::DeleteObject { .. }

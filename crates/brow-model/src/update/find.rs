@@ -59,7 +59,7 @@ impl Model {
                 true
             }
             Input::Do(Command::Cancel) => false,
-            Input::Do(Command::Accept) => self.go_to_hit(&finder, out),
+            Input::Do(Command::Accept | Command::ShowPage) => self.go_to_hit(&finder, out),
             Input::Item(at) => {
                 (finder.cursor, finder.chosen) = (at.min(finder.results.rows.len().saturating_sub(1)), true);
                 self.go_to_hit(&finder, out)
@@ -68,10 +68,15 @@ impl Model {
             Input::Do(Command::Why) => {
                 match finder.selected() {
                     Some(Hit::Object(object)) => self.why_object(object, out),
-                    Some(Hit::Target(_) | Hit::Forward(_) | Hit::Pod(_) | Hit::Command(_)) | None => {
+                    Some(Hit::Target(name)) => self.why_target_named(name, out),
+                    Some(Hit::Forward(_) | Hit::Pod(_) | Hit::Command(_)) | None => {
                         self.note(Level::Info, Message::NotForwardable, "", "");
                     }
                 }
+                true
+            }
+            Input::Do(Command::PodLog) => {
+                self.show_log_of(&finder, out);
                 true
             }
             Input::Do(Command::Shell) => self.open_shell_of(&finder, out),
@@ -138,6 +143,19 @@ impl Model {
         false
     }
 
+    /// Shows the logs of the selected result.
+    fn show_log_of(&mut self, finder: &Finder, out: &mut Vec<Effect>) {
+        match finder.selected() {
+            Some(Hit::Object(object)) => self.open_logs(object.clone(), out),
+            Some(Hit::Pod(key)) => self.follow_log_of(key.clone(), out),
+            Some(Hit::Target(_) | Hit::Forward(_) | Hit::Command(_)) => {
+                let name = finder.results.rows.get(finder.cursor).map(|row| row.name.clone());
+                self.note(Level::Info, Message::NoPodBehind, name.unwrap_or_default(), "");
+            }
+            None => {}
+        }
+    }
+
     /// Forwards the selected result. Returns true if the search stays open.
     fn forward_hit(&mut self, finder: &Finder, out: &mut Vec<Effect>) -> bool {
         match finder.selected() {
@@ -171,6 +189,8 @@ impl Model {
     pub(crate) fn on_object(&mut self, event: ObjectEvent, out: &mut Vec<Effect>) {
         match event {
             ObjectEvent::Steps { epoch, checks } => self.on_steps(epoch, checks),
+            ObjectEvent::NodePorts { cluster, result } => self.on_node_ports(&cluster, result),
+            ObjectEvent::Found { epoch, result } => self.on_looked_up(epoch, result, out),
             ObjectEvent::Ports { result: Err(fault), .. } => self.fail(fault),
             ObjectEvent::Ports { object, result: Ok(found) } => self.forward_object(&object, &found, out),
         }

@@ -3,14 +3,17 @@
 use std::cmp::Reverse;
 
 use crate::language::action::{Command, Typed};
-use crate::language::effect::Effect;
+use crate::language::effect::{ClusterEffect, Effect};
+use crate::language::fault::Fault;
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
 use crate::screen::filter::Filter;
 use crate::screen::focus::Pane;
-use crate::screen::form::TargetForm;
+use crate::screen::form::{OfferedPorts, TargetForm};
 use crate::state::Model;
+use crate::types::cluster::Link;
 use crate::types::field::{Scope, TargetField};
+use crate::types::node::ServicePort;
 use crate::types::settings::{PodSettings, PullPolicy};
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
@@ -50,8 +53,8 @@ impl Model {
         // A URL that is being typed is not whole yet.
         let typed = matches!(input, Input::Type(Typed::Edit(_))) && form.active() == TargetField::Address;
         let chooses = matches!(input, Input::Type(_) | Input::Wheel(_) | Input::Do(Command::Up | Command::Down));
-        if form.active() == TargetField::Cluster && !chooses {
-            self.complete_context(&mut form);
+        if !chooses {
+            self.complete_choice(&mut form);
         }
         if matches!(input, Input::Do(Command::Accept | Command::ConnectOnce)) {
             self.take_url(&mut form);
@@ -80,6 +83,8 @@ impl Model {
             }
             Input::Do(Command::Up) if form.active() == TargetField::Cluster => self.step_context(&mut form, -1),
             Input::Do(Command::Down) if form.active() == TargetField::Cluster => self.step_context(&mut form, 1),
+            Input::Do(Command::Up) if form.step_port(-1) => {}
+            Input::Do(Command::Down) if form.step_port(1) => {}
             Input::Do(Command::Next | Command::Down) => form.step(1),
             Input::Do(Command::Previous | Command::Up) => form.step(-1),
             Input::Do(Command::PageDown) => form.turn(1),
@@ -93,8 +98,10 @@ impl Model {
                 } else {
                     field.choose(choices, &typed);
                 }
-                if form.active() == TargetField::Cluster {
-                    form.fields[form.active].text().clone_into(&mut form.sought);
+                match form.active() {
+                    TargetField::Cluster => form.fields[form.active].text().clone_into(&mut form.sought),
+                    TargetField::Address => form.seek_port(),
+                    _ => {}
                 }
             }
             Input::Do(_) | Input::Wheel(_) => {}
@@ -102,8 +109,46 @@ impl Model {
         if !typed {
             self.take_url(&mut form);
         }
+        self.ask_node_ports(&mut form, out);
         form.check(self);
         Some(Dialog::TargetForm(form))
+    }
+
+    /// Ends the choice of a context or a port in the active field.
+    fn complete_choice(&self, form: &mut TargetForm) {
+        if form.active() == TargetField::Cluster {
+            self.complete_context(form);
+        } else if form.seeks_port() {
+            form.complete_port();
+        }
+    }
+
+    /// Asks a cluster for the ports of its nodes once they are being typed, if it is connected or of this machine.
+    fn ask_node_ports(&self, form: &mut TargetForm, out: &mut Vec<Effect>) {
+        let Some(cluster) = self.cluster(form.text(TargetField::Cluster)).filter(|_| form.seeks_port()) else { return };
+        let is_near = cluster.link == Link::Ready || cluster.local().is_some() || self.practice;
+        if is_near && form.ports.cluster != cluster.name {
+            form.ports = OfferedPorts::of(&cluster.name);
+            form.seek_port();
+            let (cluster, namespaces) = (cluster.name.clone(), self.namespaces(&cluster.name));
+            out.push(Effect::Cluster(ClusterEffect::ListNodePorts { cluster, namespaces }));
+        }
+    }
+
+    /// Takes in the ports of a cluster's nodes, for the form that asked for them.
+    pub(crate) fn on_node_ports(&mut self, cluster: &str, result: Result<Vec<ServicePort>, Fault>) {
+        match result {
+            Ok(all) => {
+                for dialog in &mut self.screen.dialogs {
+                    if let Dialog::TargetForm(form) = dialog
+                        && form.ports.cluster == cluster
+                    {
+                        form.ports.all.clone_from(&all);
+                    }
+                }
+            }
+            Err(fault) => self.fail(fault),
+        }
     }
 
     /// Forwards what a form says without saving it, under the name of its destination where it has none. Returns false

@@ -6,17 +6,20 @@ use crate::language::effect::Effect;
 use crate::language::fault::{Fault, What};
 use crate::language::gateway::{GatewayEffect, GatewayEvent};
 use crate::language::log::{Level, Message};
-use crate::screen::dialog::Dialog;
+use crate::screen::dialog::{Dialog, Question};
 use crate::screen::focus::Pane;
 use crate::state::{GatewayRow, Model};
+use crate::types::address::Transport;
 use crate::types::cluster::Cluster;
 use crate::types::epoch::Epoch;
 use crate::types::forward::ForwardId;
-use crate::types::gateway::{GatewayChange, GatewayOrder, GatewayState};
+use crate::types::gateway::{GatewayChange, GatewayOrder, GatewayProbe, GatewayState};
+use crate::types::health::Health;
 use crate::types::node::NodePorts;
 use crate::types::proxy::PodKey;
 use crate::types::target::Target;
 use crate::types::workload::Destination;
+use crate::update::command::{Enabled, enabled};
 
 impl Model {
     /// Returns true if a context is that of a local cluster.
@@ -24,10 +27,16 @@ impl Model {
         self.cluster(context).and_then(Cluster::local).is_some()
     }
 
-    /// Watches the engine once there is a reason to: a local cluster. Subcommands have no rows.
+    /// Watches the engine once there is a reason to: a local cluster. Subcommands watch it once they order a gateway.
     pub(crate) fn watch_gateways(&mut self, out: &mut Vec<Effect>) {
         let local = self.clusters.all().iter().any(|cluster| cluster.local().is_some());
-        if local && !self.unattended() && !self.practice && self.gateways.begin_watch() {
+        if local && !self.unattended() {
+            self.begin_gateway_watch(out);
+        }
+    }
+
+    fn begin_gateway_watch(&mut self, out: &mut Vec<Effect>) {
+        if !self.practice && self.gateways.begin_watch() {
             out.push(Effect::Gateway(GatewayEffect::Watch));
         }
     }
@@ -48,19 +57,32 @@ impl Model {
                     traffic.bytes.push(before.map_or(0, |before| total.saturating_sub(before)));
                 }
             }
-            GatewayEvent::Changed { change, name, cluster, detail } => {
+            GatewayEvent::Probed { row, health } => self.on_gateway_probed(row, health, out),
+            GatewayEvent::Changed { change, name, cluster, detail, faults } => {
                 self.audit_gateway(change, &name, &cluster, None, out);
+                self.end_gateway_order(change, &cluster, Some(&name));
                 let message = match change {
                     GatewayChange::Create => Message::GatewayCreated,
                     GatewayChange::Start | GatewayChange::Restart => Message::GatewayStarted,
                     GatewayChange::Stop => Message::GatewayStopped,
+                    GatewayChange::Delete => Message::GatewayDeleted,
                 };
                 self.note(Level::Success, message, name, detail);
+                for fault in faults {
+                    self.fail(fault);
+                }
             }
             GatewayEvent::Failed { change, name, cluster, fault } => {
                 self.audit_gateway(change, &name, &cluster, Some(fault.what), out);
+                self.end_gateway_order(change, &cluster, None);
                 self.fail(fault);
             }
+        }
+    }
+
+    fn end_gateway_order(&mut self, change: GatewayChange, cluster: &str, created: Option<&str>) {
+        if change == GatewayChange::Create {
+            self.gateways.end_order(cluster, created);
         }
     }
 
@@ -74,12 +96,48 @@ impl Model {
         }
     }
 
+    /// Probes what is behind the ports of gateways that run, as their targets say.
+    pub(crate) fn probe_gateways(&mut self, out: &mut Vec<Effect>) {
+        if self.unattended() {
+            return;
+        }
+        let plan = |row: &GatewayRow| {
+            let leads = |target: &&Target| Self::leads_to_port(row, target);
+            self.targets.all().iter().filter(leads).find_map(|target| self.probe_of(target))
+        };
+        let runs = |row: &GatewayRow| row.gateway.state == GatewayState::Running;
+        let tcp = |row: &GatewayRow| row.port.port.transport == Transport::Tcp;
+        let rows = self.gateways.rows().iter().filter(|(_, row)| runs(row) && tcp(row));
+        let probe = |(id, row): (&ForwardId, &GatewayRow)| {
+            Some(GatewayProbe { row: *id, id: row.gateway.id.clone(), local: row.port.local, plan: plan(row)? })
+        };
+        let probes: Vec<GatewayProbe> = rows.filter_map(probe).collect();
+        if self.gateways.probe(&probes) {
+            out.push(Effect::Gateway(GatewayEffect::Probe(probes)));
+        }
+    }
+
+    /// Notes what was found behind a row, and reports that it is up or down where that is news.
+    fn on_gateway_probed(&mut self, id: ForwardId, health: Health, out: &mut Vec<Effect>) {
+        let Some(row) = self.gateways.row_mut(id) else { return };
+        let (name, told, down) = (row.port.target(), row.told, health.down.clone());
+        row.health = Some(health);
+        if let Some(told) = self.report_health_of(name, told, down, out)
+            && let Some(row) = self.gateways.row_mut(id)
+        {
+            row.told = Some(told);
+        }
+    }
+
+    fn leads_to_port(row: &GatewayRow, target: &Target) -> bool {
+        let Destination::Node(ports) = &target.address else { return false };
+        row.gateway.cluster == target.cluster && ports.all().any(|port| port == row.port.port)
+    }
+
     /// Returns the rows of gateways that lead to the ports of a target.
     pub fn gateways_of(&self, target: &Target) -> Vec<ForwardId> {
-        let Destination::Node(ports) = &target.address else { return Vec::new() };
-        let leads =
-            |row: &GatewayRow| row.gateway.cluster == target.cluster && ports.all().any(|port| port == row.port.port);
-        self.gateways.rows().iter().filter(|(_, row)| leads(row)).map(|(id, _)| *id).collect()
+        let rows = self.gateways.rows().iter().filter(|(_, row)| Self::leads_to_port(row, target));
+        rows.map(|(id, _)| *id).collect()
     }
 
     /// Returns true if the row of a gateway is one of this installation that runs.
@@ -113,6 +171,38 @@ impl Model {
             out.push(order);
         }
         true
+    }
+
+    pub(crate) fn has_gateway(&self) -> Enabled {
+        let chosen = self.screen.forwards.chosen();
+        enabled(chosen.iter().any(|id| self.gateways.rows().contains_key(id)), Message::NoGatewayChosen)
+    }
+
+    /// Asks whether the chosen gateways are to be deleted; forwards are closed by another key.
+    pub(crate) fn ask_delete_gateways(&mut self) {
+        let chosen = self.screen.forwards.chosen();
+        let rows: Vec<&GatewayRow> = chosen.iter().filter_map(|id| self.gateways.rows().get(id)).collect();
+        if let Some(foreign) = rows.iter().find(|row| !row.gateway.is_ours) {
+            let fault = Fault::new(What::GatewayForeign, &foreign.gateway.name, &foreign.gateway.owner);
+            return self.fail(fault);
+        }
+        let names: BTreeSet<String> = rows.iter().map(|row| row.gateway.name.clone()).collect();
+        if names.is_empty() {
+            return self.note(Level::Info, Message::NoGatewayChosen, self.chosen_names().join(", "), "");
+        }
+        self.ask(Question::DeleteGateways(names.into_iter().collect()));
+    }
+
+    /// Deletes gateways by their names.
+    pub(crate) fn delete_gateways(&mut self, names: &[String], out: &mut Vec<Effect>) {
+        for name in names {
+            let row = self.gateways.rows().iter().find(|(_, row)| row.gateway.name == *name).map(|(id, _)| *id);
+            match row {
+                Some(id) => drop(self.change_gateway(id, GatewayChange::Delete, out)),
+                None => self.fail(Fault::new(What::GatewayMissing, name, "")),
+            }
+        }
+        self.screen.forwards.marks.clear();
     }
 
     /// Follows the log of the selected gateway; other rows have none, and the key leads to the next pane.
@@ -152,12 +242,23 @@ impl Model {
         self.screen.targets.marks.clear();
     }
 
-    /// Opens a target that is to outlive this program by its gateway. Returns false if it has none to have.
+    /// Returns true if a target is to outlive this program, by a gateway.
+    pub fn persists(&self, target: &Target) -> bool {
+        let of_node = matches!(target.address, Destination::Node(_));
+        of_node && target.forward.persist && self.is_local(&target.cluster)
+    }
+
+    /// Opens a target that is to outlive this program by its gateway. Returns false if it can have none; says so if it
+    /// should have one.
     pub(crate) fn open_gateway(&mut self, target: &Target, out: &mut Vec<Effect>) -> bool {
         let Destination::Node(ports) = &target.address else { return false };
-        if !target.forward.persist || self.unattended() || !self.is_local(&target.cluster) {
+        if !self.persists(target) {
+            if target.forward.persist {
+                self.note(Level::Warning, Message::NotPersistable, &target.name, &target.cluster);
+            }
             return false;
         }
+        self.begin_gateway_watch(out);
         let rows = self.gateways_of(target);
         let open: BTreeSet<String> =
             rows.iter().filter_map(|id| self.gateways.rows().get(id)).map(|row| row.port.port.to_string()).collect();
@@ -189,6 +290,7 @@ impl Model {
             reserved,
         };
         self.note(Level::Info, Message::GatewayAsked, &target.name, &target.cluster);
+        self.gateways.order(&target.cluster);
         out.push(Effect::Gateway(GatewayEffect::Create(Box::new(order))));
     }
 }

@@ -5,7 +5,7 @@ use crate::language::fault::Fault;
 use crate::language::log::{Entry, Level, Message};
 use crate::state::Model;
 use crate::types::forward::{Forward, ForwardId};
-use crate::types::health::{Health, ProbePlan};
+use crate::types::health::{Health, HealthReport, ProbePlan};
 use crate::update::demand::span;
 
 impl Model {
@@ -53,17 +53,30 @@ impl Model {
 
     /// Reports that a forward's target is up or down, if that is news and the quiet time is over.
     fn report_health(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.all().get(&id) else { return };
+        let Some(down) = forward.health().map(|health| health.down.clone()) else { return };
+        let told = self.report_health_of(forward.spec.target.clone(), forward.told, down, out);
+        if let Some((forward, told)) = self.forwards.get_mut(id).zip(told) {
+            forward.told = Some(told);
+        }
+    }
+
+    /// Reports that something is up or down, if that is news and the quiet time is over. Returns the report, if one was
+    /// made.
+    pub(crate) fn report_health_of(
+        &mut self,
+        thing: String,
+        told: Option<HealthReport>,
+        down: Option<Fault>,
+        out: &mut Vec<Effect>,
+    ) -> Option<HealthReport> {
         let quiet = span(self.config.settings().notify_quiet.duration());
         let now = self.now;
-        let Some(forward) = self.forwards.get_mut(id) else { return };
-        let Some(down) = forward.health().map(|health| health.down.clone()) else { return };
         let up = down.is_none();
         // That it is up is no news before it was down.
-        if forward.told.map_or(up, |(told, at)| told == up || now - at < quiet) {
-            return;
+        if told.map_or(up, |(told, at)| told == up || now - at < quiet) {
+            return None;
         }
-        forward.told = Some((up, now));
-        let target = forward.spec.target.clone();
         let (level, message) = if up { (Level::Success, Message::WentUp) } else { (Level::Warning, Message::WentDown) };
         if let Some(fault) = down {
             self.fail(fault);
@@ -72,10 +85,11 @@ impl Model {
             at: now,
             level,
             message: message.clone(),
-            thing: target.clone(),
+            thing: thing.clone(),
             detail: String::new(),
             words: String::new(),
         })));
-        self.note(level, message, target, "");
+        self.note(level, message, thing, "");
+        Some((up, now))
     }
 }

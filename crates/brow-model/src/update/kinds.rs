@@ -65,7 +65,7 @@ impl Model {
                 browser.table.take()?;
                 browser.stale = true;
             }
-            Input::Do(Command::Accept) => self.enter_kind(&mut browser, out),
+            Input::Do(Command::Accept | Command::ShowPage) => self.enter_kind(&mut browser, out),
             Input::Item(row) => {
                 browser.select(row);
                 self.enter_kind(&mut browser, out);
@@ -77,10 +77,9 @@ impl Model {
             }
             Input::Do(Command::OneNamespace) => self.narrow_kind(&mut browser, out),
             Input::Do(Command::Forward) => return self.forward_row(browser, out),
-            Input::Do(Command::Edit) => match object(&browser) {
-                Some(object) => self.edit_object(object, out),
-                None => self.nothing_selected(),
-            },
+            Input::Do(command @ (Command::Edit | Command::PodLog | Command::Why)) => {
+                self.do_with_object(command, &browser, out);
+            }
             Input::Do(Command::New) => self.create_of_kind(&browser, out),
             Input::Do(Command::Delete) => match object(&browser).zip(selected_uid(&browser)) {
                 Some((object, uid)) => self.ask_delete_object(object, uid),
@@ -112,6 +111,16 @@ impl Model {
             Input::Do(_) | Input::Wheel(_) => {}
         }
         Some(Dialog::Kinds(browser))
+    }
+
+    /// Edits the selected object, shows its logs, or takes the steps to it.
+    fn do_with_object(&mut self, command: Command, browser: &KindBrowser, out: &mut Vec<Effect>) {
+        match object(browser) {
+            None => self.nothing_selected(),
+            Some(object) if command == Command::Edit => self.edit_object(object, out),
+            Some(object) if command == Command::PodLog => self.open_logs(object, out),
+            Some(object) => self.why_object(&object, out),
+        }
     }
 
     /// Opens the table of the selected kind, or the selected object.

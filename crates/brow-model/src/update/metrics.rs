@@ -143,8 +143,9 @@ impl Model {
             // One of an earlier run may be gone.
             Source::Prometheus(_) if !fresh => self.look_for_prometheus(cluster, false, out),
             Source::Prometheus(_) => {}
+            // Nobody else would answer in its place; what is refused is not asked for again.
             Source::MetricsServer => {
-                if matches!(what, What::KindMissing | What::Forbidden) && *subject == Subject::Cluster {
+                if what == What::KindMissing {
                     let choice = self.config.settings().prometheus_of(cluster).clone();
                     let refused = self.metrics.refused(cluster).cloned();
                     self.metrics.set(cluster, choice, Detection::Nothing, refused);

@@ -107,6 +107,7 @@ impl Model {
             Event::Terminate => self.quit_unasked(&mut out),
         }
         self.meter_gateway(&mut out);
+        self.probe_gateways(&mut out);
         self.update_welcome(&mut out);
         self.remember_open(&mut out);
         self.note_shown_question();
@@ -153,6 +154,7 @@ impl Model {
         self.measure_shown(out);
         self.refresh_connections(out);
         self.warn_of_ends(out);
+        self.warn_of_shell_ends(out);
         if self.screen.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.screen.notice = None;
         }

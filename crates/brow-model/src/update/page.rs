@@ -26,6 +26,15 @@ impl Model {
         self.screen.dialogs.push(Dialog::Object(Box::new(ObjectPage::new(object, epoch))));
     }
 
+    /// Opens the page of an object with its logs in view.
+    pub(crate) fn open_logs(&mut self, object: ObjectRef, out: &mut Vec<Effect>) {
+        self.open_page(object, out);
+        if let Some(Dialog::Object(mut page)) = self.screen.dialogs.pop() {
+            self.show_part(&mut page, PagePart::Logs, out);
+            self.screen.dialogs.push(Dialog::Object(page));
+        }
+    }
+
     pub(crate) fn in_page(&mut self, mut page: Box<ObjectPage>, input: Input, out: &mut Vec<Effect>) -> Option<Dialog> {
         if page.is_filtering() {
             self.in_log_filter(&mut page, input);
@@ -56,6 +65,7 @@ impl Model {
             Input::Do(Command::Deepen) => Self::deepen(&mut page, out),
             Input::Do(Command::Reload) => self.refresh_page(&mut page, out),
             Input::Do(Command::Reveal) => Self::reveal(&mut page, out),
+            Input::Do(Command::Unfold) => page.unfolded ^= page.part == PagePart::Yaml,
             Input::Do(Command::NextContainer) => self.next_container(&mut page, 1, out),
             Input::Do(Command::PreviousRun) => self.previous_run(&mut page, out),
             Input::Do(Command::Filter) => page.log.filtering = page.part == PagePart::Logs,
@@ -63,7 +73,12 @@ impl Model {
             Input::Do(Command::Strings) => Self::copy(Clip::Text(page.subject().kubectl()), out),
             Input::Do(Command::Why) => self.why_object(&page.subject().clone(), out),
             Input::Do(Command::Edit) => self.edit_object(page.subject().clone(), out),
-            Input::Do(Command::Shell) => self.open_shell_of_page(&page, out),
+            Input::Do(Command::Delete) => match page.subject_uid().map(str::to_owned) {
+                Some(uid) => self.ask_delete_object(page.subject().clone(), uid),
+                None => self.note(Level::Info, Message::NothingSelected, "", ""),
+            },
+            Input::Do(Command::Shell) => self.open_shell_of_page(&page, false, out),
+            Input::Do(Command::CopyFiles) => self.open_shell_of_page(&page, true, out),
             Input::Do(Command::Forward) => return self.forward_page(page, out),
             Input::Do(Command::Describe) => match page.fault().cloned() {
                 Some(fault) => self.screen.dialogs.push(Dialog::Fault(fault)),
@@ -212,10 +227,14 @@ impl Model {
         self.open_page(row.object.clone(), out);
     }
 
-    fn open_shell_of_page(&mut self, page: &ObjectPage, out: &mut Vec<Effect>) {
+    /// Opens a session in the object of a page, or copies files out of it or into it.
+    fn open_shell_of_page(&mut self, page: &ObjectPage, copies: bool, out: &mut Vec<Effect>) {
         match ShellPlace::object(page.subject()) {
-            Some(place) => out.push(Effect::Terminal(TerminalEffect::Shell(place))),
-            None => self.note(Level::Info, Message::NoPodBehind, &page.subject().name, ""),
+            // A node has no container.
+            Some(place) if !(copies && place.namespace.is_empty()) => {
+                out.push(Effect::Terminal(TerminalEffect::Shell(ShellPlace { copies, ..place })));
+            }
+            Some(_) | None => self.note(Level::Info, Message::NoPodBehind, &page.subject().name, ""),
         }
     }
 

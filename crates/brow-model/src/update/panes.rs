@@ -70,6 +70,10 @@ impl Model {
 
     pub(crate) fn follow_pod_log(&mut self, out: &mut Vec<Effect>) {
         let Some(key) = self.screen.pods.selected().cloned() else { return self.nothing_selected() };
+        self.follow_log_of(key, out);
+    }
+
+    pub(crate) fn follow_log_of(&mut self, key: PodKey, out: &mut Vec<Effect>) {
         let epoch = Epoch(self.next_number());
         out.push(Effect::Pod(PodEffect::FollowLog { key: key.clone(), epoch }));
         let lines = std::collections::VecDeque::new();

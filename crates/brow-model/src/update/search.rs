@@ -1,14 +1,12 @@
 //! Searches everything that has a name.
 
-use std::cmp::Reverse;
-
 use crate::language::command::Command;
 use crate::screen::find::{Closeness, FoundRow, Hit, Query, Results};
 use crate::state::Model;
 use crate::types::index::{Entry, KindIndex, ObjectRef};
 
-/// The order of results: how close they are, used before, what they are, how well they match, their name.
-type Rank<'a> = (Closeness, usize, Place, Reverse<u32>, usize, &'a str);
+/// The order of results: how close they are, used before, what they are, the letters that are skipped, their name.
+type Rank<'a> = (Closeness, usize, Place, usize, usize, &'a str);
 
 /// The kinds of results, in the order of the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,9 +60,9 @@ impl Model {
         let mut near: Vec<(Rank<'_>, Hit)> = Vec::new();
         for (place, name, others, hit) in &own {
             let others: Vec<&str> = others.iter().map(String::as_str).collect();
-            if let Some((closeness, score)) = query.rank(name, &others) {
+            if let Some((closeness, skips)) = query.rank(name, &others) {
                 let used = self.used(|used| used == hit);
-                near.push(((closeness, used, *place, Reverse(score), name.len(), name.as_str()), hit.clone()));
+                near.push(((closeness, used, *place, skips, name.len(), name.as_str()), hit.clone()));
             }
         }
         let mut objects: Vec<(Rank<'_>, Indexed<'_>)> = Vec::new();
@@ -105,10 +103,10 @@ impl Model {
                     if wrong || !begins(&key.0, &query.namespace) {
                         continue;
                     }
-                    let Some((closeness, score)) = query.rank(&key.1, &[&key.0, &kind, shown]) else { continue };
+                    let Some((closeness, skips)) = query.rank(&key.1, &[&key.0, &kind, shown]) else { continue };
                     let at = Indexed { cluster, of, key };
                     let used = self.used(|hit| at.is(hit));
-                    found.push(((closeness, used, Place::Object, Reverse(score), key.1.len(), &key.1), at));
+                    found.push(((closeness, used, Place::Object, skips, key.1.len(), &key.1), at));
                 }
             }
         }

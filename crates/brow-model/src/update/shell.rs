@@ -1,16 +1,20 @@
 //! Sessions in containers: opened from a row, listed and ended. Each is an instance of its own.
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use crate::language::action::Command;
 use crate::language::effect::{Effect, ForwardEffect, TerminalEffect};
-use crate::language::log::{Level, Message};
+use crate::language::log::{Entry, Level, Message};
 use crate::screen::dialog::Dialog;
 use crate::screen::find::{Finder, Hit};
 use crate::screen::focus::Pane;
 use crate::state::Model;
+use crate::types::attention::Attention;
 use crate::types::forward::ForwardId;
 use crate::types::index::ObjectRef;
 use crate::types::proxy::PodKey;
-use crate::types::shell::{RemoteShell, ShellEnd, ShellEvent, ShellPlace};
+use crate::types::shell::{RemoteShell, ShellEnd, ShellEvent, ShellPlace, ShellReport};
+use crate::types::ttl::Ttl;
 use crate::types::workload::{Destination, Kind};
 use crate::update::command::{Enabled, enabled};
 use crate::update::dialog::Input;
@@ -97,6 +101,26 @@ impl Model {
         }
     }
 
+    /// Warns, once each, of sessions on nodes whose pods Kubernetes ends soon.
+    pub(crate) fn warn_of_shell_ends(&mut self, out: &mut Vec<Effect>) {
+        if self.unattended() {
+            return;
+        }
+        for RemoteShell { shell, .. } in self.instances.shells() {
+            let Some(left) = shell.ends_soon(self.now) else { continue };
+            if !self.instances.begin_warning(&shell.pod) {
+                continue;
+            }
+            let thing = shell.node.map(|node| node.name).unwrap_or_default();
+            let secs = u64::try_from(left.num_seconds()).unwrap_or_default();
+            let detail = Ttl::from_secs(secs).map(|left| left.to_string()).unwrap_or_default();
+            let (message, words) = (Message::ShellEnds, String::new());
+            let entry = Entry { at: self.now, level: Level::Warning, message, thing, detail, words };
+            out.push(Effect::Terminal(TerminalEffect::Notify(entry.clone())));
+            self.note(Level::Warning, Message::ShellEnds, entry.thing, entry.detail);
+        }
+    }
+
     pub(crate) fn has_shells(&self) -> Enabled {
         enabled(!self.instances.shells().is_empty(), Message::NoShells)
     }
@@ -127,6 +151,9 @@ impl Model {
             input => cursor.saturating_add_signed(input.moves(self.screen.page).unwrap_or(0)),
         };
         let cursor = cursor.min(end);
+        if let (Input::Do(Command::NodeShell), Some(RemoteShell { shell, .. })) = (input, shells.get(cursor)) {
+            out.push(Effect::Terminal(TerminalEffect::Shell(ShellPlace::node_of(shell))));
+        }
         if let (Input::Do(Command::EndConnection), Some(RemoteShell { instance, pid, shell })) =
             (input, shells.get(cursor))
         {
@@ -138,10 +165,27 @@ impl Model {
     }
 }
 
+impl ShellReport {
+    /// Returns the time that is left of a session on a node that is about to end; `None` for others.
+    pub fn ends_soon(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
+        let left = self.node.as_ref()?.ends - now;
+        (TimeDelta::zero() < left && left <= Attention::SOON).then_some(left)
+    }
+}
+
 impl ShellPlace {
     fn pod(key: &PodKey) -> Self {
         let PodKey { cluster, namespace, name } = key;
         Self::new(cluster.clone(), namespace.clone(), format!("pod/{name}"))
+    }
+
+    /// Returns the node of a session: the one that it is on, else that of its pod.
+    fn node_of(shell: &ShellReport) -> Self {
+        let (cluster, namespace) = (shell.cluster.clone(), shell.namespace.clone());
+        match &shell.node {
+            Some(node) => Self::new(cluster, namespace, format!("node/{}", node.name)),
+            None => Self { on_node: true, ..Self::new(cluster, namespace, format!("pod/{}", shell.pod)) },
+        }
     }
 
     fn workload(cluster: &str, namespace: String, address: &Destination) -> Option<Self> {
@@ -160,6 +204,6 @@ impl ShellPlace {
     }
 
     fn new(cluster: String, namespace: String, thing: String) -> Self {
-        Self { cluster, namespace, thing, on_node: false }
+        Self { cluster, namespace, thing, on_node: false, copies: false }
     }
 }

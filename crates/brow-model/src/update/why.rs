@@ -5,24 +5,33 @@ use crate::language::effect::{ClusterEffect, Effect};
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::{Dialog, StepList};
 use crate::state::Model;
+use crate::types::address::Transport;
 use crate::types::epoch::Epoch;
 use crate::types::index::ObjectRef;
 use crate::types::inventory::PortKey;
 use crate::types::settings::PodSettings;
-use crate::types::why::{Check, Place, Question};
+use crate::types::why::{Check, Place, Prober, Question};
 use crate::types::workload::{Kind, Port};
 use crate::update::dialog::Input;
 
 impl Model {
     /// Takes the steps to the selected target.
     pub(crate) fn why_target(&mut self, out: &mut Vec<Effect>) {
-        let Some(target) = self.screen.targets.selected().and_then(|name| self.target(name)).cloned() else { return };
+        if let Some(name) = self.screen.targets.selected().cloned() {
+            self.why_target_named(&name, out);
+        }
+    }
+
+    /// Takes the steps to a target.
+    pub(crate) fn why_target_named(&mut self, name: &str, out: &mut Vec<Effect>) {
+        let Some(target) = self.target(name).cloned() else { return };
         let Some((place, named)) = Place::of(&target.address) else {
             return self.note(Level::Info, Message::NotForwardable, &target.name, "");
         };
         let namespace = named.unwrap_or_else(|| self.namespace_of(&target));
-        let question = Question { cluster: target.cluster, namespace, place, pod: None };
-        self.ask_why(target.name, question, target.pod, out);
+        let settings = self.config.settings().pod_for(&target.cluster, &target.pod);
+        let pod = self.prober(self.namespace_of(&target), settings);
+        self.ask_why(target.name, Question { cluster: target.cluster, namespace, place, pod }, out);
     }
 
     /// Takes the steps to an object, if it can stand for pods.
@@ -30,10 +39,9 @@ impl Model {
         let is_custom = object.kind.group.contains('.') && !object.kind.group.ends_with(".k8s.io");
         match object.kind.resource().parse::<Kind>() {
             Ok(kind) if is_custom || !matches!(kind, Kind::Custom(_)) => {
-                let place = Place::Workload { kind, name: object.name.clone(), port: None };
-                let (cluster, namespace) = (object.cluster.clone(), object.namespace.clone());
-                let question = Question { cluster, namespace, place, pod: None };
-                self.ask_why(object.name.clone(), question, PodSettings::default(), out);
+                let (name, transport) = (object.name.clone(), Transport::Tcp);
+                let place = Place::Workload { kind, name, port: None, transport };
+                self.ask_why_of((&object.cluster, &object.namespace, &object.name), place, out);
             }
             Ok(_) | Err(_) => self.note(Level::Info, Message::NotForwardable, &object.name, ""),
         }
@@ -42,15 +50,28 @@ impl Model {
     /// Takes the steps to a port in the browser.
     pub(crate) fn why_port(&mut self, at: &PortKey, out: &mut Vec<Effect>) {
         let (kind, name) = (at.key.kind.clone(), at.key.name.clone());
-        let place = Place::Workload { kind, name: name.clone(), port: Some(Port::Number(at.port)) };
-        let (cluster, namespace) = (at.key.cluster.clone(), at.key.namespace.clone());
-        self.ask_why(name, Question { cluster, namespace, place, pod: None }, PodSettings::default(), out);
+        let port = Some(Port::Number(at.port));
+        let place = Place::Workload { kind, name, port, transport: Transport::Tcp };
+        self.ask_why_of((&at.key.cluster, &at.key.namespace, &at.key.name), place, out);
     }
 
-    fn ask_why(&mut self, thing: String, question: Question, own: PodSettings, out: &mut Vec<Effect>) {
+    /// Takes the steps to something that is not saved as a target.
+    fn ask_why_of(&mut self, (cluster, namespace, name): (&str, &str, &str), place: Place, out: &mut Vec<Effect>) {
+        let settings = self.config.settings().pod_for(cluster, &PodSettings::default());
+        let pod = self.prober(namespace.to_owned(), settings);
+        let (cluster, namespace) = (cluster.to_owned(), namespace.to_owned());
+        self.ask_why(name.to_owned(), Question { cluster, namespace, place, pod }, out);
+    }
+
+    fn prober(&self, namespace: String, settings: PodSettings) -> Prober {
+        let max_ttl = self.config.settings().max_ttl;
+        Prober { namespace, settings: Box::new(settings), max_ttl, creates: false }
+    }
+
+    fn ask_why(&mut self, thing: String, question: Question, out: &mut Vec<Effect>) {
         let epoch = Epoch(self.next_number());
         out.push(Effect::Cluster(ClusterEffect::TakeSteps { question: Box::new(question.clone()), epoch }));
-        let steps = StepList { thing, question, own, epoch, checks: None, scroll: 0 };
+        let steps = StepList { thing, question, epoch, checks: None, scroll: 0 };
         self.screen.dialogs.push(Dialog::Why(Box::new(steps)));
     }
 
@@ -60,8 +81,7 @@ impl Model {
             return None;
         }
         if *input == Input::Do(Command::Create) && steps.wants_pod() {
-            let settings = self.config.settings().pod_for(&steps.question.cluster, &steps.own);
-            steps.question.pod = Some(Box::new(settings));
+            steps.question.pod.creates = true;
             (steps.epoch, steps.checks) = (Epoch(self.next_number()), None);
             let question = Box::new(steps.question.clone());
             out.push(Effect::Cluster(ClusterEffect::TakeSteps { question, epoch: steps.epoch }));

@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio_util::sync::DropGuard;
 
 use super::{
@@ -14,12 +15,13 @@ use super::{
     manager::{self, DIAL_BACKOFF, pause_after},
 };
 use crate::{
+    contain::lock,
     error::Error,
     io::{
         dial::{Dialer, Route},
         stream::Stream,
     },
-    login::{Fixed, Logins},
+    login::{Fixed, Login, Logins},
     meter::Stats,
     protocol::Protocol,
 };
@@ -70,6 +72,11 @@ impl Tunnels {
         tokio::spawn(manager::manage(Arc::clone(&pool)));
         let guard = pool.cancel.clone().drop_guard();
         Lease { pool, _guard: guard }
+    }
+
+    /// Returns a channel with the newest login to the cluster, which changes with each new one.
+    pub fn logins(&self) -> watch::Receiver<Login> {
+        self.dialer.newest.clone()
     }
 
     /// Connects to a port of a pod without its node: the API server itself connects to the pod's address
@@ -198,6 +205,31 @@ impl Lease {
     /// [`Lease::hold_spares`]. [`Lease::open_at`] takes them.
     pub fn hold_spares_at(&self, port: u16, count: usize) {
         self.pool.hold_spares(port, count);
+    }
+
+    /// Returns the generation of the login whose tunnel the next stream uses; `None` while no tunnel is open.
+    pub fn generation(&self) -> Option<u64> {
+        let held = lock(&self.pool.held);
+        held.tunnels.iter().filter(|tunnel| tunnel.session.is_usable()).map(|tunnel| tunnel.generation).max()
+    }
+
+    /// Waits until streams are opened with a later login than that of `generation`, as [`Lease::generation`] returned
+    /// it.
+    pub async fn renewed(&self, generation: Option<u64>) {
+        let mut newest = self.pool.dialer.newest.clone();
+        loop {
+            let arrived = self.pool.arrived.notified();
+            // In v4 a stream opens its own tunnel, by the newest login.
+            let single = self.protocol() == Some(Protocol::V4);
+            let now = if single { Some(newest.borrow_and_update().generation) } else { self.generation() };
+            if now > generation {
+                return;
+            }
+            tokio::select! {
+                () = arrived => {}
+                Ok(()) = newest.changed() => {}
+            }
+        }
     }
 
     /// Returns a snapshot of the lease's state.

@@ -208,7 +208,7 @@ fn the_file_for_browsers_is_not_for_other_sites() {
 #[test]
 fn the_file_for_browsers_names_what_the_cluster_has_and_what_is_allowed() {
     let allow = "*.svc, *.corp.vpc:443, db.internal, 10.1.0.0/16:80, [fd00::]/8, *".parse().unwrap();
-    let file = String::from_utf8(http::pac("127.0.0.1:1080".parse().unwrap(), &allow)).unwrap();
+    let file = String::from_utf8(http::pac("127.0.0.1:1080".parse().unwrap(), &allow, "k8s.example.org")).unwrap();
     let (head, body) = file.split_once("\r\n\r\n").unwrap();
     assert!(head.contains("Content-Type: application/x-ns-proxy-autoconfig"), "{head}");
     assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
@@ -217,7 +217,7 @@ fn the_file_for_browsers_names_what_the_cluster_has_and_what_is_allowed() {
         tests,
         [
             "if (dnsDomainIs(host, \".svc\"))",
-            "if (dnsDomainIs(host, \".cluster.local\"))",
+            "if (dnsDomainIs(host, \".k8s.example.org\"))",
             "if (dnsDomainIs(host, \".corp.vpc\"))",
             "if (host === \"db.internal\")",
             "if (/^[0-9.]+$/.test(host) && isInNet(host, \"10.1.0.0\", \"255.255.0.0\"))",

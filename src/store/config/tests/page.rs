@@ -3,9 +3,7 @@
 use std::fmt::Write as _;
 
 use super::EXAMPLE;
-use crate::text::Text;
 use brow_model::field::{Scope, Slot, TargetField};
-use brow_model::settings::Language;
 use brow_model::target::Target;
 
 /// Keys of the sample that share a comment.
@@ -58,7 +56,7 @@ fn comment_on(key: &str, groups: &[Group]) -> String {
 }
 
 fn targets() -> String {
-    let (groups, chinese) = (groups(), Text::new(Language::ZhCn));
+    let (groups, chinese) = (groups(), include_str!("meanings.zh-CN.toml").parse::<toml::Table>().unwrap());
     let mut table = "| key | where | meaning | 作用 |\n|---|---|---|---|\n".to_owned();
     let mut above = String::new();
     for field in TargetField::ALL {
@@ -75,11 +73,14 @@ fn targets() -> String {
             Some(Slot::Destination(_)) => ("`address`, `workload` or `node`".to_owned(), "address"),
             _ => (format!("`{key}`"), key),
         };
-        let hint = chinese.get(&format!("form-hint.{}", field.key()));
-        let hint = hint.strip_prefix("← → 选择；").unwrap_or(hint);
         let comment = comment_on(of, &groups);
-        let meaning = if comment == above { "″" } else { &comment };
-        writeln!(table, "| {shown} | {place} | {meaning} | {hint} |").unwrap();
+        let (meaning, translated) = if comment == above {
+            ("″", "″")
+        } else {
+            let translated = chinese.get(of).and_then(toml::Value::as_str);
+            (comment.as_str(), translated.unwrap_or_else(|| panic!("meanings.zh-CN.toml says nothing of {of}")))
+        };
+        writeln!(table, "| {shown} | {place} | {meaning} | {translated} |").unwrap();
         above = comment;
     }
     table

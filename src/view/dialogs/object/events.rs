@@ -24,11 +24,13 @@ fn of<'a>(scene: Scene<'a>, page: &'a ObjectPage, event: &'a EventRow, room: u16
     let age = event.at.map(|at| scene.text().age(now - at)).unwrap_or_default();
     let (sign, style) = if event.warning { ("!", theme.warn) } else { ("·", theme.dim) };
     let count = if event.count > 1 { format!(" ×{}", event.count) } else { String::new() };
+    let pod = if event.pod.is_empty() { String::new() } else { format!("  {}", event.pod) };
     let head = vec![
         Span::styled(format!("{sign} "), style),
         Span::styled(format!("{age:<6}"), theme.dim),
         Span::styled(event.reason.as_str(), if event.warning { theme.warn } else { theme.text }),
         Span::styled(count, theme.dim),
+        Span::styled(pod, theme.accent),
         Span::styled(format!("  {}", event.source), theme.dim),
     ];
     let mut lines = vec![head];

@@ -5,6 +5,8 @@ mod logs;
 mod relations;
 mod summary;
 
+use std::borrow::Cow;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -16,7 +18,7 @@ use super::super::typeset::{put, put_line, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::{describe, large, page};
 use brow_model::object_page::ObjectPage;
-use brow_model::page::{PagePart, Tone};
+use brow_model::page::{ManagedFields, PagePart, Tone};
 
 /// From this width on the screen behind it is seen.
 const MIN_DIALOG: u16 = 100;
@@ -50,7 +52,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         PagePart::Events => scrolled(frame, scene, state, body, page, &events::lines(scene, page, body.width)),
         PagePart::Summary | PagePart::Yaml if page.details.is_none() => failed(frame, scene, body, page),
         PagePart::Summary => scrolled(frame, scene, state, body, page, &summary::lines(scene, page, body.width)),
-        PagePart::Yaml => describe::text_in(frame, scene, state, body, (page.yaml(), page.scroll())),
+        PagePart::Yaml => describe::text_in(frame, scene, state, body, (&yaml(scene, page), page.scroll())),
     }
 }
 
@@ -59,6 +61,21 @@ fn title(scene: Scene<'_>, page: &ObjectPage) -> String {
     let cluster = scene.model.cluster_name(&at.cluster);
     let place = if at.namespace.is_empty() { cluster.to_owned() } else { format!("{cluster}/{}", at.namespace) };
     format!("{} {} · {place}", at.kind.kind, at.name)
+}
+
+/// The YAML, with the managed fields on one line until they are unfolded.
+fn yaml<'a>(scene: Scene<'_>, page: &'a ObjectPage) -> Cow<'a, [String]> {
+    let lines = page.yaml();
+    let managed = page.details.as_ref().and_then(|details| details.managed.as_ref());
+    let Some((managed, at)) = managed.zip(ManagedFields::place_in(lines)) else { return lines.into() };
+    let mut lines = lines.to_vec();
+    if page.unfolded {
+        lines.splice(at..=at, std::iter::once("  managedFields:".to_owned()).chain(managed.lines.iter().cloned()));
+    } else {
+        let words = scene.text().fill("page.managed", &[("count", &managed.count.to_string())]);
+        lines[at] = format!("  managedFields: {words}");
+    }
+    lines.into()
 }
 
 /// The parts with their keys; the one in view stands out.

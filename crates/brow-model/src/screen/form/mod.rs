@@ -18,6 +18,9 @@ use crate::types::ttl::{Ttl, TtlError};
 use crate::types::workload::{Destination, DestinationError, Kind, WorkloadError, is_dns_label, is_dns_name};
 
 mod keys;
+mod node_ports;
+
+pub use node_ports::OfferedPorts;
 
 /// The longest name; longer ones only hurt the columns.
 const NAME_LEN: usize = 100;
@@ -36,6 +39,8 @@ pub struct TargetForm {
     pub tried: bool,
     /// The text that was typed into the cluster field; contexts like it are offered.
     pub sought: String,
+    /// Ports of the cluster's nodes that the address field offers.
+    pub ports: OfferedPorts,
 }
 
 impl Field {
@@ -75,7 +80,7 @@ impl TargetForm {
 
     fn with(editing: Option<String>, base: Option<Target>, text: impl Fn(TargetField) -> String) -> Self {
         let fields = TargetField::ALL.into_iter().map(|field| Field::new(text(field))).collect();
-        Self { editing, base, fields, active: 0, tried: false, sought: String::new() }
+        Self { editing, base, fields, active: 0, tried: false, sought: String::new(), ports: OfferedPorts::default() }
     }
 
     pub fn text(&self, field: TargetField) -> &str {

@@ -33,11 +33,6 @@ impl Endpoint {
     pub fn login(&self) -> Option<&str> {
         self.login.as_deref()
     }
-
-    /// Returns the host as an address.
-    pub fn ip(&self) -> Option<IpAddr> {
-        self.host.parse().ok()
-    }
 }
 
 /// Without the login.
