@@ -204,20 +204,17 @@ fn clone_sets_and_advanced_stateful_sets_are_targets() {
     kruise(&home, &space.0, ("v1alpha1", "CloneSet", "lantern"));
     kruise(&home, &space.0, ("v1beta1", "StatefulSet", "beacon"));
     // By their names, their short names, and with their group; a StatefulSet without it is that of Kubernetes.
-    let mut config = String::new();
     let all = [
         ("one", "cloneset/lantern:http", "lantern"),
         ("two", "clone/lantern:8080", "lantern"),
         ("three", "asts/beacon:http", "beacon"),
         ("four", "statefulset.apps.kruise.io/beacon:8080", "beacon"),
     ];
-    for (name, workload, _) in all {
-        config += &format!(
-            "[[target]]\nname = \"{name}\"\ncluster = \"brow-kinds\"\nnamespace = \"{}\"\nworkload = \"{workload}\"\n",
-            space.0
-        );
-    }
-    home.write_config(&config);
+    let target = |(name, workload, _): (&str, &str, &str)| {
+        let place = format!("cluster = \"brow-kinds\"\nnamespace = \"{}\"\n", space.0);
+        format!("[[target]]\nname = \"{name}\"\n{place}workload = \"{workload}\"\n")
+    };
+    home.write_config(&all.map(target).concat());
     let mut screen = Start::new(&home).kubeconfig(admin(&home)).size(160, 40).run();
     screen.wait_for("three");
     for (name, _, says) in all {

@@ -193,8 +193,8 @@ fn scaled(list: &APIResourceList, group: &str, version: &str) -> Vec<DiscoveredK
     list.resources.iter().filter(watched).filter_map(of).collect()
 }
 
-/// The versions of a group that are looked through: the one that is named, else all, the preferred one first. A kind may
-/// exist in another one alone, as `OpenKruise`'s `CloneSet` does.
+/// The versions of a group that are looked through: the one that is named, else all, the preferred one first. A kind
+/// may exist in another one alone, as `OpenKruise`'s `CloneSet` does.
 fn versions(group: &APIGroup, suffix: &str) -> Vec<GroupVersion> {
     let Some(first) = version(group, suffix) else { return Vec::new() };
     let is_named = !suffix.is_empty() && suffix != group.name;

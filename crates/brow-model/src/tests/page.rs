@@ -231,11 +231,10 @@ fn a_custom_object_is_deleted_after_a_question_and_a_built_in_one_is_not() {
     let custom = ServedKind { group: "upgrade.cattle.io".to_owned(), ..kind("Plan").as_ref().clone() };
     let mut model = opened_of(Arc::new(custom), Command::ShowPage);
     let deletes = |effects: &[Effect]| {
-        let deleted = effects.iter().find_map(|effect| match effect {
+        effects.iter().find_map(|effect| match effect {
             Effect::Edit(EditEffect::Delete { object, uid }) => Some((object.name.clone(), uid.clone())),
             _ => None,
-        });
-        deleted
+        })
     };
     press(&mut model, Command::Delete);
     assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Confirm { .. })));
