@@ -127,7 +127,7 @@ async fn a_name_is_resolved_once_and_what_it_was_then_is_connected_to() {
     for _ in 0..2 {
         assert_eq!(server.get("/api").await.unwrap(), "fine");
     }
-    let heard = heard.lock().unwrap();
+    let heard = heard.lock();
     let host = format!("host: prom.invalid:{}\r\n", address.port());
     assert!(heard.len() == 2 && heard.iter().all(|head| head.to_lowercase().contains(&host)), "{heard:?}");
 }

@@ -9,6 +9,7 @@ use brow_model::agent::{AgentMark, AgentOperation, ApprovalRequest, Grant, Sessi
 use brow_model::dialog::{Dialog, Question};
 use brow_model::focus::Pane;
 use brow_model::settings::{Colors, Language};
+use brow_model::text_field::Field;
 use brow_model::ttl::Ttl;
 
 fn approval(production: bool, operation: AgentOperation) -> ApprovalRequest {
@@ -68,7 +69,7 @@ fn a_question_below_another_dialog_is_told_on_the_bottom_line() {
             lines(&mut terminal).replace(' ', "")
         };
         let waits = waits.replace(' ', "");
-        let help = || Dialog::Help { filter: Default::default(), scroll: 0 };
+        let help = || Dialog::Help { filter: Field::default(), scroll: 0 };
         let asks = || {
             let question = Question::Agent(Box::new(approval(false, AgentOperation::Connect { on_demand: false })));
             Dialog::Confirm { question, button: 0 }
