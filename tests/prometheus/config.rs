@@ -33,19 +33,19 @@ fn server(answer: Option<String>) -> String {
     address
 }
 
-fn answer(head: &str, body: &str) -> Option<String> {
-    Some(format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()))
+fn answer(head: &str, body: &str) -> String {
+    format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
 }
 
 #[test]
 fn a_server_that_is_none_is_told_of_and_the_login_is_not() {
-    let elsewhere = server(answer("200 OK", "{}"));
+    let elsewhere = server(Some(answer("200 OK", "{}")));
     let moved = format!("302 Found\r\nLocation: http://{elsewhere}/");
     for (answer, words) in [
-        (answer("200 OK", "<html><body>Log in</body></html>"), "this is no answer of a Prometheus"),
-        (answer(&moved, ""), "it answers 302"),
-        (answer("401 Unauthorized", ""), "it answers 401"),
-        (answer("200 OK", &"x".repeat(3 << 20)), "its answer is longer than 1 MB"),
+        (Some(answer("200 OK", "<html><body>Log in</body></html>")), "this is no answer of a Prometheus"),
+        (Some(answer(&moved, "")), "it answers 302"),
+        (Some(answer("401 Unauthorized", "")), "it answers 401"),
+        (Some(answer("200 OK", &"x".repeat(3 << 20))), "its answer is longer than 1 MB"),
         (None, "no answer within 12 s"),
     ] {
         let (api, address) = (FakeApi::new(|_, _| None), server(answer));

@@ -83,6 +83,14 @@ fn wait_open(address: &str) {
     until("it is open", || TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok());
 }
 
+/// Lets the namespace's person list its Ingresses.
+fn let_list_ingresses(name: &str) {
+    let rule = ["--verb=list", "--resource=ingresses.networking.k8s.io"];
+    kubectl(&[&["-n", name, "create", "role", "ingresses"], &rule[..]].concat());
+    let account = format!("--serviceaccount={name}:person");
+    kubectl(&["-n", name, "create", "rolebinding", "ingresses", "--role=ingresses", &account]);
+}
+
 #[test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn the_best_way_that_answers_is_taken() {
@@ -91,15 +99,12 @@ fn the_best_way_that_answers_is_taken() {
     let path = space.kubeconfig(&home);
     let _nodes = Nodes::new(name);
     let_list(name);
-    let rule = ["--verb=list", "--resource=ingresses.networking.k8s.io"];
-    kubectl(&[&["-n", name, "create", "role", "ingresses"], &rule[..]].concat());
-    let account = format!("--serviceaccount={name}:person");
-    kubectl(&["-n", name, "create", "rolebinding", "ingresses", "--role=ingresses", &account]);
+    let_list_ingresses(name);
     stand_in(&home, name);
     let mut screen = open(&home, path);
     let place = |way: &str| format!("Prometheus {name}/prometheus-server:80 (by {way})");
     screen.wait_for(&place("tunnel"));
-    let patch = |spec: &str| kubectl(&["-n", name, "patch", "service", "prometheus-server", "-p", spec]);
+    let alter = |spec: &str| kubectl(&["-n", name, "patch", "service", "prometheus-server", "-p", spec]);
     // A slow machine may miss a way that has just been opened.
     let mut again = |way: &str| {
         until(way, || {
@@ -108,7 +113,7 @@ fn the_best_way_that_answers_is_taken() {
             screen.text().contains(&place(way))
         });
     };
-    patch(r#"{"spec":{"type":"NodePort"}}"#);
+    alter(r#"{"spec":{"type":"NodePort"}}"#);
     let port = ["-n", name, "get", "service", "prometheus-server", "-o", "jsonpath={.spec.ports[0].nodePort}"];
     wait_open(&format!("10.99.0.1:{}", kubectl(&port)));
     again("its node port");
@@ -119,7 +124,7 @@ fn the_best_way_that_answers_is_taken() {
     // The first name is none, and nobody is at the address that the second one means.
     let nowhere = [json!({ "hostname": "nobody.invalid" }), json!({ "hostname": "10.99.200" })];
     let balancers = |at: &[Value]| balance(&api, name, "prometheus-server", at);
-    patch(r#"{"spec":{"type":"LoadBalancer"}}"#);
+    alter(r#"{"spec":{"type":"LoadBalancer"}}"#);
     balancers(&[json!({ "ip": format!("10.99.78.{last}") })]);
     wait_open(&format!("10.99.78.{last}:80"));
     again("its load balancer");
