@@ -256,7 +256,7 @@ fn files_are_copied_out_of_a_pod_by_a_key_of_its_page() {
     screen.wait_for("To:");
     let copy = home.path().join("copied");
     screen.press(&format!("{}\r", copy.display()));
-    screen.wait_for("Enter goes on");
+    screen.wait_for("Press Enter to continue");
     assert_eq!(fs::read_to_string(copy).unwrap(), "jar\n", "{}", screen.text());
     screen.press("\r");
     screen.wait_for("1 Summary");

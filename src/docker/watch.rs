@@ -78,8 +78,8 @@ fn snapshot(containers: &Containers, installation: &str) -> Told {
     (containers.gateways.iter().map(info).collect(), contexts)
 }
 
-/// Waits for an event, and for those that come with it, or for the time of the second look after one. Returns false once
-/// the engine is gone.
+/// Waits for an event, and for those that come with it, or for the time of the second look after one. Returns false
+/// once the engine is gone.
 async fn changed(engine: &Engine, events: &mut Following, looks_again: &mut bool) -> bool {
     loop {
         let quiet = if *looks_again { SECOND_LOOK } else { QUIET_TIME };

@@ -126,7 +126,7 @@ fn a_pane_has_the_environment_of_the_dashboard() {
     // In another environment it would neither find the cluster nor this home.
     let words = || std::fs::read_to_string(&said).unwrap_or_default();
     until("the session in the pane", || audit(&home).iter().any(|line| line["action"] == "close-shell"));
-    assert!(!words().contains("cannot be fetched"), "{}", words());
+    assert!(!words().contains("could not be fetched"), "{}", words());
     screen.wait_for("opened in a new pane");
     crate::common::arrange::quit(screen);
 }

@@ -80,11 +80,8 @@ pub enum ClusterEffect {
         epoch: Epoch,
         namespace: String,
     },
-    /// Let a cluster go.
-    Disconnect {
-        /// The context.
-        cluster: String,
-    },
+    /// Let a cluster go, by its context.
+    Disconnect { cluster: String },
     /// Look for services and workloads in a cluster, and go on looking.
     Browse {
         /// The context.

@@ -33,7 +33,7 @@ pub enum GatewayEvent {
     Listed { gateways: Vec<GatewayInfo>, clusters: BTreeSet<String> },
     /// The bytes of a container so far, in both directions.
     Metered { id: String, total: u64 },
-    /// What is behind a row was probed.
+    /// The result of probing what is behind a row.
     Probed { row: ForwardId, health: Health },
     /// A change was carried out. Detail: what its ports lead to. Faults: what does not answer behind it; it may later.
     Changed { change: GatewayChange, name: String, cluster: String, detail: String, faults: Vec<Fault> },
