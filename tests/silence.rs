@@ -92,7 +92,7 @@ impl Drop for Dropped {
 #[cfg(target_os = "linux")]
 fn established(port: u16) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let to = format!(":{port:04X} 01 ");
+    let to = format!("0100007F:{port:04X} 01 ");
     table.lines().filter(|line| line.contains(&to)).count()
 }
 

@@ -17,6 +17,7 @@ use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use kube::client::middleware::AuthLayer;
 use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use kube::{Client, Config, Error};
+use tokio::time::timeout;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
 use super::bounded::Bound;
@@ -152,6 +153,11 @@ where
         .map_response(move |connection| Buffered::new(monitor.connection(connection)))
         .service(connector);
     let https = config.rustls_https_connector_with_connector(connector)?;
+    // A request that is given up leaves the connection to its end that was begun for it: a server that falls silent
+    // within the TLS handshake would hold it for a quarter of an hour.
+    let https = ServiceBuilder::new()
+        .map_future(|connecting| Box::pin(async { timeout(RESPONSE_TIMEOUT, connecting).await? }))
+        .service(https);
     let client = hyper_util::client::legacy::Builder::new(Spawner)
         .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
         .build::<_, Body>(https);
