@@ -122,20 +122,21 @@ fn with_node_port(services: &[Service], wanted: NodePort) -> Result<NodeService,
     Err(Fault::new(What::NodePortMissing, wanted.to_string(), known.join(", ")))
 }
 
-/// Returns a port of a node that is ready, as an address.
+/// Returns a port of a node as an address: of one that is ready and not cordoned, if there is one.
 pub(super) async fn node_address(clusters: &Clusters, cluster: &str, port: NodePort) -> Result<Address, Fault> {
     let client = clusters.client(cluster).await?;
     let nodes = all(&Api::<Node>::all(client)).await;
     let nodes = nodes.map_err(|error| fault(cluster, &error, Some(grant("list", "nodes", None))).1)?;
-    let is_ready = |node: &&Node| {
-        let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-        conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    let is_fit = |node: &&Node| {
+        let mut conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let is_cordoned = node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true);
+        !is_cordoned && conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
     };
     let address = |node: &Node| -> Option<Host> {
         let mut all = node.status.as_ref()?.addresses.iter().flatten();
         super::host(&all.find(|address| address.type_ == "InternalIP")?.address)
     };
-    let host = nodes.iter().filter(is_ready).chain(&nodes).find_map(address);
+    let host = nodes.iter().filter(is_fit).chain(&nodes).find_map(address);
     let host = host.ok_or_else(|| Fault::new(What::NoNodes, cluster, ""))?;
     Ok(Address { host, port: port.number, transport: port.transport })
 }

@@ -125,6 +125,8 @@ fn ports_of_nodes_and_udp_are_followed_to_their_pods() {
     let read = |what: &str, path: &str| kubectl(&["-n", &space.0, "get", what, "-o", &format!("jsonpath={path}")]);
     let [tcp, udp] = [0, 1].map(|at| read("service/echo", &format!("{{.spec.ports[{at}].nodePort}}")));
     let ip = read("pod/echo", "{.status.podIP}");
+    // The node has a new port a moment later, and that of UDP with that of TCP.
+    until("the node has the port", || std::net::TcpStream::connect(format!("10.99.0.1:{tcp}")).is_ok());
     let targets = format!(
         "[[target]]\nname = \"it\"\ncluster = \"brow-admin\"\nnamespace = \"{}\"\nnode = \"{tcp},{udp}/udp\"\n",
         space.0
