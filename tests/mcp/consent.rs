@@ -122,11 +122,11 @@ fn a_question_that_nobody_answers_is_refused_and_goes() {
     screen.press("L");
     let shown = screen.wait_for("nobody answered");
     assert!(!shown.contains(QUESTION) && shown.contains("asks for redis"), "{shown}");
-    assert!(world.audit().iter().any(|line| line["action"] == "agent-refused" && line["agent"] == NAME_SHOWN));
     assert_eq!((agent.end(), world.pods()), (0, 0));
     screen.signal(Signal::TERM);
     assert!(screen.wait_end().success());
     world.assert_nothing_is_left();
+    assert!(world.audit().iter().any(|line| line["action"] == "agent-refused" && line["agent"] == NAME_SHOWN));
 }
 
 #[test]

@@ -64,12 +64,12 @@ fn a_hostile_client_changes_nothing_and_gets_clear_errors() {
     }
     assert_eq!(agent.call("list_forwards", &json!({}))["forwards"], json!([]));
     assert_eq!((world.pods(), world.home.read_config()), (0, config));
+    assert_eq!(agent.end(), 0);
+    world.assert_nothing_is_left();
     // All that is written down is that it wanted what is not offered.
     let audit = world.audit();
     assert_eq!(audit.len(), 1, "{audit:?}");
     assert_eq!((&audit[0]["action"], &audit[0]["thing"]), (&"agent-refused".into(), &"secret".into()));
-    assert_eq!(agent.end(), 0);
-    world.assert_nothing_is_left();
 }
 
 #[test]
@@ -100,9 +100,9 @@ fn what_a_client_does_again_and_again_fills_no_log() {
     for _ in 0..100 {
         assert!(agent.refusal("connect", &json!({ "target": "redis" })).contains("nobody could be asked"));
     }
-    assert_eq!(world.audit().len(), 1, "{:?}", world.audit());
     assert_eq!(agent.end(), 0);
     world.assert_nothing_is_left();
+    assert_eq!(world.audit().len(), 1, "{:?}", world.audit());
 }
 
 #[test]
