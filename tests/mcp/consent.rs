@@ -152,12 +152,12 @@ fn a_question_goes_with_the_call_that_is_cancelled_and_the_client_that_is_killed
     screen.wait_for(QUESTION);
     drop(client);
     screen.wait_gone(QUESTION);
-    // Nothing but an answer, or the lack of one, is a refusal.
-    assert!(world.audit().iter().all(|line| line["agent"].is_null()), "{:?}", world.audit());
     assert_eq!(world.pods(), 0);
     screen.signal(Signal::TERM);
     assert!(screen.wait_end().success());
     world.assert_nothing_is_left();
+    // Nothing but an answer, or the lack of one, is a refusal.
+    assert!(world.audit().iter().all(|line| line["agent"].is_null()), "{:?}", world.audit());
 }
 
 #[test]
