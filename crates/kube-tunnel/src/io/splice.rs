@@ -229,9 +229,9 @@ impl Splice<'_> {
             let count = buffer.len() - ahead;
             if buffer.len() > HEAD {
                 self.keep(&buffer[HEAD..]);
-                // Its failure shows in the other direction.
-                if self.stream.send(buffer).is_err() {
-                    self.stopped = true;
+                // The tunnel may have ended in the meantime; it fails only those streams that were opened by then.
+                if let Err(error) = self.stream.send(buffer) {
+                    self.stop_sending(error);
                     return Ok(());
                 }
                 self.up += count as u64;
@@ -352,7 +352,38 @@ async fn discard_input(local: &TcpStream) {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::{liveness_check::LivenessCheck, session::Session, transport::Transport};
     use super::*;
+    use crate::protocol::Protocol;
+
+    #[tokio::test]
+    async fn a_connection_whose_tunnel_ends_right_before_its_opening_fails() {
+        let (near, _far) = tokio::io::duplex(64 * 1024);
+        let session = Session::new(
+            Protocol::Spdy,
+            Transport::bare(near),
+            LivenessCheck::mute(),
+            Arc::default(),
+            CancellationToken::new(),
+        );
+        let session = Arc::new(session);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (local, _) = listener.accept().await.unwrap();
+        client.write_all(b"hello").await.unwrap();
+        local.readable().await.unwrap();
+        let stream = session.stream(80);
+        // There is room still, as far as the stream knows.
+        session.link().connection.close(&Error::TunnelLost { text: "cut".into() });
+        let spliced = timeout(Duration::from_secs(10), splice(local, stream, None, &Arc::default())).await;
+        assert!(matches!(spliced.expect("it does not hang"), Err(Error::TunnelLost { .. })));
+        assert!(client.read(&mut [0]).await.is_err(), "the local program gets a reset");
+    }
 
     #[test]
     fn an_answer_that_has_begun_may_pause_for_as_long_as_somebody_reads() {
