@@ -161,7 +161,10 @@ impl Keeper {
                 Ok(()) = self.logins.changed() => {}
                 () = later => {}
             }
-            let dialed = self.attempt().await;
+            let dialed = tokio::select! {
+                () = mux.ended() => return,
+                dialed = self.attempt() => dialed,
+            };
             let failed = dialed.as_ref().err();
             tracing::debug!(pod = self.via.pod.name, ?failed, "the pod proxy was dialed with a new login");
             retry = match dialed {

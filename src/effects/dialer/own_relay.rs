@@ -52,11 +52,15 @@ impl ForwardDialer {
     async fn follow_logins(&self, lease: &PodLease, via: &Via, (relay, mut generation): (Mux, Option<u64>)) {
         let mut relay = lease.go_relayed(relay);
         loop {
-            tokio::select! {
+            // A start that hangs must not hide that the relay is lost.
+            let started = tokio::select! {
                 () = relay.ended() => break,
-                () = lease.tunnels.renewed(generation) => {}
-            }
-            match self.start_relay(lease, via).await {
+                started = async {
+                    lease.tunnels.renewed(generation).await;
+                    self.start_relay(lease, via).await
+                } => started,
+            };
+            match started {
                 Ok((next, of)) => (relay, generation) = (lease.go_relayed(next), of),
                 // The one before has to do until the next login.
                 Err(error) => {

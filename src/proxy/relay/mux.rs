@@ -214,6 +214,8 @@ impl State {
     fn die(&mut self, error: Error) {
         self.dead.get_or_insert(error);
         self.slots.values_mut().for_each(Slot::wake);
+        // A write of a stream may have found it out.
+        self.driver.wake_by_ref();
     }
 
     /// Reads what has come.
