@@ -285,7 +285,7 @@ async fn explain<D: Dialer>(forward: &Forward<D>, upstream: &Upstream<D::Lease>,
     let blame = forward.dialer.blame(&upstream.via);
     let blamed = match error {
         Error::Unreachable { .. } | Error::Upgrade { status: 500.., .. } => blame.await,
-        // That there is no tunnel is known. A server that answers at all tells at once that a node is not ready.
+        // The loss itself is certain; only its cause is asked for. An API server that works answers within this time.
         Error::TunnelLost { .. } => timeout(LOST_BLAME_TIMEOUT, blame).await.ok().flatten(),
         _ => None,
     };

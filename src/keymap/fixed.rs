@@ -44,7 +44,7 @@ pub(super) fn action(mode: Mode, chord: Chord) -> Option<Action> {
         }
         Mode::Question | Mode::Quit | Mode::Proposal => answer(&ANSWERS, chord),
         Mode::Refusal => answer(&ANSWERS[1..], chord),
-        // What was meant for a text field shows that the question was not read yet.
+        // Typed characters were meant for a text field: the user has not read the question yet.
         Mode::Consent => answer(&ANSWERS[1..], chord)
             .or_else(|| chord.writes().map(|char| Action::Type(Typed::Edit(InputRequest::InsertChar(char))))),
         Mode::Scroll

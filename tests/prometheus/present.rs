@@ -71,7 +71,7 @@ fn without_both_nothing_is_shown_and_nothing_is_asked_again() {
     let versions = || count(&|asked| asked.ends_with("/version"));
     until_within(TIMEOUT, "metrics-server is asked for", || metrics() > 0);
     let (asked, searched, probed) = (metrics(), services(), versions());
-    // What is shown is measured every 30 s, and the version is asked for every 10.
+    // Values on screen are measured every 30 s, and the version is requested every 10 s.
     until_within(2 * TIMEOUT, "five more probes", || versions() >= probed + 5);
     assert_eq!((metrics(), services()), (asked, searched));
     assert_eq!(asked, 1, "{:?}", front.asked());

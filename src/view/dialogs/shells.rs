@@ -61,7 +61,7 @@ fn cells(scene: Scene<'_>, RemoteShell { shell, .. }: &RemoteShell) -> [String; 
     let place = format!("{}/{}", scene.model.cluster_name(&shell.cluster), shell.namespace);
     let (age, idle) = (text.age(now - shell.began), text.age((now - shell.active).max(chrono::TimeDelta::zero())));
     let ends = shell.node.as_ref().map(|node| text.left((node.ends - now).max(chrono::TimeDelta::zero())));
-    // What it is on says more than its pod, whose name is made up.
+    // Show the node rather than the shell's pod, which has a generated name.
     let thing = match &shell.node {
         Some(node) => format!("node/{}", node.name),
         None => format!("{}/{}", shell.pod, shell.container),

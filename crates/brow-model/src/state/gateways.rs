@@ -64,7 +64,7 @@ impl Gateways {
                 let same = |row: &GatewayRow| row.gateway.cluster == gateway.cluster && row.port == *port;
                 let known = before.iter().find(|(id, row)| same(row) && !self.rows.contains_key(id));
                 let id = known.map_or_else(|| ForwardId(next()), |(id, _)| *id);
-                // What was found of a container that does not run says nothing any more.
+                // A check result no longer applies once the container has been replaced or its state has changed.
                 let goes_on = |row: &&GatewayRow| row.gateway.id == gateway.id && row.gateway.state == gateway.state;
                 let health = before.get(&id).filter(goes_on).and_then(|row| row.health.clone());
                 let told = before.get(&id).and_then(|row| row.told);

@@ -105,7 +105,7 @@ impl Model {
             within: self.config.settings().agents.answer_timeout,
             operation,
         };
-        // What the config allows by now is a person's consent, too.
+        // An earlier refusal no longer applies if the config now allows it: the config is a person's consent, too.
         if needed != Grant::Config && at.refused.contains(&target.name) {
             return Some(Outcome::Refused(Refusal::ByPerson));
         }
