@@ -112,15 +112,12 @@ fn the_page_of_an_object_opens_over_the_browser() {
     let effects = press(&mut model, Command::ShowPage);
     let asks = |effect: &Effect| matches!(effect, Effect::Cluster(ClusterEffect::FindObject { key, epoch }) if *key == at && *epoch == of);
     assert!(effects.iter().any(asks), "{effects:?}");
-    let kind = ServedKind {
-        group: String::new(),
-        version: "v1".to_owned(),
-        kind: "Service".to_owned(),
-        plural: "services".to_owned(),
-        shorts: Vec::new(),
-        namespaced: true,
+    let object = ObjectRef {
+        cluster: at.cluster,
+        kind: Arc::new(ServedKind::service()),
+        namespace: at.namespace,
+        name: at.name,
     };
-    let object = ObjectRef { cluster: at.cluster, kind: Arc::new(kind), namespace: at.namespace, name: at.name };
     let found = |epoch| Event::Object(ObjectEvent::Found { epoch, result: Ok(object.clone()) });
     model.update(found(Epoch(of.0 + 100)));
     assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Browser(_))), "it is about another browser");

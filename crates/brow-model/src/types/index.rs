@@ -51,6 +51,18 @@ const BUILT_IN_GROUPS: [&str; 24] = [
 ];
 
 impl ServedKind {
+    /// Returns the kind of Services, which every cluster serves.
+    pub fn service() -> Self {
+        Self {
+            group: String::new(),
+            version: "v1".to_owned(),
+            kind: "Service".to_owned(),
+            plural: "services".to_owned(),
+            shorts: Vec::new(),
+            namespaced: true,
+        }
+    }
+
     /// Returns true for a kind that something else than Kubernetes brings.
     pub fn is_custom(&self) -> bool {
         !BUILT_IN_GROUPS.contains(&self.group.as_str())

@@ -198,14 +198,7 @@ impl Model {
         if let Some(service) = row.services.first() {
             port.clone_from(&service.port);
             object = ObjectRef {
-                kind: Arc::new(ServedKind {
-                    group: String::new(),
-                    version: "v1".to_owned(),
-                    kind: "Service".to_owned(),
-                    plural: "services".to_owned(),
-                    shorts: Vec::new(),
-                    namespaced: true,
-                }),
+                kind: Arc::new(ServedKind::service()),
                 namespace: service.namespace.clone(),
                 name: service.name.clone(),
                 ..object
