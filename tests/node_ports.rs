@@ -18,28 +18,6 @@ use shell::{Running, Shell, address};
 /// The node's address and the API server's port, as the cluster knows them. The server itself listens on loopback.
 const NODE: &str = "10.99.0.1:16443";
 
-/// A pod that echoes what comes by TCP and UDP, and its ports on the nodes.
-const ECHO: &str = r#"
-apiVersion: v1
-kind: Pod
-metadata: { name: echo, labels: { app: echo } }
-spec:
-  terminationGracePeriodSeconds: 0
-  containers:
-  - { name: tcp, image: "alpine/socat:latest", imagePullPolicy: Never, args: ["TCP-LISTEN:7,fork,reuseaddr", "EXEC:cat"] }
-  - { name: udp, image: "alpine/socat:latest", imagePullPolicy: Never, args: ["UDP-RECVFROM:7,fork", "EXEC:cat"] }
----
-apiVersion: v1
-kind: Service
-metadata: { name: echo }
-spec:
-  type: NodePort
-  selector: { app: echo }
-  ports:
-  - { name: echo, port: 7, protocol: TCP }
-  - { name: echo-udp, port: 7, protocol: UDP }
-"#;
-
 /// A namespace with the echo, and a target `it` with both ports.
 struct Stage {
     home: Home,
@@ -50,15 +28,8 @@ impl Stage {
     /// `context` is the context's name: that of k3d means a local cluster.
     fn new(stem: &str, context: &str, user: &str) -> Self {
         let (home, space) = (Home::new(""), Namespace::new(stem));
-        let manifest = home.path().join("echo.yaml");
-        std::fs::write(&manifest, ECHO).unwrap();
-        kubectl(&["-n", &space.0, "apply", "-f", manifest.to_str().unwrap()]);
-        kubectl(&["-n", &space.0, "wait", "--for=condition=Ready", "--timeout=60s", "pod/echo"]);
-        let port = |at: usize| {
-            let path = format!("jsonpath={{.spec.ports[{at}].nodePort}}");
-            kubectl(&["-n", &space.0, "get", "service", "echo", "-o", &path])
-        };
-        let (tcp, udp) = (port(0), port(1));
+        space.echo();
+        let [tcp, udp] = space.echo_ports();
         let config = format!(
             "[[target]]\nname = \"it\"\ncluster = \"{context}\"\nnamespace = \"{}\"\nnode = \"{tcp},{udp}/udp\"\n",
             space.0

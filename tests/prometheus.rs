@@ -14,52 +14,11 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use common::arrange::{Kubeconfig, quit, wait_dialog, wait_says};
-use common::kube::{Namespace, kubeconfig, kubectl, try_kubectl, until};
+use common::kube::{ClusterRight, Namespace, kubeconfig, kubectl, until};
 use common::through::{get, live};
 use common::{Home, Screen, Start};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-/// The rights of a Prometheus that scrapes the API server and, through it, the nodes. They go with the test.
-struct Rights(String);
-
-impl Rights {
-    fn new(home: &Home, namespace: &str) -> Self {
-        let rights = Self(format!("{namespace}-scrape"));
-        let meta = json!({ "name": rights.0 });
-        let subject = json!({ "kind": "ServiceAccount", "name": "prometheus", "namespace": namespace });
-        let group = "rbac.authorization.k8s.io";
-        apply(
-            home,
-            &json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": meta,
-                "rules": [
-                    { "apiGroups": [""], "resources": ["nodes/proxy"], "verbs": ["get"] },
-                    { "nonResourceURLs": ["/metrics"], "verbs": ["get"] },
-                ],
-            }),
-        );
-        apply(
-            home,
-            &json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": meta,
-                "roleRef": { "apiGroup": group, "kind": "ClusterRole", "name": rights.0 }, "subjects": [subject],
-            }),
-        );
-        rights
-    }
-}
-
-impl Drop for Rights {
-    fn drop(&mut self) {
-        for kind in ["clusterrolebinding", "clusterrole"] {
-            let gone = try_kubectl(&["delete", kind, &self.0, "--wait=false"]);
-            if let (Err(error), false) = (gone, std::thread::panicking()) {
-                eprintln!("{kind} {} was left behind: {error}", self.0);
-            }
-        }
-    }
-}
 
 fn apply(home: &Home, object: &Value) {
     let path = home.path().join("object.json");
@@ -110,8 +69,10 @@ fn job(name: &str, server: &str, path: &str) -> Value {
 }
 
 /// A Prometheus that scrapes the API server, and through it the node.
-fn prometheus(home: &Home, namespace: &str) -> Rights {
-    let rights = Rights::new(home, namespace);
+fn prometheus(home: &Home, namespace: &str) -> ClusterRight {
+    // To scrape the API server and, through it, the nodes.
+    let rules = ["--verb=get", "--resource=nodes/proxy", "--non-resource-url=/metrics"];
+    let rights = ClusterRight::new(format!("{namespace}-scrape"), &rules, namespace, "prometheus");
     let server = Kubeconfig::of_cluster(&kubeconfig()).server().replace("https://", "");
     let nodes = kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"]);
     let cadvisor = |node: &str| job(node, &server, &format!("/api/v1/nodes/{node}/proxy/metrics/cadvisor"));

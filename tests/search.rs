@@ -79,6 +79,24 @@ fn carry(mut from: TcpStream, mut to: TcpStream, state: &AtomicU8) {
     let _gone = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
 }
 
+/// Both clusters are connected from the start.
+const BOTH: &str = "[cluster.near]\nconnect = true\n[cluster.away]\nconnect = true\n";
+
+/// Starts with the test cluster by two names, `near` directly and `away` by the server at an address that leads there,
+/// and waits until both answer.
+#[track_caller]
+fn near_and_away(home: &Home, away: SocketAddr) -> Screen {
+    let far = json!({ "server": format!("https://{away}"), "tls-server-name": "localhost" });
+    let all = Kubeconfig::of_cluster(&kubeconfig()).cluster("far", &far);
+    let all = all.context("near", "brow", "admin", "default").context("away", "far", "admin", "default");
+    let mut screen = Start::new(home).kubeconfig(all.write(&home.path().join("kc"))).size(120, 40).run();
+    screen.wait_for("near");
+    screen.press("1");
+    let answers = |text: &str, name: &str| text.lines().any(|line| line.contains(name) && line.contains("● ready"));
+    screen.wait("both answer", |text| answers(text, "near") && answers(text, "away"));
+    screen
+}
+
 /// Leaves the search, whose text goes first, and the program.
 #[track_caller]
 fn leave(mut screen: Screen) {
@@ -152,18 +170,9 @@ fn what_is_found_is_shown_copied_and_forwarded() {
 #[test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_cluster_that_falls_silent_holds_no_other_up() {
-    let (namespace, home) =
-        (Namespace::new("searchsilent"), Home::new("[cluster.near]\nconnect = true\n[cluster.away]\nconnect = true\n"));
-    let admin = Kubeconfig::of_cluster(&kubeconfig());
-    let wire = Wire::to(admin.server().trim_start_matches("https://"));
-    let far = serde_json::json!({ "server": format!("https://{}", wire.address), "tls-server-name": "localhost" });
-    let all = admin.cluster("far", &far).context("near", "brow", "admin", "default");
-    let all = all.context("away", "far", "admin", "default");
-    let mut screen = Start::new(&home).kubeconfig(all.write(&home.path().join("kc"))).size(120, 40).run();
-    screen.wait_for("near");
-    screen.press("1");
-    let answers = |text: &str, name: &str| text.lines().any(|line| line.contains(name) && line.contains("● ready"));
-    screen.wait("both answer", |text| answers(text, "near") && answers(text, "away"));
+    let (namespace, home) = (Namespace::new("searchsilent"), Home::new(BOTH));
+    let wire = Wire::to(Kubeconfig::of_cluster(&kubeconfig()).server().trim_start_matches("https://"));
+    let mut screen = near_and_away(&home, wire.address);
     wire.stall();
     screen.press("F");
     kubectl(&["-n", &namespace.0, "create", "configmap", "foghorn"]);
@@ -225,8 +234,7 @@ fn an_index_of_many_objects_is_small_and_asks_nothing_while_nothing_changes() {
 #[test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_cluster_that_dies_in_the_middle_of_a_search_is_told_of_and_comes_back_whole() {
-    let (namespace, home) =
-        (Namespace::new("searchdies"), Home::new("[cluster.near]\nconnect = true\n[cluster.away]\nconnect = true\n"));
+    let (namespace, home) = (Namespace::new("searchdies"), Home::new(BOTH));
     let name = namespace.0.as_str();
     // Their list takes a while over a slow way, and what is searched for stands at its end.
     let object = |name: String| {
@@ -239,16 +247,8 @@ fn a_cluster_that_dies_in_the_middle_of_a_search_is_told_of_and_comes_back_whole
     let path = home.path().join("objects.json");
     fs::write(&path, list.to_string()).unwrap();
     kubectl(&["-n", name, "create", "-f", path.to_str().unwrap()]);
-    let admin = Kubeconfig::of_cluster(&kubeconfig());
-    let fuse = Fuse::to(admin.server().trim_start_matches("https://"));
-    let far = json!({ "server": format!("https://{}", fuse.address), "tls-server-name": "localhost" });
-    let all = admin.cluster("far", &far).context("near", "brow", "admin", "default");
-    let all = all.context("away", "far", "admin", "default");
-    let mut screen = Start::new(&home).kubeconfig(all.write(&home.path().join("kc"))).size(120, 40).run();
-    screen.wait_for("near");
-    screen.press("1");
-    let answers = |text: &str, name: &str| text.lines().any(|line| line.contains(name) && line.contains("● ready"));
-    screen.wait("both answer", |text| answers(text, "near") && answers(text, "away"));
+    let fuse = Fuse::to(Kubeconfig::of_cluster(&kubeconfig()).server().trim_start_matches("https://"));
+    let mut screen = near_and_away(&home, fuse.address);
     fuse.set(SLOW);
     screen.press("F");
     screen.press(&format!("lightship ns:{name}"));

@@ -50,6 +50,14 @@ metadata: { name: person, annotations: { kubernetes.io/service-account.name: per
 type: kubernetes.io/service-account-token
 ";
 
+/// Another token of the same person.
+const SECOND_TOKEN: &str = "
+apiVersion: v1
+kind: Secret
+metadata: { name: person-2, annotations: { kubernetes.io/service-account.name: person } }
+type: kubernetes.io/service-account-token
+";
+
 impl Namespace {
     pub fn new(stem: &str) -> Self {
         let name = format!("brow-t-{stem}-{:08x}", rand::random::<u32>());
@@ -73,10 +81,7 @@ impl Namespace {
         let rights = rights.replace("name: USER", &user).replace("NAMESPACE", &self.0);
         std::fs::write(&manifest, format!("{PERSON}---\n{rights}")).unwrap();
         kubectl(&["-n", &self.0, "apply", "-f", manifest.to_str().unwrap()]);
-        let secret = || kubectl(&["-n", &self.0, "get", "secret", "person", "-o", "go-template={{.data.token}}"]);
-        until("the token is there", || !secret().is_empty() && !secret().contains("no value"));
-        let token = String::from_utf8(BASE64_STANDARD.decode(secret()).unwrap()).unwrap();
-
+        let token = self.token("person");
         let path = home.path().join("kubeconfig");
         std::fs::write(&path, kubectl(&["config", "view", "--minify", "--raw", "--flatten"])).unwrap();
         let edit = |args: &[&str]| {
@@ -96,6 +101,37 @@ impl Namespace {
         path
     }
 
+    /// The token in a secret, once there is one.
+    pub fn token(&self, secret: &str) -> String {
+        let token = || try_kubectl(&["-n", &self.0, "get", "secret", secret, "-o", "go-template={{.data.token}}"]);
+        until("the token is there", || token().is_ok_and(|token| !token.is_empty() && !token.contains("no value")));
+        String::from_utf8(BASE64_STANDARD.decode(token().unwrap()).unwrap()).unwrap()
+    }
+
+    /// Another token of the person that the kubeconfig is of.
+    pub fn second_token(&self, home: &Home) -> String {
+        let manifest = home.path().join("token.yaml");
+        std::fs::write(&manifest, SECOND_TOKEN).unwrap();
+        kubectl(&["-n", &self.0, "apply", "-f", manifest.to_str().unwrap()]);
+        self.token("person-2")
+    }
+
+    /// Puts a pod `echo` there, which sends back what comes by TCP and UDP on port 7, and a Service of that name with
+    /// its ports on the nodes.
+    pub fn echo(&self) {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/echo.yaml");
+        kubectl(&["-n", &self.0, "apply", "-f", manifest]);
+        kubectl(&["-n", &self.0, "wait", "--for=condition=Ready", "--timeout=60s", "pod/echo"]);
+    }
+
+    /// The ports of the Service `echo` on the nodes, by TCP and UDP.
+    pub fn echo_ports(&self) -> [String; 2] {
+        [0, 1].map(|at| {
+            let path = format!("jsonpath={{.spec.ports[{at}].nodePort}}");
+            kubectl(&["-n", &self.0, "get", "service", "echo", "-o", &path])
+        })
+    }
+
     /// The names of its pods, without those that are being deleted already: a kubelet may take a minute over them.
     pub fn pods(&self) -> Vec<String> {
         let names =
@@ -112,6 +148,31 @@ impl Drop for Namespace {
             try_kubectl(&["-n", &self.0, "delete", "pods", "--all", "--wait=false", "--grace-period=0", "--force"]);
         if let (Err(error), false) = (gone.and(pods), std::thread::panicking()) {
             eprintln!("namespace {} was left behind: {error}", self.0);
+        }
+    }
+}
+
+/// A right in the whole cluster for a service account of a namespace, taken away when the test ends.
+pub struct ClusterRight(String);
+
+impl ClusterRight {
+    /// `rules` are options of `kubectl create clusterrole`.
+    pub fn new(name: String, rules: &[&str], namespace: &str, account: &str) -> Self {
+        let right = Self(name);
+        kubectl(&[&["create", "clusterrole", &right.0], rules].concat());
+        let (role, account) = (format!("--clusterrole={}", right.0), format!("--serviceaccount={namespace}:{account}"));
+        kubectl(&["create", "clusterrolebinding", &right.0, &role, &account]);
+        right
+    }
+}
+
+impl Drop for ClusterRight {
+    fn drop(&mut self) {
+        for kind in ["clusterrolebinding", "clusterrole"] {
+            let gone = try_kubectl(&["delete", kind, &self.0, "--wait=false"]);
+            if let (Err(error), false) = (gone, std::thread::panicking()) {
+                eprintln!("{kind} {} was left behind: {error}", self.0);
+            }
         }
     }
 }

@@ -8,32 +8,8 @@ use serde_json::{Value, json};
 use super::common::Home;
 use super::common::arrange::{clipboard, quit, wait_says};
 use super::common::front::PlainApi;
-use super::common::kube::{Namespace, kubectl, try_kubectl, until};
+use super::common::kube::{ClusterRight, Namespace, kubectl, until};
 use super::{apply, let_list, open, ready, service};
-
-/// The right to list nodes, of which their ports come. It goes with the test.
-struct Nodes(String);
-
-impl Nodes {
-    fn new(namespace: &str) -> Self {
-        let nodes = Self(format!("{namespace}-nodes"));
-        kubectl(&["create", "clusterrole", &nodes.0, "--verb=list", "--resource=nodes"]);
-        let (role, account) = (format!("--clusterrole={}", nodes.0), format!("--serviceaccount={namespace}:person"));
-        kubectl(&["create", "clusterrolebinding", &nodes.0, &role, &account]);
-        nodes
-    }
-}
-
-impl Drop for Nodes {
-    fn drop(&mut self) {
-        for kind in ["clusterrolebinding", "clusterrole"] {
-            let gone = try_kubectl(&["delete", kind, &self.0, "--wait=false"]);
-            if let (Err(error), false) = (gone, std::thread::panicking()) {
-                eprintln!("{kind} {} was left behind: {error}", self.0);
-            }
-        }
-    }
-}
 
 /// A pod that says it is a Prometheus, and its service.
 fn stand_in(home: &Home, namespace: &str) {
@@ -97,7 +73,7 @@ fn the_best_way_that_answers_is_taken() {
     let (home, space, api) = (Home::new(""), Namespace::new("promways"), PlainApi::new());
     let name = space.0.as_str();
     let path = space.kubeconfig(&home);
-    let _nodes = Nodes::new(name);
+    let _nodes = ClusterRight::new(format!("{name}-nodes"), &["--verb=list", "--resource=nodes"], name, "person");
     let_list(name);
     let_list_ingresses(name);
     stand_in(&home, name);

@@ -1,19 +1,9 @@
 //! A new login under a relay that carries connections: new ones go by it, and open ones stay where they are.
 
 use super::pods::in_pod;
-use super::proxied::{BY_POD_PROXY, carried, is_open};
+use super::proxied::{carried, is_open};
 use super::*;
 use crate::common::kube::until;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-
-/// Another token of the person that the kubeconfig is of.
-const SECOND: &str = "
-apiVersion: v1
-kind: Secret
-metadata: { name: person-2, annotations: { kubernetes.io/service-account.name: person } }
-type: kubernetes.io/service-account-token
-";
 
 /// The processes of our relay that serve a port-forward stream.
 fn forwarded(space: &Namespace) -> usize {
@@ -24,12 +14,7 @@ case ${a% } in *brow) echo one ;; esac ;; esac; done";
 
 /// Puts another token of the person into the kubeconfig.
 fn log_in_anew(stage: &Stage) {
-    let manifest = stage.home.path().join("second.yaml");
-    std::fs::write(&manifest, SECOND).unwrap();
-    kubectl(&["-n", &stage.space.0, "apply", "-f", manifest.to_str().unwrap()]);
-    let secret = || kubectl(&["-n", &stage.space.0, "get", "secret", "person-2", "-o", "go-template={{.data.token}}"]);
-    until("the token is there", || !secret().is_empty() && !secret().contains("no value"));
-    let token = String::from_utf8(BASE64_STANDARD.decode(secret()).unwrap()).unwrap();
+    let token = stage.space.second_token(&stage.home);
     let mut command = std::process::Command::new("kubectl");
     command.arg("--kubeconfig").arg(stage.home.path().join("kubeconfig"));
     let set = command.args(["config", "set-credentials", "person", &format!("--token={token}")]).output().unwrap();
@@ -40,12 +25,7 @@ fn log_in_anew(stage: &Stage) {
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_new_login_is_used_by_both_carriers_and_cuts_no_connection() {
     let stage = Stage::with("relay-login", "", true);
-    // One by each carrier.
-    let (mut early, mut served) = stage.connect();
-    is_open(&mut early, &mut served);
-    until("the pod proxy carries", || stage.logged(BY_POD_PROXY) == 1);
-    let (mut late, mut other) = stage.connect();
-    is_open(&mut late, &mut other);
+    let [(mut early, mut served), (mut late, mut other)] = stage.one_by_each_carrier();
     assert_eq!((forwarded(&stage.space), carried(&stage.space)), (1, 1));
     log_in_anew(&stage);
     until("each has one more", || (forwarded(&stage.space), carried(&stage.space)) == (2, 2));

@@ -26,6 +26,17 @@ fn local_port(line: &str) -> Option<&str> {
 }
 
 impl Stage {
+    /// Two connections, each with the target's end: the first goes by port-forward, and stays there; the other one by
+    /// the pod proxy.
+    pub fn one_by_each_carrier(&self) -> [(TcpStream, TcpStream); 2] {
+        let (mut early, mut served) = self.connect();
+        is_open(&mut early, &mut served);
+        until("the pod proxy carries", || self.logged(BY_POD_PROXY) == 1);
+        let (mut late, mut other) = self.connect();
+        is_open(&mut late, &mut other);
+        [(early, served), (late, other)]
+    }
+
     /// A connection with a request and its answer, each ended by half a close.
     pub fn converses(&self) {
         let (mut client, mut server) = self.connect();
@@ -62,12 +73,7 @@ case ${{a% }} in {which}) kill -9 ${{p#/proc/}}; while [ -d $p ]; do :; done; ec
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn connections_move_to_the_pod_proxy_and_outlive_the_ways_that_break() {
     let stage = Stage::with("proxied", "", true);
-    // The first goes by port-forward, and stays there.
-    let (mut early, mut served) = stage.connect();
-    is_open(&mut early, &mut served);
-    until("the pod proxy carries", || stage.logged(BY_POD_PROXY) == 1);
-    let (mut late, mut other) = stage.connect();
-    is_open(&mut late, &mut other);
+    let [(mut early, _served), (mut late, mut other)] = stage.one_by_each_carrier();
     kill(&stage.space, false);
     sees_a_reset(&mut early);
     is_open(&mut late, &mut other);

@@ -14,8 +14,6 @@ use crate::common::through::in_line;
 use crate::common::{Home, Start, TIMEOUT};
 use crate::shell::{Running, Shell, address, sockets};
 use crate::sieve::Sieve;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 /// An address through a proxy pod, and a workload: an echo behind each.
@@ -32,27 +30,6 @@ workload = "selector/app=echo:7"
 "#;
 
 /// A pod that echoes on port 7.
-const ECHO: &str = r#"
-apiVersion: v1
-kind: Pod
-metadata: { name: echo, labels: { app: echo } }
-spec:
-  terminationGracePeriodSeconds: 0
-  containers:
-  - name: echo
-    image: alpine/socat:latest
-    imagePullPolicy: IfNotPresent
-    args: ["TCP-LISTEN:7,fork,reuseaddr", "PIPE"]
-"#;
-
-/// Another token of the same person.
-const SECOND: &str = r"
-apiVersion: v1
-kind: Secret
-metadata: { name: person-2, annotations: { kubernetes.io/service-account.name: person } }
-type: kubernetes.io/service-account-token
-";
-
 /// A namespace of a test's own with an echo in it, and a kubeconfig whose context `story` leads there by a sieve.
 pub struct Scene {
     pub space: Namespace,
@@ -73,13 +50,10 @@ impl Scene {
         space: Namespace,
         place: impl FnOnce(&Kubeconfig, &str) -> (String, Value, Value),
     ) -> Self {
-        let manifest = home.path().join("echo.yaml");
-        fs::write(&manifest, ECHO).unwrap();
         let person = space.kubeconfig(home);
-        kubectl(&["-n", &space.0, "apply", "-f", manifest.to_str().unwrap()]);
-        kubectl(&["-n", &space.0, "wait", "--for=condition=Ready", "pod/echo", "--timeout=60s"]);
+        space.echo();
         let all = Kubeconfig::of_cluster(&person);
-        let (server, mut cluster, user) = place(&all, &token(&space, "person"));
+        let (server, mut cluster, user) = place(&all, &space.token("person"));
         let sieve = Sieve::to(server.trim_start_matches("https://"));
         cluster["server"] = json!(format!("https://{}", sieve.address));
         let all = all.cluster("brow", &cluster).user("person", user).context("story", "brow", "person", &space.0);
@@ -197,14 +171,6 @@ impl Story {
     }
 }
 
-/// The token of the person in a namespace, once there is one.
-fn token(space: &Namespace, name: &str) -> String {
-    let secret = || try_kubectl(&["-n", &space.0, "get", "secret", name, "-o", "go-template={{.data.token}}"]);
-    let there = || secret().is_ok_and(|secret| !secret.is_empty() && !secret.contains("no value"));
-    until("the token is there", there);
-    String::from_utf8(BASE64_STANDARD.decode(secret().unwrap()).unwrap()).unwrap()
-}
-
 /// Makes the person's token worth nothing, and another for them, which is returned.
 fn rotate(space: &Namespace, home: &Home, old: &Path) -> String {
     kubectl(&["-n", &space.0, "delete", "secret", "person"]);
@@ -213,10 +179,7 @@ fn rotate(space: &Namespace, home: &Home, old: &Path) -> String {
         || try_kubectl(&["--kubeconfig", old.to_str().unwrap(), "--context", "story", "-n", &space.0, "get", "pods"]);
     until("the old token is worth nothing", || let_in().is_err_and(|error| error.contains("must be logged in")));
     // Under the same name it would be the same token.
-    let manifest = home.path().join("token.yaml");
-    fs::write(&manifest, SECOND).unwrap();
-    kubectl(&["-n", &space.0, "apply", "-f", manifest.to_str().unwrap()]);
-    token(space, "person-2")
+    space.second_token(home)
 }
 
 #[test]
@@ -235,8 +198,7 @@ fn a_watch_that_is_refused_takes_nothing_away() {
 
     // What a watch that works says of a pod counts: another of its name is found.
     kubectl(&["-n", &story.scene.space.0, "delete", "pod", "echo", "--wait=true"]);
-    let manifest = home.path().join("echo.yaml");
-    kubectl(&["-n", &story.scene.space.0, "apply", "-f", manifest.to_str().unwrap()]);
+    story.scene.space.echo();
     // Its watch may rest for a moment still.
     until("another pod is found", || story.locals.iter().all(|local| echoes(&mut open(local))));
     story.serves("through another pod");

@@ -94,37 +94,13 @@ fn each_broken_step_is_named() {
     until("no proxy pod is left", || space.pods() == ["server"]);
 }
 
-/// A pod that echoes what comes by TCP and UDP on port 7, and the ports of nodes that lead to it.
-const ECHO: &str = r#"
-apiVersion: v1
-kind: Pod
-metadata: { name: echo, labels: { app: echo } }
-spec:
-  terminationGracePeriodSeconds: 0
-  containers:
-  - { name: tcp, image: "alpine/socat:latest", imagePullPolicy: Never, args: ["TCP-LISTEN:7,fork,reuseaddr", "EXEC:cat"] }
-  - { name: udp, image: "alpine/socat:latest", imagePullPolicy: Never, args: ["UDP-RECVFROM:7,fork", "EXEC:cat"] }
----
-apiVersion: v1
-kind: Service
-metadata: { name: echo }
-spec:
-  type: NodePort
-  selector: { app: echo }
-  ports: [{ name: echo, port: 7, protocol: TCP }, { name: echo-udp, port: 7, protocol: UDP }]
-"#;
-
 #[test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn ports_of_nodes_and_udp_are_followed_to_their_pods() {
     let (home, space) = (Home::new(""), Namespace::new("whynode"));
-    let path = home.path().join("echo.yaml");
-    std::fs::write(&path, ECHO).unwrap();
-    kubectl(&["-n", &space.0, "apply", "-f", path.to_str().unwrap()]);
-    kubectl(&["-n", &space.0, "wait", "--for=condition=Ready", "--timeout=60s", "pod/echo"]);
-    let read = |what: &str, path: &str| kubectl(&["-n", &space.0, "get", what, "-o", &format!("jsonpath={path}")]);
-    let [tcp, udp] = [0, 1].map(|at| read("service/echo", &format!("{{.spec.ports[{at}].nodePort}}")));
-    let ip = read("pod/echo", "{.status.podIP}");
+    space.echo();
+    let [tcp, udp] = space.echo_ports();
+    let ip = kubectl(&["-n", &space.0, "get", "pod/echo", "-o", "jsonpath={.status.podIP}"]);
     // The node has a new port a moment later, and that of UDP with that of TCP.
     until("the node has the port", || std::net::TcpStream::connect(format!("10.99.0.1:{tcp}")).is_ok());
     let targets = format!(
