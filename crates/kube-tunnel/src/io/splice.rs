@@ -229,7 +229,6 @@ impl Splice<'_> {
             let count = buffer.len() - ahead;
             if buffer.len() > HEAD {
                 self.keep(&buffer[HEAD..]);
-                // The tunnel may have ended in the meantime; it fails only those streams that were opened by then.
                 if let Err(error) = self.stream.send(buffer) {
                     self.stop_sending(error);
                     return Ok(());
@@ -263,11 +262,14 @@ impl Splice<'_> {
         }
     }
 
-    /// Stops sending to a tunnel that has failed. It may still hold bytes for the local program, which are delivered
-    /// first.
+    /// Stops sending to a tunnel that has failed.
     fn stop_sending(&mut self, error: Error) {
         self.stopped = true;
-        lock(&self.stream.shared().incoming).receive.fail(error);
+        // A stream that was opened learns its end from the tunnel, after what has come for it. One that was not opened
+        // is unknown there.
+        if self.stream.shared().ids.get().is_none() {
+            lock(&self.stream.shared().incoming).receive.fail(error);
+        }
     }
 
     /// Delivers the bytes of the pod. Ready when the pod's side has ended in order.
@@ -351,44 +353,4 @@ async fn discard_input(local: &TcpStream) {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
-    use tokio::time::timeout;
-    use tokio_util::sync::CancellationToken;
-
-    use super::super::{liveness_check::LivenessCheck, session::Session, transport::Transport};
-    use super::*;
-    use crate::protocol::Protocol;
-
-    #[tokio::test]
-    async fn a_connection_whose_tunnel_ends_right_before_its_opening_fails() {
-        let (near, _far) = tokio::io::duplex(64 * 1024);
-        let session = Session::new(
-            Protocol::Spdy,
-            Transport::bare(near),
-            LivenessCheck::mute(),
-            Arc::default(),
-            CancellationToken::new(),
-        );
-        let session = Arc::new(session);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (local, _) = listener.accept().await.unwrap();
-        client.write_all(b"hello").await.unwrap();
-        local.readable().await.unwrap();
-        let stream = session.stream(80);
-        // There is room still, as far as the stream knows.
-        session.link().connection.close(&Error::TunnelLost { text: "cut".into() });
-        let spliced = timeout(Duration::from_secs(10), splice(local, stream, None, &Arc::default())).await;
-        assert!(matches!(spliced.expect("it does not hang"), Err(Error::TunnelLost { .. })));
-        assert!(client.read(&mut [0]).await.is_err(), "the local program gets a reset");
-    }
-
-    #[test]
-    fn an_answer_that_has_begun_may_pause_for_as_long_as_somebody_reads() {
-        assert_eq!(limit(Peer::Open, true), None);
-        assert_eq!(limit(Peer::Open, false), Some(ANSWER_TIMEOUT));
-        assert_eq!(limit(Peer::Unknown, true), Some(SILENCE_TIMEOUT));
-    }
-}
+mod tests;

@@ -207,8 +207,12 @@ impl Lease {
         self.pool.hold_spares(port, count);
     }
 
-    /// Returns the generation of the login whose tunnel the next stream uses; `None` while no tunnel is open.
+    /// Returns the generation of the login whose tunnel the next stream uses; `None` while no tunnel is open. In
+    /// [`Protocol::V4`] each stream opens its own tunnel, with the newest login.
     pub fn generation(&self) -> Option<u64> {
+        if self.protocol() == Some(Protocol::V4) {
+            return Some(self.pool.dialer.newest.borrow().generation);
+        }
         let held = lock(&self.pool.held);
         held.tunnels.iter().filter(|tunnel| tunnel.session.is_usable()).map(|tunnel| tunnel.generation).max()
     }
@@ -219,10 +223,8 @@ impl Lease {
         let mut newest = self.pool.dialer.newest.clone();
         loop {
             let arrived = self.pool.arrived.notified();
-            // In v4 a stream opens its own tunnel, by the newest login.
-            let single = self.protocol() == Some(Protocol::V4);
-            let now = if single { Some(newest.borrow_and_update().generation) } else { self.generation() };
-            if now > generation {
+            newest.mark_unchanged();
+            if self.generation() > generation {
                 return;
             }
             tokio::select! {
@@ -240,5 +242,21 @@ impl Lease {
     /// Returns the protocol in use: the forced one, else the one that has worked. `None` until a tunnel was opened.
     pub fn protocol(&self) -> Option<Protocol> {
         self.pool.dialer.settled()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_of_tunnels_of_their_own_are_renewed_by_a_new_login_alone() {
+        let client = kube::Config::new("http://127.0.0.1:1".parse().unwrap()).try_into().unwrap();
+        let route = Route { namespace: "team".into(), pod: "web".into(), port: 80 };
+        let lease = Tunnels::new(client, Some(Protocol::V4)).lease(route, LeaseOptions::default());
+        let renewed = timeout(Duration::from_mins(1), lease.renewed(lease.generation()));
+        renewed.await.expect_err("there is no other login");
     }
 }
