@@ -65,7 +65,7 @@ impl ForwardDialer {
                 // The one before has to do until the next login.
                 Err(error) => {
                     tracing::debug!(pod = via.pod.name, %error, "no relay with a new login");
-                    generation = lease.tunnels.generation();
+                    generation = lease.tunnels.generation().or(generation);
                 }
             }
         }

@@ -1,14 +1,18 @@
 //! Our own relay, given to the script of a proxy pod on this machine.
 #![cfg(target_os = "linux")]
 
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
+use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use brow_relay::{Connection, Event, KEY, Limits, Reason, Side};
 use ring::digest::{SHA256, digest};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep_until};
@@ -177,24 +181,69 @@ async fn a_half_closed_connection_waits_ten_minutes_for_its_answer() {
     relay.await.unwrap();
 }
 
+/// A relay that freezes as soon as it is up: the system takes what is sent to it, and nothing comes.
+async fn freezes(mut wire: DuplexStream) {
+    let limits = Limits { streams: 8, window: 1_024, most: 1_024, extra: 0 };
+    let mut relay = Connection::new(Side::Relay, &[7; KEY], [2; KEY], limits);
+    while !relay.is_up() {
+        let count = wire.read(relay.space()).await.unwrap();
+        relay.received(count);
+        while relay.next().unwrap().is_some() {}
+        let count = relay.output().len();
+        wire.write_all(relay.output()).await.unwrap();
+        relay.sent(count);
+    }
+    sleep_until(Instant::now() + PAUSE).await;
+    drop(wire);
+}
+
+/// A wire whose writes fail once it is broken.
+struct Breaking {
+    wire: DuplexStream,
+    broken: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Breaking {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Breaking {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        Pin::new(&mut self.wire).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_is_lost_as_soon_as_the_write_of_a_stream_fails() {
+    let (wire, far) = tokio::io::duplex(1 << 16);
+    let relay = tokio::spawn(freezes(far));
+    let broken = Arc::<AtomicBool>::default();
+    let mux = Mux::start(Breaking { wire, broken: Arc::clone(&broken) }, &[7; KEY]).await.unwrap();
+    broken.store(true, Ordering::Relaxed);
+    let began = Instant::now();
+    mux.open(&"10.0.0.1:80".parse().unwrap()).unwrap().connected().await.unwrap_err();
+    mux.ended().await;
+    assert_eq!(began.elapsed(), Duration::ZERO, "not only by the next ping");
+    relay.abort();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_relay_that_is_silent_is_given_up_though_it_is_written_to() {
-    let (near, mut far) = tokio::io::duplex(1 << 16);
-    let relay = tokio::spawn(async move {
-        let limits = Limits { streams: 8, window: 1_024, most: 1_024, extra: 0 };
-        let mut relay = Connection::new(Side::Relay, &[7; KEY], [2; KEY], limits);
-        while !relay.is_up() {
-            let count = far.read(relay.space()).await.unwrap();
-            relay.received(count);
-            while relay.next().unwrap().is_some() {}
-            let count = relay.output().len();
-            far.write_all(relay.output()).await.unwrap();
-            relay.sent(count);
-        }
-        // It is frozen: the system takes what is sent to it, and nothing comes.
-        sleep_until(Instant::now() + PAUSE).await;
-        drop(far);
-    });
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let relay = tokio::spawn(freezes(far));
     let mux = Mux::start(near, &[7; KEY]).await.unwrap();
     let began = Instant::now();
     mux.ended().await;
