@@ -16,9 +16,9 @@ use tokio::net::UdpSocket;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::connection::{self, End};
 use super::connections::{Listed, OpenConnection, Origin};
 use super::dialer::{Dialer, Flow, Incoming, ReachError};
+use super::reach::{self, End};
 use super::upstream::Upstream;
 use super::{Forward, local_users, socks};
 use brow_model::address::Address;
@@ -204,7 +204,7 @@ async fn carry<D: Dialer>(forward: &Arc<Forward<D>>, flow: &Arc<LocalFlow>, list
             (End::Failed(fault), Some(place)) => socks::failed(place, fault),
             (end, _) => end,
         };
-        connection::report(forward, end);
+        reach::report(forward, end);
     }
     drop((entered, listed));
 }
@@ -231,7 +231,7 @@ async fn open<D: Dialer>(
     forward: &Arc<Forward<D>>,
     flow: &Arc<LocalFlow>,
 ) -> Result<(Arc<Upstream<D::Lease>>, Arc<dyn Flow>), End> {
-    connection::through(forward, |upstream| async move {
+    reach::through(forward, |upstream| async move {
         let local = Arc::clone(flow);
         let deliver = Box::new(move |incoming: Incoming<'_>| local.deliver(incoming));
         let to = flow.to.clone().map(Relayed::To).or_else(|| upstream.via.to.clone());
@@ -244,7 +244,7 @@ async fn open<D: Dialer>(
 fn failed<D: Dialer>(forward: &Forward<D>, upstream: &Upstream<D::Lease>, error: ReachError) -> End {
     match error {
         ReachError::Target(fault) => End::Failed(fault),
-        ReachError::Tunnel(error) => connection::failure(forward, upstream, &error, true),
+        ReachError::Tunnel(error) => reach::failure(forward, upstream, &error, true),
     }
 }
 

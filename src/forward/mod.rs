@@ -18,6 +18,7 @@ mod meter;
 mod pod_ref;
 mod port_owner;
 mod probe;
+mod reach;
 mod report;
 mod socks;
 mod spread;

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use super::wire::{Protocol, Refusal, associated, datagram, datagram_head};
 use super::{Rules, answer, read, write};
-use crate::forward::connection::End;
 use crate::forward::connections::{OpenConnection, Origin};
 use crate::forward::dialer::Dialer;
 use crate::forward::flows::{Flows, LocalFlow, is_of_another_datagram};
+use crate::forward::reach::End;
 use crate::forward::{Forward, local_users};
 use brow_model::address::Address;
 

@@ -18,10 +18,10 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::Forward;
-use super::connection::{self, End};
 use super::connections::OpenConnection;
 use super::destinations::NamedPlace;
 use super::dialer::{Dialer, Lease};
+use super::reach::{self, End};
 use brow_model::address::Address;
 use brow_model::allow::AllowList;
 use brow_model::event::ForwardEvent;
@@ -68,10 +68,7 @@ impl Rules {
             return known.clone();
         }
         let asked =
-            connection::through(
-                forward,
-                |upstream| async move { Ok(forward.dialer.cluster_domain(&upstream.lease).await) },
-            );
+            reach::through(forward, |upstream| async move { Ok(forward.dialer.cluster_domain(&upstream.lease).await) });
         match timeout(DOMAIN_TIMEOUT, asked).await {
             Ok(Ok((_, Some(domain)))) => self.domain.get_or_init(|| domain).clone(),
             Ok(Ok((_, None)) | Err(_)) | Err(_) => USUAL_DOMAIN.to_owned(),
@@ -199,7 +196,7 @@ async fn connect<D: Dialer>(
     }
     let place = listed.go_to(&forward.connections, &to, &forward.meter);
     let target = &to;
-    let opened = connection::through(forward, |upstream| async move {
+    let opened = reach::through(forward, |upstream| async move {
         // After the wait for a pod: that says nothing of the destination.
         let began = Instant::now();
         let stream = forward.dialer.connect(&upstream.lease, &upstream.via, target).await?;
@@ -210,7 +207,7 @@ async fn connect<D: Dialer>(
         Err(End::Failed(fault)) => {
             let words = if fault.detail.is_empty() { to.to_string() } else { format!("{to}: {}", fault.detail) };
             let refused = protocol.refused(refusal(&fault), &words);
-            connection::report(forward, failed(&place, fault));
+            reach::report(forward, failed(&place, fault));
             return answer(local, &refused).await;
         }
         // Somebody else was told the reason.
@@ -238,7 +235,7 @@ async fn connect<D: Dialer>(
             Ok(())
         }
         Err(error) => {
-            Err(match connection::reported_failure(forward, &upstream, &to.to_string(), &error, &reported).await {
+            Err(match reach::reported_failure(forward, &upstream, &to.to_string(), &error, &reported).await {
                 End::Failed(fault) => failed(&place, fault),
                 end => end,
             })
