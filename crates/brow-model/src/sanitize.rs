@@ -57,6 +57,16 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     })
 }
 
+/// The text as a word of a command that somebody may run: a POSIX shell takes it for itself (2.2.2, single quotes).
+pub fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// The text without what cannot be shown. `white` says what a line end or a tab becomes.
 fn cleaned(text: &str, white: impl Fn(char) -> Option<char>) -> Cow<'_, str> {
     if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {

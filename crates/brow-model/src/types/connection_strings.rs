@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use crate::sanitize::shell_word;
 use crate::types::address::Transport;
 use crate::types::service::{Group, Service, Signs, by_word, recognise};
 use crate::types::target::Target;
@@ -141,16 +142,6 @@ pub(crate) fn group_of(target: &Target) -> Option<Group> {
     service_of(target, &target.address).map(Service::group)
 }
 
-/// A word as a POSIX shell takes it for itself (2.2.2, single quotes).
-pub(crate) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 /// The kind of quotes around a placeholder in a shell command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Quotes {
@@ -181,7 +172,7 @@ impl Quotes {
     /// A text as a shell takes it for just that there.
     fn quote(self, text: &str) -> String {
         match self {
-            Self::Nothing => quoted(text),
+            Self::Nothing => shell_word(text),
             Self::Single => text.replace('\'', r"'\''"),
             Self::Double => text.chars().fold(String::new(), |mut all, c| {
                 if matches!(c, '"' | '\\' | '$' | '`') {

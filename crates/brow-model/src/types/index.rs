@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::language::fault::{Fault, Remedy};
+use crate::sanitize::shell_word;
 
 /// A kind that a cluster serves.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,23 +101,13 @@ pub struct ObjectRef {
 impl ObjectRef {
     /// Returns the kubectl command that prints it, for a shell of POSIX.
     pub fn kubectl(&self) -> String {
-        let mut words = vec!["kubectl".to_owned(), "--context".to_owned(), quoted(&self.cluster)];
+        let mut words = vec!["kubectl".to_owned(), "--context".to_owned(), shell_word(&self.cluster)];
         if !self.namespace.is_empty() {
-            words.extend(["-n".to_owned(), quoted(&self.namespace)]);
+            words.extend(["-n".to_owned(), shell_word(&self.namespace)]);
         }
-        words.extend(["get".to_owned(), quoted(&format!("{}/{}", self.kind.resource(), self.name))]);
+        words.extend(["get".to_owned(), shell_word(&format!("{}/{}", self.kind.resource(), self.name))]);
         words.extend(["-o".to_owned(), "yaml".to_owned()]);
         words.join(" ")
-    }
-}
-
-/// Quotes a word where a shell would read anything else in it than the word.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

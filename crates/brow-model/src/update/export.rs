@@ -1,9 +1,9 @@
 //! Exports: the marked targets as the config has them, or as commands for kubectl.
 
+use crate::sanitize::shell_word;
 use crate::screen::dialog::Dialog;
 use crate::screen::menu::{Menu, MenuContent, MenuItem, MenuLabel, MenuOf};
 use crate::state::Model;
-use crate::types::connection_strings::quoted;
 use crate::types::target::Target;
 use crate::types::workload::{Destination, Kind, Workload};
 
@@ -32,7 +32,7 @@ impl Model {
     /// The equivalent commands of kubectl; a comment for a kind that it cannot forward to.
     fn commands_for(&self, target: &Target) -> Vec<String> {
         let namespace = self.namespace_of(target);
-        let kubectl = format!("kubectl --context {} -n {}", quoted(&target.cluster), quoted(&namespace));
+        let kubectl = format!("kubectl --context {} -n {}", shell_word(&target.cluster), shell_word(&namespace));
         match &target.address {
             Destination::Workload(workload) => {
                 let ports: Vec<String> = std::iter::once(&workload.port)
@@ -67,8 +67,8 @@ impl Model {
                 let pod = format!("brow-{}", target.label(&self.installation));
                 let local = self.port_of(target).map_or_else(String::new, |port| port.to_string());
                 let image = self.config.settings().pod_for(&target.cluster, &target.pod).image;
-                let image = quoted(image.as_deref().unwrap_or("alpine/socat:latest"));
-                let to = quoted(&format!("TCP:{address}"));
+                let image = shell_word(image.as_deref().unwrap_or("alpine/socat:latest"));
+                let to = shell_word(&format!("TCP:{address}"));
                 vec![
                     format!(
                         "{kubectl} run {pod} --image={image} --restart=Never --command -- \
@@ -90,7 +90,7 @@ fn resource(workload: &Workload, kubectl: &str) -> Option<String> {
     match &workload.kind {
         Kind::Custom(_) => None,
         Kind::Selector => {
-            let labels = quoted(name);
+            let labels = shell_word(name);
             // One that runs: kubectl forwards to a single pod.
             let pods = format!("{kubectl} get pods -l {labels} --field-selector=status.phase=Running -o name");
             Some(format!("\"$({pods} | head -n 1)\""))
