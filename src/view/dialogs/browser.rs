@@ -9,11 +9,12 @@ use ratatui::text::Span;
 
 use super::super::cell::Cell;
 use super::super::chrome;
-use super::super::columns::{Column, fit};
-use super::super::state::{Hit, ViewState};
+use super::super::columns::Column;
+use super::super::state::ViewState;
 use super::super::strip::level;
 use super::super::table::GUTTER;
 use super::super::typeset::{put, width, wrap};
+use super::rows::{self, Table};
 use super::{Scene, large};
 use brow_model::browser::Browser;
 use brow_model::fault::Fault;
@@ -64,7 +65,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     if list.rows().is_empty() {
         empty(frame, scene, browser, body);
     } else {
-        rows(frame, scene, state, browser, body);
+        table(frame, scene, state, browser, body);
     }
     foot(frame, scene, outer, browser);
 }
@@ -141,7 +142,7 @@ fn notes(scene: Scene<'_>, browser: &Browser) -> Vec<(String, Style)> {
     notes
 }
 
-fn rows(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, browser: &Browser, area: Rect) {
+fn table(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, browser: &Browser, area: Rect) {
     if area.height < 2 || area.width <= GUTTER {
         return;
     }
@@ -149,44 +150,30 @@ fn rows(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, browser:
     let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
     let tall = usize::from(body.height);
     let first = state.scroll_dialog(list.cursor(), tall, list.rows().len());
-    let visible: Vec<Vec<Cell<'_>>> = (first..list.rows().len().min(first + tall))
-        .map(|at| {
-            // What the row above says already is not said again, but on the first row of the screen.
-            let above = if at == first { None } else { list.rows().get(at - 1) };
-            cells(scene, browser, &list.rows()[at], above)
-        })
-        .collect();
-    let natural: Vec<u16> = (0..COLUMNS.len())
-        .map(|column| {
-            let cells = visible.iter().filter_map(|row| row.get(column)).map(Cell::natural).max().unwrap_or_default();
-            let head = width(scene.get(HEADS[column]));
-            if column == 0 && browser.clusters.len() < 2 { 0 } else { cells.max(head) }
-        })
-        .collect();
-    let natural = state.stabilize_dialog(area.width, list.rows().len(), natural);
-    let (widths, gap) = fit(&COLUMNS, &natural, area.width - GUTTER);
-    let buffer = frame.buffer_mut();
-    let mut x = area.x + GUTTER;
-    for (head, own) in HEADS.iter().zip(&widths).filter(|(_, own)| **own > 0) {
-        put(buffer, x, area.y, *own, scene.get(head), theme.dim);
-        x += own + gap;
+    let end = list.rows().len().min(first + tall);
+    let mut table = Table {
+        heads: HEADS.map(|head| scene.get(head).to_owned()).to_vec(),
+        shapes: COLUMNS.to_vec(),
+        rows: (first..end)
+            .map(|at| {
+                // What the row above says already is not said again, but on the first row of the screen.
+                let above = if at == first { None } else { list.rows().get(at - 1) };
+                cells(scene, browser, &list.rows()[at], above)
+            })
+            .collect(),
+        first,
+        cursor: list.cursor(),
+        count: list.rows().len(),
+        with_empty: true,
+    };
+    if browser.clusters.len() < 2 {
+        table.shapes[0] = Column::NONE;
     }
-    for ((at, row), y) in (first..).zip(&visible).zip(body.y..) {
-        let line = Rect { y, height: 1, ..body };
-        state.add_area(line, Hit::Item(at));
-        let mut x = line.x + GUTTER;
-        for (cell, own) in row.iter().zip(&widths).filter(|(_, own)| **own > 0) {
-            if x < line.right() {
-                cell.draw(buffer, x, y, (*own).min(line.right() - x), false);
-                x += own + gap;
-            }
-        }
-        if list.marks.contains(&list.rows()[at]) {
-            put(buffer, line.x + 1, y, 1, "✓", theme.mark);
-        }
-        if at == list.cursor() {
-            buffer.set_style(line, theme.selection);
-            put(buffer, line.x, y, 1, "▌", theme.accent);
+    rows::draw(frame, scene, state, &table, area);
+    let buffer = frame.buffer_mut();
+    for (row, y) in list.rows()[first..end].iter().zip(body.y..) {
+        if list.marks.contains(row) {
+            put(buffer, body.x + 1, y, 1, "✓", theme.mark);
         }
     }
     if list.rows().len() > tall && tall > 0 {

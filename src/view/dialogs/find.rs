@@ -7,10 +7,11 @@ use ratatui::text::Span;
 
 use super::super::cell::Cell;
 use super::super::chrome;
-use super::super::columns::{Column, fit};
-use super::super::state::{Hit as Place, ViewState};
+use super::super::columns::Column;
+use super::super::state::ViewState;
 use super::super::table::GUTTER;
-use super::super::typeset::{put, width, wrap};
+use super::super::typeset::{put, wrap};
+use super::rows::{self, Table};
 use super::{Scene, large};
 use brow_model::cluster::Link;
 use brow_model::command::{ROWS, Section};
@@ -122,38 +123,19 @@ fn table(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, finder:
     if area.height < 2 || area.width <= GUTTER {
         return;
     }
-    let (theme, rows) = (scene.theme(), &finder.results.rows);
-    let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
-    let first = state.scroll_dialog(finder.cursor, body.height.into(), rows.len());
-    let visible: Vec<[Cell<'_>; 5]> =
-        rows.iter().skip(first).take(body.height.into()).map(|row| cells(scene, row)).collect();
-    let natural = (0..COLUMNS.len()).map(|column| {
-        let cells = visible.iter().map(|row| row[column].natural()).max().unwrap_or_default();
-        if cells == 0 { 0 } else { cells.max(width(scene.get(HEADS[column]))) }
-    });
-    let natural = state.stabilize_dialog(area.width, rows.len(), natural.collect());
-    let (widths, gap) = fit(&COLUMNS, &natural, area.width - GUTTER);
-    let buffer = frame.buffer_mut();
-    let mut x = area.x + GUTTER;
-    for (head, own) in HEADS.iter().zip(&widths).filter(|(_, own)| **own > 0) {
-        put(buffer, x, area.y, *own, scene.get(head), theme.dim);
-        x += own + gap;
-    }
-    for ((at, row), y) in (first..).zip(&visible).zip(body.y..) {
-        let line = Rect { y, height: 1, ..body };
-        state.add_area(line, Place::Item(at));
-        let mut x = line.x + GUTTER;
-        for (cell, own) in row.iter().zip(&widths).filter(|(_, own)| **own > 0) {
-            if x < line.right() {
-                cell.draw(buffer, x, y, (*own).min(line.right() - x), false);
-                x += own + gap;
-            }
-        }
-        if at == finder.cursor {
-            buffer.set_style(line, theme.selection);
-            put(buffer, line.x, y, 1, "▌", theme.accent);
-        }
-    }
+    let rows = &finder.results.rows;
+    let tall = usize::from(area.height - 1);
+    let first = state.scroll_dialog(finder.cursor, tall, rows.len());
+    let table = Table {
+        heads: HEADS.map(|head| scene.get(head).to_owned()).to_vec(),
+        shapes: COLUMNS.to_vec(),
+        rows: rows.iter().skip(first).take(tall).map(|row| cells(scene, row).into()).collect(),
+        first,
+        cursor: finder.cursor,
+        count: rows.len(),
+        with_empty: false,
+    };
+    rows::draw(frame, scene, state, &table, area);
 }
 
 fn cells<'a>(scene: Scene<'a>, row: &'a FoundRow) -> [Cell<'a>; 5] {
@@ -161,8 +143,10 @@ fn cells<'a>(scene: Scene<'a>, row: &'a FoundRow) -> [Cell<'a>; 5] {
     let dim = |text: &'a str| Cell::text(text, theme.dim);
     let (kind, place, cluster) = match &row.hit {
         Hit::Target(name) => {
-            let cluster = model.target(name).map_or("", |target| target.cluster.as_str());
-            (scene.get("view.find-target"), Cell::empty(), cluster)
+            let target = model.target(name);
+            let address = target.map(|target| target.address.to_string()).unwrap_or_default();
+            let cluster = target.map_or("", |target| target.cluster.as_str());
+            (scene.get("view.find-target"), Cell::text(address, theme.dim), cluster)
         }
         Hit::Forward(id) => {
             let forward = model.forwards.all().get(id);

@@ -6,10 +6,11 @@ use ratatui::style::Style;
 
 use super::super::cell::Cell;
 use super::super::chrome;
-use super::super::columns::{Column, fit};
-use super::super::state::{Hit, ViewState};
+use super::super::columns::Column;
+use super::super::state::ViewState;
 use super::super::table::GUTTER;
-use super::super::typeset::{put, width, wrap};
+use super::super::typeset::{put, wrap};
+use super::rows::{self, Table};
 use super::{Scene, large};
 use brow_model::kind_browser::{KindBrowser, KindTable};
 use brow_model::kinds::System;
@@ -31,16 +32,6 @@ const KINDS: [(&str, Column); 5] = [
     ("column.version", Column::words(2, 5, 12)),
     ("column.scope", Column::words(1, 6, 12)),
 ];
-
-/// A table that is drawn: its heads, their shapes, and the cells of the visible rows.
-struct Drawn<'a> {
-    heads: Vec<String>,
-    shapes: Vec<Column>,
-    rows: Vec<Vec<Cell<'a>>>,
-    first: usize,
-    cursor: usize,
-    count: usize,
-}
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, browser: &KindBrowser) {
     let theme = scene.theme();
@@ -73,7 +64,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
             Some(table) => objects(scene, browser, table, (first, tall)),
             None => kinds(scene, browser, (first, tall)),
         };
-        rows(frame, scene, state, drawn, body);
+        rows::draw(frame, scene, state, &drawn, body);
     }
 }
 
@@ -128,7 +119,7 @@ fn notes(scene: Scene<'_>, browser: &KindBrowser) -> Vec<(String, Style)> {
     notes
 }
 
-fn kinds<'a>(scene: Scene<'a>, browser: &'a KindBrowser, (first, tall): (usize, usize)) -> Drawn<'a> {
+fn kinds<'a>(scene: Scene<'a>, browser: &'a KindBrowser, (first, tall): (usize, usize)) -> Table<'a> {
     let theme = scene.theme();
     let all = browser.kinds.as_deref().unwrap_or_default();
     let at = |row: usize| browser.order.get(row).and_then(|number| all.get(*number));
@@ -150,13 +141,14 @@ fn kinds<'a>(scene: Scene<'a>, browser: &'a KindBrowser, (first, tall): (usize, 
         ])
     };
     let last = browser.order.len().min(first + tall);
-    Drawn {
+    Table {
         heads: KINDS.iter().map(|(head, _)| scene.get(head).to_owned()).collect(),
         shapes: KINDS.iter().map(|(_, shape)| *shape).collect(),
         rows: (first..last).filter_map(row).collect(),
         first,
         cursor: browser.cursor,
         count: browser.order.len(),
+        with_empty: false,
     }
 }
 
@@ -165,7 +157,7 @@ fn objects<'a>(
     browser: &'a KindBrowser,
     table: &'a KindTable,
     (first, tall): (usize, usize),
-) -> Drawn<'a> {
+) -> Table<'a> {
     let theme = scene.theme();
     let namespaces = table.kind.namespaced && table.namespace.is_none();
     let shown: Vec<usize> = (0..table.columns.len()).filter(|at| table.shows(&table.columns[*at])).collect();
@@ -194,38 +186,13 @@ fn objects<'a>(
             .chain([Cell::text(format!("{:<room$}", age.unwrap_or_default(), room = usize::from(AGE)), theme.dim)])
             .collect()
     });
-    Drawn { heads, shapes, rows: rows.collect(), first, cursor: table.cursor, count: table.order.len() }
-}
-
-fn rows(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, drawn: Drawn<'_>, area: Rect) {
-    let theme = scene.theme();
-    let Drawn { heads, shapes, rows, first, cursor, count } = drawn;
-    let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
-    let natural = (0..shapes.len()).map(|column| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(Cell::natural).max().unwrap_or_default();
-        if cells == 0 { 0 } else { cells.max(width(&heads[column])) }
-    });
-    let natural = state.stabilize_dialog(area.width, count, natural.collect());
-    let (widths, gap) = fit(&shapes, &natural, area.width - GUTTER);
-    let buffer = frame.buffer_mut();
-    let mut x = area.x + GUTTER;
-    for (head, own) in heads.iter().zip(&widths).filter(|(_, own)| **own > 0) {
-        put(buffer, x, area.y, *own, head, theme.dim);
-        x += own + gap;
-    }
-    for ((at, row), y) in (first..).zip(&rows).zip(body.y..body.bottom()) {
-        let line = Rect { y, height: 1, ..body };
-        state.add_area(line, Hit::Item(at));
-        let mut x = line.x + GUTTER;
-        for (cell, own) in row.iter().zip(&widths).filter(|(_, own)| **own > 0) {
-            if x < line.right() {
-                cell.draw(buffer, x, y, (*own).min(line.right() - x), false);
-                x += own + gap;
-            }
-        }
-        if at == cursor {
-            buffer.set_style(line, theme.selection);
-            put(buffer, line.x, y, 1, "▌", theme.accent);
-        }
+    Table {
+        heads,
+        shapes,
+        rows: rows.collect(),
+        first,
+        cursor: table.cursor,
+        count: table.order.len(),
+        with_empty: false,
     }
 }

@@ -17,6 +17,7 @@ mod menu;
 mod object;
 mod palette;
 mod pod_log;
+mod rows;
 mod shells;
 mod tags;
 mod why;
