@@ -143,6 +143,29 @@ fn targets_and_commands_are_found_without_a_cluster() {
 }
 
 #[test]
+fn targets_are_found_by_their_addresses_and_forwards_by_their_ports() {
+    let mut model = model();
+    let target = model.targets.all()[0].clone();
+    let address = target.address.to_string();
+    let by = |model: &mut Model, text: &str| {
+        press(model, Command::Find);
+        write(model, text);
+        let found = found(model);
+        press(model, Command::Cancel);
+        press(model, Command::Cancel);
+        found
+    };
+    let port = address.rsplit(':').next().unwrap().to_owned();
+    let own = format!("target/{}", target.name);
+    for text in [address.clone(), address[..5].to_owned(), port.clone(), format!("{} {port}", target.name)] {
+        assert!(by(&mut model, &text).contains(&own), "{text}");
+    }
+    let spread: String = address.chars().step_by(2).collect();
+    assert!(!by(&mut model, &spread).contains(&own), "its letters are next to each other: {spread}");
+    assert!(!by(&mut model, &format!("{port} nothing")).contains(&own));
+}
+
+#[test]
 fn what_was_used_comes_first_among_equals() {
     let mut model = searching();
     write(&mut model, "web");

@@ -48,6 +48,27 @@ impl Indexed<'_> {
     }
 }
 
+/// A thing that is known without a cluster. Names are in lower case.
+struct Own {
+    place: Place,
+    name: String,
+    /// Words that may stand beside one of the name or an address.
+    others: Vec<String>,
+    addresses: Vec<String>,
+    hit: Hit,
+}
+
+impl Own {
+    /// Ranks it by its name, else by its addresses, in which letters have to be next to each other.
+    fn rank(&self, query: &mut Query) -> Option<(Closeness, usize)> {
+        let mut others: Vec<&str> = self.others.iter().map(String::as_str).collect();
+        let by_name = query.rank(&self.name, &others);
+        others.push(&self.name);
+        let mut by_address = || self.addresses.iter().filter_map(|address| query.rank(address, &others)).min();
+        by_name.or_else(|| by_address().filter(|(closeness, _)| *closeness != Closeness::Fuzzy))
+    }
+}
+
 impl Model {
     /// Finds what a text names, the best first: at most `limit` results. Without a text it is what was used last.
     pub fn search(&self, text: &str, limit: usize) -> Results {
@@ -58,11 +79,10 @@ impl Model {
         }
         let own = if query.is_narrow() { Vec::new() } else { self.own_things() };
         let mut near: Vec<(Rank<'_>, Hit)> = Vec::new();
-        for (place, name, others, hit) in &own {
-            let others: Vec<&str> = others.iter().map(String::as_str).collect();
-            if let Some((closeness, skips)) = query.rank(name, &others) {
-                let used = self.used(|used| used == hit);
-                near.push(((closeness, used, *place, skips, name.len(), name.as_str()), hit.clone()));
+        for at in &own {
+            if let Some((closeness, skips)) = at.rank(&mut query) {
+                let used = self.used(|used| *used == at.hit);
+                near.push(((closeness, used, at.place, skips, at.name.len(), &at.name), at.hit.clone()));
             }
         }
         let mut objects: Vec<(Rank<'_>, Indexed<'_>)> = Vec::new();
@@ -112,25 +132,45 @@ impl Model {
         }
     }
 
-    /// Returns what is known without a cluster: its place, its name and other words for it.
-    fn own_things(&self) -> Vec<(Place, String, Vec<String>, Hit)> {
+    /// Returns what is known without a cluster.
+    fn own_things(&self) -> Vec<Own> {
         let mut all = Vec::new();
         for target in self.targets.all() {
-            let others = target.tags.iter().chain([&target.cluster]).map(|word| word.to_lowercase()).collect();
-            all.push((Place::Target, target.name.to_lowercase(), others, Hit::Target(target.name.clone())));
+            all.push(Own {
+                place: Place::Target,
+                name: target.name.to_lowercase(),
+                others: target.tags.iter().chain([&target.cluster]).map(|word| word.to_lowercase()).collect(),
+                addresses: vec![target.address.to_string().to_lowercase()],
+                hit: Hit::Target(target.name.clone()),
+            });
         }
         for (id, forward) in self.forwards.all() {
-            let name = forward.spec.target.to_lowercase();
-            all.push((Place::Forward, name, vec![forward.local()], Hit::Forward(*id)));
+            all.push(Own {
+                place: Place::Forward,
+                name: forward.spec.target.to_lowercase(),
+                others: Vec::new(),
+                addresses: vec![forward.local(), forward.spec.address.to_string().to_lowercase()],
+                hit: Hit::Forward(*id),
+            });
         }
         for pod in self.pods.all().values().filter(|pod| !self.is_duplicate(pod)) {
-            let others = vec![pod.target.to_lowercase(), pod.key.namespace.clone()];
-            all.push((Place::Pod, pod.key.name.clone(), others, Hit::Pod(pod.key.clone())));
+            all.push(Own {
+                place: Place::Pod,
+                name: pod.key.name.clone(),
+                others: vec![pod.target.to_lowercase(), pod.key.namespace.clone()],
+                addresses: Vec::new(),
+                hit: Hit::Pod(pod.key.clone()),
+            });
         }
         for command in Command::ALL.iter().copied().filter(|command| *command != Command::Find) {
             let words = self.screen.words.get(&command).map_or("", String::as_str).to_lowercase();
-            let others = words.split_whitespace().map(str::to_owned).collect();
-            all.push((Place::Command, command.name().to_owned(), others, Hit::Command(command)));
+            all.push(Own {
+                place: Place::Command,
+                name: command.name().to_owned(),
+                others: words.split_whitespace().map(str::to_owned).collect(),
+                addresses: Vec::new(),
+                hit: Hit::Command(command),
+            });
         }
         all
     }
