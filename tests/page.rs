@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 
-use common::arrange::{Kubeconfig, clipboard, quit, wait_dialog};
+use common::arrange::{Kubeconfig, clipboard, quit, wait_dialog, wait_says};
 use common::kube::{Namespace, kubeconfig, kubectl};
 use common::{Home, Screen, Start};
 
@@ -250,16 +250,18 @@ fn files_are_copied_out_of_a_pod_by_a_key_of_its_page() {
     kubectl(&[&["-n", &namespace.0], &run[..], &["sleep", "1d"]].concat());
     kubectl(&["-n", &namespace.0, "wait", "--for=condition=Ready", "--timeout=60s", "pod/jar"]);
     let mut screen = open(&home, &format!("jar kind:pod ns:{}", namespace.0));
-    screen.press("C");
-    screen.wait("the question", |text| text.contains("Copying out of pods/jar") && text.contains("From:"));
-    screen.press(":/etc/hostname\r");
-    screen.wait_for("To:");
     let copy = home.path().join("copied");
-    screen.press(&format!("{}\r", copy.display()));
-    screen.wait_for("Press Enter to continue");
-    assert_eq!(fs::read_to_string(copy).unwrap(), "jar\n", "{}", screen.text());
-    screen.press("\r");
-    screen.wait_for("1 Summary");
+    for (to, said) in [(":/tmp/copied", "One path begins with a colon"), (copy.to_str().unwrap(), "sha256 compared")] {
+        screen.press("C");
+        screen.wait("the question", |text| text.contains("Copying out of pods/jar") && text.contains("From:"));
+        screen.press(":/etc/hostname\r");
+        screen.wait_for("To:");
+        screen.press(&format!("{to}\r"));
+        wait_says(&mut screen, &[said, "Press Enter to continue"]);
+        screen.press("\r");
+        screen.wait_for("1 Summary");
+    }
+    assert_eq!(fs::read_to_string(copy).unwrap(), "jar\n");
     leave(screen);
 }
 

@@ -90,7 +90,7 @@ async fn ask_paths(args: &mut Args, text: &Text) -> Result<(), Failure> {
     }
     let mut paths = paths.into_iter().map(PathBuf::from);
     (args.from, args.to) = (paths.next().unwrap_or_default(), paths.next());
-    Ok(())
+    Way::of(&args.from, args.to()).map(|_| ()).ok_or_else(|| Failure::usage(text.get("cli.cp-ask-place")))
 }
 
 /// Returns a path of this machine that was typed; one with a colon is none of a place.

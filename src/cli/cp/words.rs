@@ -1,11 +1,13 @@
 //! Words for what goes wrong in a copy, with the next step.
 
 use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::Way;
 use crate::shell::copy::{Progress, Refusal, Rule, Trouble};
 use crate::text::Text;
+use brow_model::sanitize::shell_word;
 
 /// Adds what has become of the place of the copy.
 pub(super) fn with_place(text: &Text, words: &str, progress: &Progress) -> String {
@@ -33,12 +35,14 @@ fn words_of(text: &Text, trouble: &Trouble, thing: &str, way: Way<'_>) -> String
         Trouble::Fault(fault) => text.fault_once(fault).in_full(),
         Trouble::Lost(error) => with("cli.cp-lost", "", &error.to_string()),
         Trouble::NoProgram(name) => match way {
-            Way::Out { from, .. } => with("cli.cp-no-program-out", name, from),
+            Way::Out { from, .. } => with("cli.cp-no-program-out", name, &shell_word(from)),
             Way::Into { to, .. } => with("cli.cp-no-program-into", name, to),
         },
         Trouble::There(words) => {
             let said = text.fill("cli.cp-there", &[("thing", thing), ("detail", words)]);
-            remedy(words).map_or_else(|| said.clone(), |key| format!("{said}\n{}", with(key, there, "")))
+            let folder = Path::new(there).parent().and_then(Path::to_str).filter(|folder| !folder.is_empty());
+            let folder = shell_word(folder.unwrap_or("."));
+            remedy(words).map_or_else(|| said.clone(), |key| format!("{said}\n{}", with(key, there, &folder)))
         }
         Trouble::Killed(signal) => with("cli.cp-killed", "", &signal.to_string()),
         Trouble::Refused(refusal) => refused(text, refusal, &with, there),
