@@ -15,10 +15,11 @@ mod proxied;
 #[path = "verbs/shell.rs"]
 #[allow(dead_code, reason = "each story uses its part")]
 mod shell;
+#[path = "relay/stage.rs"]
+mod stage;
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -28,79 +29,7 @@ use common::{Home, TIMEOUT};
 use sha2::{Digest as _, Sha256};
 use shell::{Running, Shell, WEB, address};
 use socket2::SockRef;
-
-/// This machine's own address in the private network of the test cluster.
-const PRIVATE: &str = "10.99.0.1";
-
-/// The program's log, in its home.
-const LOG: &str = "log";
-
-/// A server on the private network, and a forward to it.
-struct Stage {
-    server: TcpListener,
-    running: Running,
-    local: String,
-    /// Deleted with its pods when it is dropped.
-    space: Namespace,
-    home: Home,
-}
-
-impl Stage {
-    fn new(name: &str) -> Self {
-        Self::with(name, "", false)
-    }
-
-    /// With more in the target, and perhaps the right to use the pod proxy.
-    fn with(name: &str, config: &str, pod_proxy: bool) -> Self {
-        let space = Namespace::new(name);
-        if pod_proxy {
-            let (person, proxy) = (format!("--serviceaccount={}:person", space.0), "--resource=pods/proxy");
-            kubectl(&["-n", &space.0, "create", "role", "proxy", "--verb=get", proxy]);
-            kubectl(&["-n", &space.0, "create", "rolebinding", "proxy", "--role=proxy", &person]);
-        }
-        Self::by(config, space, |home, space| space.kubeconfig(home))
-    }
-
-    /// By a kubeconfig of its own.
-    fn by(config: &str, space: Namespace, kubeconfig: impl FnOnce(&Home, &Namespace) -> PathBuf) -> Self {
-        let server = TcpListener::bind((PRIVATE, 0)).unwrap();
-        let to = server.local_addr().unwrap();
-        let config =
-            format!("[[target]]\nname = \"db\"\ncluster = \"story\"\naddress = \"{to}\"\nrelay = \"auto\"\n{config}");
-        let home = Home::new(&config);
-        let shell = Shell { home: &home, kubeconfig: Some(kubeconfig(&home, &space)) };
-        let logs = ["--log", LOG, "--log-levels", "debug"];
-        let mut running = shell.spawn(&[&["connect", "db", "--on-quit", "delete", "--verbose"], &logs[..]].concat());
-        let local = address(&running.line());
-        Self { server, running, local, space, home }
-    }
-
-    /// A connection through the forward: the client's end, and the server's.
-    fn connect(&self) -> (TcpStream, TcpStream) {
-        let client = self.client();
-        let (server, _) = self.server.accept().unwrap();
-        server.set_read_timeout(Some(TIMEOUT)).unwrap();
-        (client, server)
-    }
-
-    fn client(&self) -> TcpStream {
-        let client = TcpStream::connect(&self.local).unwrap();
-        client.set_read_timeout(Some(TIMEOUT)).unwrap();
-        client
-    }
-
-    /// Returns how often the program has logged this at the end of a module's name.
-    fn logged(&self, words: &str) -> usize {
-        let log = std::fs::read_to_string(self.home.path().join(LOG)).unwrap();
-        log.matches(&format!(": {words}")).count()
-    }
-
-    /// Ends the program and returns its messages.
-    fn end(self) -> String {
-        self.running.signal(rustix::process::Signal::INT);
-        self.running.end().1
-    }
-}
+use stage::{Stage, is_open, rest};
 
 /// Waits until the program has said this.
 #[track_caller]
@@ -113,12 +42,6 @@ fn wait_for_words(running: &mut Running, words: &'static str) {
         }
     });
     telling.recv_timeout(TIMEOUT).expect(words);
-}
-
-fn rest(stream: &mut TcpStream) -> String {
-    let mut rest = String::new();
-    stream.read_to_string(&mut rest).unwrap();
-    rest
 }
 
 fn reset(stream: &TcpStream) {

@@ -1,7 +1,7 @@
 //! A new login under a relay that carries connections: new ones go by it, and open ones stay where they are.
 
 use super::pods::in_pod;
-use super::proxied::{carried, is_open};
+use super::proxied::carried;
 use super::*;
 use crate::common::kube::until;
 

@@ -1,9 +1,11 @@
 //! The pod proxy and the network between the API server and pods: who listens there, and who drops packets there.
 
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use super::proxied::{BY_POD_PROXY, NOT_BY_POD_PROXY, is_open, kill};
+use super::proxied::{NOT_BY_POD_PROXY, kill};
+use super::stage::BY_POD_PROXY;
 use super::*;
 use crate::common::kube::until;
 

@@ -1,15 +1,12 @@
 //! Our own relay through the pod proxy: without the node, and without an error where that does not work.
 
-use std::io::{Read as _, Write as _};
 use std::sync::atomic::Ordering;
 
 use super::gateway::Gateway;
 use super::pods::in_pod;
+use super::stage::BY_POD_PROXY;
 use super::*;
 use crate::common::kube::until;
-
-/// The program's word that new connections go through the pod proxy from here on.
-pub const BY_POD_PROXY: &str = "through the pod proxy to ";
 
 /// Its word that they do not.
 pub const NOT_BY_POD_PROXY: &str = "not through the pod proxy to ";
@@ -23,40 +20,6 @@ pub fn carried(space: &Namespace) -> usize {
 /// The relay's port, if a line of the kernel's table is of a socket there: `280A` is 10250.
 fn local_port(line: &str) -> Option<&str> {
     line.split_whitespace().nth(1)?.split_once(':').map(|(_, port)| port).filter(|port| *port == "280A")
-}
-
-impl Stage {
-    /// Two connections, each with the target's end: the first goes by port-forward, and stays there; the other one by
-    /// the pod proxy.
-    pub fn one_by_each_carrier(&self) -> [(TcpStream, TcpStream); 2] {
-        let (mut early, mut served) = self.connect();
-        is_open(&mut early, &mut served);
-        until("the pod proxy carries", || self.logged(BY_POD_PROXY) == 1);
-        let (mut late, mut other) = self.connect();
-        is_open(&mut late, &mut other);
-        [(early, served), (late, other)]
-    }
-
-    /// A connection with a request and its answer, each ended by half a close.
-    pub fn converses(&self) {
-        let (mut client, mut server) = self.connect();
-        client.write_all(b"question").unwrap();
-        client.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(rest(&mut server), "question");
-        server.write_all(b"answer").unwrap();
-        server.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(rest(&mut client), "answer");
-    }
-}
-
-/// Both ways, without an end.
-pub fn is_open(client: &mut TcpStream, server: &mut TcpStream) {
-    let mut heard = [0; 4];
-    client.write_all(b"ping").unwrap();
-    server.read_exact(&mut heard).unwrap();
-    server.write_all(&heard).unwrap();
-    client.read_exact(&mut heard).unwrap();
-    assert_eq!(&heard, b"ping");
 }
 
 /// Ends the relay's process on the port-forward stream, or with a `port` that which listens.
