@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 
-use common::arrange::{Kubeconfig, clipboard, quit, wait_dialog, wait_says};
+use common::arrange::{Kubeconfig, clipboard, practice, quit, wait_dialog, wait_says};
 use common::kube::{Namespace, kubeconfig, kubectl, try_kubectl, until};
 use common::through::{get, live};
 use common::{Home, Screen, Start};
@@ -295,13 +295,7 @@ fn missing_rights_are_named_with_a_role() {
 #[test]
 fn practice_has_kinds_to_browse() {
     let (home, temp) = (Home::new(""), TempDir::new().unwrap());
-    let start = Start::new(&home).arg("--practice").size(80, 24).env("TMPDIR", temp.path().to_str().unwrap());
-    let mut screen = start.run();
-    screen.wait_for("hello-page");
-    screen.press("1");
-    screen.press("/practice\r");
-    screen.press("\r");
-    screen.wait_for("v1.35");
+    let mut screen = practice(Start::new(&home).size(80, 24), &temp);
     screen.press("K");
     screen.wait("Traefik first", |text| text.lines().any(|line| line.contains('▌') && line.contains("IngressRoute")));
     screen.press("\r");

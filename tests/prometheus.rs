@@ -13,7 +13,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use common::arrange::{Kubeconfig, quit, wait_dialog, wait_says};
+use common::arrange::{Kubeconfig, practice, quit, wait_dialog, wait_says};
 use common::kube::{ClusterRight, Namespace, kubeconfig, kubectl, until};
 use common::through::{get, live};
 use common::{Home, Screen, Start};
@@ -70,7 +70,6 @@ fn job(name: &str, server: &str, path: &str) -> Value {
 
 /// A Prometheus that scrapes the API server, and through it the node.
 fn prometheus(home: &Home, namespace: &str) -> ClusterRight {
-    // To scrape the API server and, through it, the nodes.
     let rules = ["--verb=get", "--resource=nodes/proxy", "--non-resource-url=/metrics"];
     let rights = ClusterRight::new(format!("{namespace}-scrape"), &rules, namespace, "prometheus");
     let server = Kubeconfig::of_cluster(&kubeconfig()).server().replace("https://", "");
@@ -209,13 +208,7 @@ fn what_only_looks_like_one_is_left_out_and_a_missing_right_is_named() {
 #[test]
 fn practice_has_one_to_see() {
     let (home, temp) = (Home::new(""), TempDir::new().unwrap());
-    let start = Start::new(&home).arg("--practice").size(120, 40).env("TMPDIR", temp.path().to_str().unwrap());
-    let mut screen = start.run();
-    screen.wait_for("hello-page");
-    screen.press("1");
-    screen.press("/practice\r");
-    screen.press("\r");
-    screen.wait_for("v1.35");
+    let mut screen = practice(Start::new(&home).size(120, 40), &temp);
     screen.wait_for("monitoring/prometheus-server:80 (by tunnel)");
     let shown = screen.wait("the values", |text| text.contains("/8.0 cores") && text.contains("/34.4 GB"));
     assert!(shown.contains("query sum(rate(node_cpu_seconds_total"), "{shown}");

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::arrange::{Kubeconfig, Wire, clipboard, quit, wait_dialog, wait_says};
+use common::arrange::{Kubeconfig, Wire, clipboard, practice, quit, wait_dialog, wait_says};
 use common::front::{Front, PlainApi, resident};
 use common::kube::{Namespace, kubeconfig, kubectl, until_within};
 use common::through::{get, live};
@@ -298,13 +298,7 @@ fn missing_rights_are_named_with_a_role() {
 #[test]
 fn practice_has_something_to_find() {
     let (home, temp) = (Home::new(""), TempDir::new().unwrap());
-    let start = Start::new(&home).arg("--practice").size(80, 24).env("TMPDIR", temp.path().to_str().unwrap());
-    let mut screen = start.run();
-    screen.wait_for("hello-page");
-    screen.press("1");
-    screen.press("/practice\r");
-    screen.press("\r");
-    screen.wait_for("v1.35");
+    let mut screen = practice(Start::new(&home).size(80, 24), &temp);
     screen.press("F");
     screen.press("storefront");
     screen.wait("both kinds", |text| text.contains("Ingress ") && text.contains("IngressRoute"));

@@ -94,7 +94,7 @@ mod tests {
             ("::/0", &[], &["0.0.0.0/0"], Some(false)),
             ("fd00::/8", &["fd00:1::/32"], &["fd00:1:2::/64"], Some(false)),
             ("fd00::/8", &["fd00:1::/32"], &["fd00:2::/64"], Some(true)),
-            // An invalid CIDR, or a pod without a network, leaves the answer open.
+            // An invalid CIDR, or a client whose networks are unknown, leaves the answer open.
             ("10.0.0.0/33", &[], &pods, None),
             ("10.0.0.0/8", &["10.0.0.0"], &pods, None),
             ("10.0.0.0/8", &[], &[], None),

@@ -1,5 +1,6 @@
 //! The whole program with a pod of the test cluster and its relay: the time to the first byte, a million requests, and
-//! UDP beside TCP. `cargo bench --bench load` needs `BROW_TEST_KUBECONFIG`; `BROW_BENCH_REQUESTS` sets their number.
+//! UDP beside TCP. `cargo bench --bench load` needs `BROW_TEST_KUBECONFIG`; `BROW_BENCH_REQUESTS` sets their number,
+//! `BROW_BENCH=soak` picks cases, and `BROW_BENCH_CARRIER=pod-proxy` one carrier.
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on should say where")]
 
 #[path = "../common/mod.rs"]
@@ -46,7 +47,9 @@ async fn main() {
     if wanted("start") {
         start().await;
     }
-    for carrier in ["port-forward", "pod-proxy"] {
+    let carrier = std::env::var("BROW_BENCH_CARRIER").ok();
+    for carrier in ["port-forward", "pod-proxy"].into_iter().filter(|one| carrier.as_ref().is_none_or(|own| own == one))
+    {
         println!("by {carrier}:");
         if wanted("udp") {
             datagrams(carrier).await;

@@ -13,9 +13,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use super::Screen;
 use super::kube::until;
+use super::{Screen, Start};
 
 /// A kubeconfig that is put together from the test cluster's and other parts.
 pub struct Kubeconfig {
@@ -335,6 +336,18 @@ pub fn says(screen: &str, words: &str) -> bool {
 #[track_caller]
 pub fn wait_says(screen: &mut Screen, words: &[&str]) -> String {
     screen.wait(&format!("{words:?}"), |text| words.iter().all(|words| says(text, words)))
+}
+
+/// Starts the practice cluster, whose folder is in `temp`, and connects it.
+#[track_caller]
+pub fn practice(start: Start<'_>, temp: &TempDir) -> Screen {
+    let mut screen = start.arg("--practice").env("TMPDIR", temp.path().to_str().unwrap()).run();
+    screen.wait_for("hello-page");
+    screen.press("1");
+    screen.press("/practice\r");
+    screen.press("\r");
+    screen.wait_for("v1.35");
+    screen
 }
 
 /// Leaves by the key, where nothing is open that would be asked about.

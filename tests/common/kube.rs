@@ -103,12 +103,12 @@ impl Namespace {
 
     /// The token in a secret, once there is one.
     pub fn token(&self, secret: &str) -> String {
-        let token = || try_kubectl(&["-n", &self.0, "get", "secret", secret, "-o", "go-template={{.data.token}}"]);
-        until("the token is there", || token().is_ok_and(|token| !token.is_empty() && !token.contains("no value")));
-        String::from_utf8(BASE64_STANDARD.decode(token().unwrap()).unwrap()).unwrap()
+        let token = || kubectl(&["-n", &self.0, "get", "secret", secret, "-o", "go-template={{.data.token}}"]);
+        until("the token is there", || !token().is_empty() && !token().contains("no value"));
+        String::from_utf8(BASE64_STANDARD.decode(token()).unwrap()).unwrap()
     }
 
-    /// Another token of the person that the kubeconfig is of.
+    /// Makes another token of the person in [`Namespace::kubeconfig`].
     pub fn second_token(&self, home: &Home) -> String {
         let manifest = home.path().join("token.yaml");
         std::fs::write(&manifest, SECOND_TOKEN).unwrap();

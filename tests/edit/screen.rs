@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use super::common::arrange::{quit, script, wait_says};
+use super::common::arrange::{self, quit, script, wait_says};
 use super::common::kube::{kubectl, until};
 use super::common::{Home, Screen, Start};
 use super::lamps::{Lamps, Plans, audit, kept};
@@ -214,13 +214,7 @@ fn practice_has_a_plan_to_edit() {
 
 /// The practice cluster's plans.
 fn practice(home: &Home, temp: &TempDir, editor: &str) -> Screen {
-    let start = Start::new(home).arg("--practice").size(100, 30).env("TMPDIR", temp.path().to_str().unwrap());
-    let mut screen = start.env("EDITOR", editor).run();
-    screen.wait_for("hello-page");
-    screen.press("1");
-    screen.press("/practice\r");
-    screen.press("\r");
-    screen.wait_for("v1.35");
+    let mut screen = arrange::practice(Start::new(home).size(100, 30).env("EDITOR", editor), temp);
     screen.press("K");
     screen.wait_for("─ Kinds of ");
     screen.wait_for("ConfigMap");

@@ -77,13 +77,13 @@ fn the_tmux_snippet_opens_the_dashboard() {
     let home = Home::new("[[target]]\nname = \"web\"\ncluster = \"dev\"\naddress = \"10.0.0.1:80\"\n");
     // Keys less than 1 ms apart would be a paste to tmux, and no binding.
     let snippet =
-        concat!("source-file ", env!("CARGO_MANIFEST_DIR"), "/assets/tmux.conf\nset -g assume-paste-time 0\n");
-    fs::write(home.path().join("tmux.conf"), snippet).unwrap();
+        concat!("source-file '", env!("CARGO_MANIFEST_DIR"), "/assets/tmux.conf'\nset -g assume-paste-time 0\n");
+    let (socket, config) = (home.path().join("tmux"), home.path().join("tmux.conf"));
+    fs::write(&config, snippet).unwrap();
     let folder = Path::new(env!("CARGO_BIN_EXE_brow-tui")).parent().unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
-    let _server = Server(home.path().join("tmux"));
+    let _server = Server(socket.clone());
     let mut start = Start::new(&home).program("tmux").size(100, 40).kubeconfig(home.kubeconfig(&["dev"]));
-    let (socket, config) = (home.path().join("tmux"), home.path().join("tmux.conf"));
     for arg in ["-S", socket.to_str().unwrap(), "-f", config.to_str().unwrap(), "new-session", "exec cat"] {
         start = start.arg(arg);
     }

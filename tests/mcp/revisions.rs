@@ -69,7 +69,7 @@ fn the_revision_without_sessions_is_spoken() {
     let checked = agent.call("check", &json!({}));
     assert!(checked["findings"].as_array().unwrap().iter().any(|found| found["context"] == "practice"), "{checked}");
 
-    // A resource that does not exist is -32602 in this revision; it was -32002 before.
+    // A resource that does not exist has the code -32602 in this revision; it was -32002 before.
     let error = agent.ask("resources/read", json!({ "uri": "file:///etc/passwd" }))["error"].take();
     assert_eq!((&error["code"], &error["data"]["uri"]), (&(-32602).into(), &"file:///etc/passwd".into()), "{error}");
 

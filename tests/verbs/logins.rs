@@ -29,7 +29,6 @@ cluster = "story"
 workload = "selector/app=echo:7"
 "#;
 
-/// A pod that echoes on port 7.
 /// A namespace of a test's own with an echo in it, and a kubeconfig whose context `story` leads there by a sieve.
 pub struct Scene {
     pub space: Namespace,
