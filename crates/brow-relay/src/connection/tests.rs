@@ -54,6 +54,53 @@ fn hear(to: &mut Connection, from: &mut Connection, waiting: &mut HashMap<u32, u
     Ok(())
 }
 
+/// The bytes that a stream moves in 32 round trips, the first frame of which has `first`.
+fn moved(first: usize) -> usize {
+    let limits = Limits { streams: 4, window: 512 * 1024, most: 512 * 1024, extra: 0 };
+    let [mut client, mut relay] =
+        [Side::Client, Side::Relay].map(|side| Connection::new(side, &[7; KEY], [side as u8; KEY], limits));
+    let pass = |to: &mut Connection, from: &mut Connection| {
+        while !from.output().is_empty() {
+            let count = to.space().len().min(from.output().len());
+            to.space()[..count].copy_from_slice(&from.output()[..count]);
+            from.sent(count);
+            to.received(count);
+            while let Some(event) = to.next().unwrap() {
+                if let Event::Data { id, bytes } = event {
+                    let count = bytes.len();
+                    to.consume(id, count);
+                }
+            }
+        }
+    };
+    for _ in 0..2 {
+        pass(&mut client, &mut relay);
+        pass(&mut relay, &mut client);
+    }
+    let id = client.open(Kind::Tcp, "10.0.0.1", 80).unwrap();
+    pass(&mut relay, &mut client);
+    relay.connected(id, Duration::ZERO);
+    let (mut moved, mut most) = (0, first);
+    for _ in 0..32 {
+        while relay.credit(id) > 0 {
+            moved += relay.send_with(id, |space| Ok::<_, ()>(space.len().min(most))).unwrap();
+            most = DATA;
+        }
+        pass(&mut client, &mut relay);
+        pass(&mut relay, &mut client);
+    }
+    moved
+}
+
+#[test]
+fn a_stream_is_as_fast_as_others_wherever_its_frames_end() {
+    let whole = moved(DATA);
+    for first in [1, 376, 12_544, DATA - 1] {
+        let odd = moved(first);
+        assert!(odd * 10 > whole * 8, "{odd} of {whole} bytes");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
