@@ -203,7 +203,10 @@ impl Splice<'_> {
         while self.local_end.is_none() && !self.stopped {
             match self.stream.poll_room(cx) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => self.stop_sending(error),
+                Poll::Ready(Err(error)) => {
+                    self.stop_sending(error);
+                    return Ok(());
+                }
                 Poll::Pending => return Ok(()),
             }
             let ready = match self.local.poll_read_ready(cx) {
@@ -262,7 +265,7 @@ impl Splice<'_> {
         }
     }
 
-    /// Stops sending to a tunnel that has failed.
+    /// Stops sending on a stream that takes nothing more.
     fn stop_sending(&mut self, error: Error) {
         self.stopped = true;
         // A stream that was opened learns its end from the tunnel, after what has come for it. One that was not opened

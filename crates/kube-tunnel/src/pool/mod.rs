@@ -229,7 +229,11 @@ impl Pool {
                 lock(&self.held).last_error = None;
                 Ok(self.adopt(dialed))
             }
-            Err(Error::Closed) => Err(Error::Closed),
+            Err(Error::Closed) => {
+                // Only a protocol of one connection for each stream is left, which changes what is waited for.
+                self.arrived.notify_waiters();
+                Err(Error::Closed)
+            }
             Err(error) => {
                 self.fail(error.clone());
                 Err(error)

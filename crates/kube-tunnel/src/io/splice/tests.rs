@@ -54,9 +54,23 @@ async fn an_orderly_end_that_is_not_delivered_yet_is_no_failure_of_what_is_sent_
     let mut splicing = pin!(splice(local, stream, None, &counters));
     assert!(futures::poll!(&mut splicing).is_pending());
     let pumping = tokio::spawn(pump(Arc::clone(&session)));
-    splicing.await.unwrap();
+    timeout(Duration::from_secs(10), splicing).await.expect("it does not hang").unwrap();
     assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "the local program gets the end");
     pumping.abort();
+}
+
+#[tokio::test]
+async fn a_program_that_has_closed_does_not_hide_that_its_bytes_were_lost() {
+    let ((session, far), (client, local)) = (tunnel(), program().await);
+    let pumping = tokio::spawn(pump(Arc::clone(&session)));
+    tokio::task::yield_now().await;
+    let stream = session.stream(80);
+    stream.open().unwrap();
+    drop((client, far));
+    let counters = Arc::default();
+    let spliced = timeout(Duration::from_secs(10), splice(local, stream, None, &counters)).await;
+    assert!(matches!(spliced.expect("it does not hang"), Err(Error::TunnelLost { .. })));
+    pumping.await.unwrap();
 }
 
 #[test]
