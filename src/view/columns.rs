@@ -21,7 +21,7 @@ impl Column {
     /// The `keep` of a column without which a row says nothing.
     pub const ALWAYS: u8 = u8::MAX;
 
-    /// A column that is only sorted by.
+    /// A column that is not shown.
     pub const NONE: Self = Self::words(0, 0, 0);
 
     pub const fn words(keep: u8, least: u16, most: u16) -> Self {

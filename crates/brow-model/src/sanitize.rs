@@ -57,7 +57,7 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// The text as a word of a command that somebody may run: a POSIX shell takes it for itself (2.2.2, single quotes).
+/// The text as one word of a shell command: a POSIX shell takes it literally (2.2.2, single quotes).
 pub fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

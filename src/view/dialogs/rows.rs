@@ -20,7 +20,7 @@ pub(super) struct Table<'a> {
     pub cursor: usize,
     /// The number of all rows.
     pub count: usize,
-    /// True if a column is shown that has no values in the visible rows.
+    /// True if columns without values in the visible rows are shown.
     pub with_empty: bool,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tui_input::InputRequest;
 
 use crate::language::effect::PageEffect;
-use crate::language::event::{IndexEvent, ObjectEvent};
+use crate::language::event::{ForwardEvent, IndexEvent, ObjectEvent};
 use crate::language::fault::{Grant, Remedy};
 use crate::language::log::Message;
 use crate::screen::dialog::Dialog;
@@ -144,7 +144,7 @@ fn targets_and_commands_are_found_without_a_cluster() {
 
 #[test]
 fn targets_are_found_by_their_addresses_and_forwards_by_their_ports() {
-    let mut model = model();
+    let mut model = connected();
     let target = model.targets.all()[0].clone();
     let address = target.address.to_string();
     let by = |model: &mut Model, text: &str| {
@@ -157,12 +157,21 @@ fn targets_are_found_by_their_addresses_and_forwards_by_their_ports() {
     };
     let port = address.rsplit(':').next().unwrap().to_owned();
     let own = format!("target/{}", target.name);
-    for text in [address.clone(), address[..5].to_owned(), port.clone(), format!("{} {port}", target.name)] {
-        assert!(by(&mut model, &text).contains(&own), "{text}");
+    let within = format!("{} {port}", &target.name[1..]);
+    for text in [&address, &address[..5], &port, &format!("{} {port}", target.name), &within] {
+        assert!(by(&mut model, text).contains(&own), "{text}");
     }
-    let spread: String = address.chars().step_by(2).collect();
-    assert!(!by(&mut model, &spread).contains(&own), "its letters are next to each other: {spread}");
-    assert!(!by(&mut model, &format!("{port} nothing")).contains(&own));
+    assert_eq!(address, "10.0.0.1:3306");
+    assert!(!by(&mut model, "336").contains(&own), "an address contains a word as it is");
+    assert!(!by(&mut model, "3306 nothing").contains(&own));
+    model.targets.all_mut()[0].forward.on_demand = Some(true);
+    model.screen.focus.pane = Pane::Targets;
+    press(&mut model, Command::Forward);
+    let id = model.forwards.ids(|_| true)[0];
+    let epoch = model.forwards.all()[&id].spec.epoch;
+    let event = ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]);
+    model.update(Event::Forward { id, epoch, event });
+    assert!(by(&mut model, "40001").contains(&"forward".to_owned()));
 }
 
 #[test]

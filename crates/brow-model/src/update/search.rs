@@ -59,13 +59,14 @@ struct Own {
 }
 
 impl Own {
-    /// Ranks it by its name, else by its addresses, in which letters have to be next to each other.
+    /// Ranks it by its name or by its addresses, which must contain a word as it is.
     fn rank(&self, query: &mut Query) -> Option<(Closeness, usize)> {
-        let mut others: Vec<&str> = self.others.iter().map(String::as_str).collect();
+        let mut others: Vec<&str> = self.others.iter().chain(&self.addresses).map(String::as_str).collect();
+        others.extend(self.addresses.iter().flat_map(|address| address.split([':', ','])));
         let by_name = query.rank(&self.name, &others);
         others.push(&self.name);
-        let mut by_address = || self.addresses.iter().filter_map(|address| query.rank(address, &others)).min();
-        by_name.or_else(|| by_address().filter(|(closeness, _)| *closeness != Closeness::Fuzzy))
+        let by_address = self.addresses.iter().filter_map(|address| query.rank(address, &others));
+        by_name.into_iter().chain(by_address.filter(|(closeness, _)| *closeness != Closeness::Fuzzy)).min()
     }
 }
 
@@ -149,7 +150,7 @@ impl Model {
                 place: Place::Forward,
                 name: forward.spec.target.to_lowercase(),
                 others: Vec::new(),
-                addresses: vec![forward.local(), forward.spec.address.to_string().to_lowercase()],
+                addresses: vec![forward.local().to_lowercase(), forward.spec.address.to_string().to_lowercase()],
                 hit: Hit::Forward(*id),
             });
         }
