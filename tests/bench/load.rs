@@ -47,9 +47,10 @@ async fn main() {
     if wanted("start") {
         start().await;
     }
-    let carrier = std::env::var("BROW_BENCH_CARRIER").ok();
-    for carrier in ["port-forward", "pod-proxy"].into_iter().filter(|one| carrier.as_ref().is_none_or(|own| own == one))
-    {
+    let carriers = ["port-forward", "pod-proxy"];
+    let only = std::env::var("BROW_BENCH_CARRIER").ok();
+    assert!(only.as_deref().is_none_or(|only| carriers.contains(&only)), "no such carrier: {only:?}");
+    for carrier in carriers.into_iter().filter(|carrier| only.as_ref().is_none_or(|only| only == carrier)) {
         println!("by {carrier}:");
         if wanted("udp") {
             datagrams(carrier).await;

@@ -1,4 +1,4 @@
-//! A server beyond the cluster, a forward to it through a proxy pod with our own relay, and connections by it.
+//! A server beyond the cluster, a forward to it through a proxy pod with our own relay, and connections through it.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -157,7 +157,7 @@ fn a_copy_that_cannot_be_says_why_and_changes_nothing() {
 
     fails(&["file", "folder"], &["pod/NAME:PATH"]);
     fails(&["pod/one:/x", "node/x:/x"], &["pod/NAME:PATH"]);
-    fails(&["pod/one:/none/x", "file"], &["No such file", "brow-tui shell pod/one -- ls -la /none"]);
+    fails(&["pod/one:/none/x", "file"], &["No such file", "brow-tui shell pod/one -- ls -la -- /none"]);
     fails(&["pod/one:/none", "file"], &["No such file"]);
     fails(&["pod/one:/etc/hostname", "none/x"], &["none", "folder first"]);
     fails(&["pod/one:/etc/hostname", "none/"], &["none/", "folder first"]);

@@ -240,8 +240,8 @@ impl Connection {
         let (extra, most) = (self.state.extra, self.state.limits.most);
         let Some(stream) = self.state.streams.get_mut(&id).filter(|stream| !stream.ended_there) else { return };
         stream.consumed = stream.consumed.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-        // A little under half, so that two such amounts always fit into the window. Were it half, a stream whose frames
-        // do not end just there would wait for more than the other side may send: half as fast as its neighbors.
+        // A little under half: the frame that reaches it may go beyond it, and the rest of a large window has to reach
+        // it, too. Else the other side would be given credit once in a round trip, not twice, and be half as fast.
         if stream.consumed < stream.size / 16 * 7 {
             return;
         }

@@ -25,7 +25,7 @@ pub(super) fn of(text: &Text, trouble: &Trouble, thing: &str, way: Way<'_>, prog
 fn words_of(text: &Text, trouble: &Trouble, thing: &str, way: Way<'_>) -> String {
     let place = way.place();
     let with = |key: &str, name: &str, detail: &str| {
-        text.fill(key, &[("thing", thing), ("place", place), ("name", name), ("detail", detail)])
+        text.fill(key, &[("thing", thing), ("place", &shell_word(place)), ("name", name), ("detail", detail)])
     };
     let there = match way {
         Way::Out { from, .. } => from,

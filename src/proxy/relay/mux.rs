@@ -214,7 +214,7 @@ impl State {
     fn die(&mut self, error: Error) {
         self.dead.get_or_insert(error);
         self.slots.values_mut().for_each(Slot::wake);
-        // The driver does not notice by itself where the write of a stream has failed.
+        // The driver does not notice by itself that a stream's write has failed.
         self.driver.wake_by_ref();
     }
 

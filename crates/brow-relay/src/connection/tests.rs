@@ -54,7 +54,7 @@ fn hear(to: &mut Connection, from: &mut Connection, waiting: &mut HashMap<u32, u
     Ok(())
 }
 
-/// The bytes that a stream moves in 32 round trips, the first frame of which has `first`.
+/// Returns the number of bytes that a stream moves in 32 round trips if its first frame has `first`.
 fn moved(first: usize) -> usize {
     let limits = Limits { streams: 4, window: 512 * 1024, most: 512 * 1024, extra: 0 };
     let [mut client, mut relay] =
