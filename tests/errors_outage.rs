@@ -145,8 +145,9 @@ fn a_pod_that_takes_long_to_be_made_goes_with_the_program_all_the_same() {
     let admin = kubeconfig();
     let (story, mut screen) = Story::new("slow", &admin);
     leave_with_a_pod_under_way(&story, &mut screen);
-    // Longer than anything else is waited for at the end.
+    // The outage itself: longer than the program waits for anything else at its end.
     thread::sleep(Duration::from_secs(9));
+    assert!(screen.text().contains("Waiting until this run's proxy pods are deleted"), "it waits: {}", screen.text());
     story.wire.clear();
     assert!(screen.wait_end().success());
     assert!(!screen.text().contains("may remain") && !screen.text().contains("may still"), "{}", screen.text());

@@ -254,7 +254,7 @@ fn files_are_copied_out_of_a_pod_by_a_key_of_its_page() {
     let tries = [(":/tmp/copied", "One of the two paths must begin"), (copy.to_str().unwrap(), "sha256 compared")];
     for ((to, said), round) in tries.into_iter().zip(1..) {
         screen.press("C");
-        // What was asked before is still there, on the terminal's own screen.
+        // The questions of earlier rounds stay on the terminal's primary screen, so they are counted.
         let asked = |text: &str, what: &str| text.matches(what).count() == round;
         screen.wait("the question", |text| asked(text, "Copying out of pods/jar") && asked(text, "From:"));
         screen.press(":/etc/hostname\r");

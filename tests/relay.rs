@@ -59,13 +59,7 @@ fn sees_a_reset(stream: &mut TcpStream) {
 fn ends_and_failures_are_the_targets_own() {
     let stage = Stage::new("relay-ends");
     // An answer that waits for the question's end, which socat's way never brings.
-    let (mut client, mut server) = stage.connect();
-    client.write_all(b"question").unwrap();
-    client.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(rest(&mut server), "question");
-    server.write_all(b"answer").unwrap();
-    drop(server);
-    assert_eq!(rest(&mut client), "answer");
+    stage.converses();
     // A server that ends first takes what comes later.
     let (mut client, mut server) = stage.connect();
     server.write_all(b"bye").unwrap();

@@ -156,7 +156,7 @@ pub(super) fn failure<D: Dialer>(
     // If it was the tunnel's fault, that is seen at once.
     forward.wake.notify_one();
     let fault = match error {
-        // Who is at fault for that has been found out, perhaps.
+        // The supervisor may know the cause already, such as a node that does not answer.
         Error::Unreachable { .. } => upstream.fault(),
         _ => None,
     };

@@ -156,7 +156,7 @@ fn table(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, browser
         shapes: COLUMNS.to_vec(),
         rows: (first..end)
             .map(|at| {
-                // What the row above says already is not said again, but on the first row of the screen.
+                // Values that equal those of the row above are left blank, except on the first visible row.
                 let above = if at == first { None } else { list.rows().get(at - 1) };
                 cells(scene, browser, &list.rows()[at], above)
             })
