@@ -4,7 +4,6 @@
 
 mod common;
 
-use std::thread;
 use std::time::Duration;
 
 use common::arrange::{Kubeconfig, Wire, says, wait_dialog, wait_says};
@@ -146,7 +145,7 @@ fn a_pod_that_takes_long_to_be_made_goes_with_the_program_all_the_same() {
     let (story, mut screen) = Story::new("slow", &admin);
     leave_with_a_pod_under_way(&story, &mut screen);
     // The outage itself: longer than the program waits for anything else at its end.
-    thread::sleep(Duration::from_secs(9));
+    screen.look(Duration::from_secs(9));
     assert!(screen.text().contains("Waiting until this run's proxy pods are deleted"), "it waits: {}", screen.text());
     story.wire.clear();
     assert!(screen.wait_end().success());
