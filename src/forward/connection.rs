@@ -12,9 +12,10 @@ use super::connections::OpenConnection;
 use super::dialer::{Dialer, Lease};
 use super::lane::LaneConnection;
 use super::reach::{self, End, Excluded, failure, no_pod, reported_failure, wait_for_upstream};
-use super::spread::{self, Turn};
+use super::socks;
+use super::spread::Turn;
+use super::state::Forward;
 use super::upstream::Upstream;
-use super::{Forward, socks};
 use brow_model::fault::{Fault, What};
 use kube_tunnel::contain::contain;
 use kube_tunnel::{self, Error};
@@ -156,7 +157,7 @@ async fn open<D: Dialer>(forward: &Forward<D>, mut excluded: Excluded<D::Lease>)
             (None, Some((_, end))) => return Err(end),
             (None, None) => return Err(no_pod(forward)),
         };
-        let (upstream, turn) = match spread::take_turn(forward, &upstream).await {
+        let (upstream, turn) = match forward.spread.take_turn(&forward.dialer, &upstream).await {
             Some((upstream, turn)) => (upstream, Some(turn)),
             None => (upstream, None),
         };

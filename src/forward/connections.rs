@@ -11,15 +11,17 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::destinations::{Destinations, NamedPlace};
-use super::dialer::Dialer;
 use super::meter::{DatagramMeter, Meter};
-use super::{Forward, port_owner};
+use super::port_owner;
 use brow_model::address::Address;
 use brow_model::connection::{Connection, ConnectionId, ConnectionState, Program};
-use brow_model::event::ForwardEvent;
 use kube_tunnel::{Counters, PeerUser, peer_user, udp_peer_user};
 
-/// The open connections; at most [`super::MAX_CONNECTIONS`].
+/// The most connections that one forward carries at a time. More wait in the kernel's queue, so that a runaway client
+/// does not use up all file descriptors of the program.
+pub(super) const MAX_CONNECTIONS: usize = 1024;
+
+/// The open connections; at most [`MAX_CONNECTIONS`].
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     next: AtomicU64,
@@ -200,28 +202,5 @@ fn find_programs<'a>(connections: impl Iterator<Item = &'a OpenConnection>) {
     let programs = if inodes.is_empty() { HashMap::new() } else { port_owner::programs(&inodes) };
     for (connection, inode) in sockets {
         connection.program.get_or_init(|| programs.get(&inode).cloned());
-    }
-}
-
-/// Reports the open connections whenever somebody looks at them, until the forward is closed.
-pub(super) async fn report<D: Dialer>(forward: Arc<Forward<D>>) {
-    let report = async {
-        loop {
-            forward.connections.looked_at.notified().await;
-            if forward.rules.is_some() {
-                forward.report(ForwardEvent::Connections(forward.connections.destinations())).await;
-                continue;
-            }
-            let connections = Arc::clone(&forward.connections);
-            // A panic there is reported by the hook, and leaves the list as it is.
-            if let Ok(list) = tokio::task::spawn_blocking(move || connections.look()).await {
-                forward.report(ForwardEvent::Connections(list)).await;
-            }
-        }
-    };
-    tokio::select! {
-        biased;
-        () = forward.token.cancelled() => {}
-        () = report => {}
     }
 }

@@ -19,8 +19,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::connections::{Listed, OpenConnection, Origin};
 use super::dialer::{Dialer, Flow, Incoming, ReachError};
 use super::reach::{self, End};
+use super::state::Forward;
 use super::upstream::Upstream;
-use super::{Forward, local_users, socks};
 use brow_model::address::Address;
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::route::{Relayed, Via};
@@ -116,7 +116,7 @@ async fn receive<D: Dialer>(forward: Arc<Forward<D>>, socket: Arc<UdpSocket>) {
         match flows.get(&from) {
             Some(known) => {
                 if now.duration_since(known.checked) >= USER_TTL {
-                    if !local_users::admit_origin(&forward, origin) {
+                    if !forward.admits_origin(origin) {
                         known.flow.listed.token.cancel();
                         continue;
                     }
@@ -124,7 +124,7 @@ async fn receive<D: Dialer>(forward: Arc<Forward<D>>, socket: Arc<UdpSocket>) {
                 }
                 known.flow.send(&space[..length]);
             }
-            None if local_users::admit_origin(&forward, origin) => {
+            None if forward.admits_origin(origin) => {
                 let listed = forward.connections.list(origin, &forward.meter, forward.token.child_token());
                 let flow = Arc::new(LocalFlow::new(Arc::clone(&socket), from, Arc::clone(&listed.connection)));
                 flow.send(&space[..length]);
@@ -201,7 +201,7 @@ async fn carry<D: Dialer>(forward: &Arc<Forward<D>>, flow: &Arc<LocalFlow>, list
     if let Err(end) = end {
         // What is wrong with one destination of a proxy is not wrong with the forward.
         let end = match (end, listed.connection.place()) {
-            (End::Failed(fault), Some(place)) => socks::failed(place, fault),
+            (End::Failed(fault), Some(place)) => reach::place_failure(place, fault),
             (end, _) => end,
         };
         reach::report(forward, end);

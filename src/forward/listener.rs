@@ -9,11 +9,12 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::connections::Origin;
+use super::connections::{MAX_CONNECTIONS, Origin};
 use super::dialer::Dialer;
 use super::local_socket::{self, LocalSocket};
 use super::report::Reporter;
-use super::{Forward, MAX_CONNECTIONS, bind, connection, flows, local_users};
+use super::state::Forward;
+use super::{bind, connection, flows};
 use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::forward::ForwardSpec;
@@ -97,6 +98,24 @@ async fn bind(spec: &ForwardSpec) -> Result<Vec<Listener>, Fault> {
     Ok(listeners)
 }
 
+/// Reports where it listens, and if it cannot tell who connects there.
+pub(super) async fn report_bound<D: Dialer>(forward: &Forward<D>, listeners: &[Listener]) {
+    let mut locals = Vec::new();
+    for listener in listeners {
+        match listener {
+            Listener::Port(listener) => locals.extend(listener.local_addr()),
+            Listener::Datagrams(socket) => locals.extend(socket.local_addr()),
+            Listener::Socket(socket) => forward.report(ForwardEvent::BoundSocket(socket.path())).await,
+        }
+    }
+    forward.report(ForwardEvent::Bound(locals)).await;
+    let udp = listeners.iter().any(|listener| matches!(listener, Listener::Datagrams(_)));
+    let told = if udp { kube_tunnel::tells_udp_peer_users() } else { kube_tunnel::tells_peer_users() };
+    if !told {
+        forward.report(ForwardEvent::UsersUntold).await;
+    }
+}
+
 /// Accepts connections on every listener until the forward is closed.
 pub(super) fn accept<D: Dialer>(forward: &Arc<Forward<D>>, listeners: Vec<Listener>) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -127,7 +146,7 @@ async fn accept_from<D: Dialer>(forward: &Arc<Forward<D>>, listener: &Listener, 
             Ok(None) => {}
             Ok(Some((local, origin))) => {
                 backoff.reset();
-                if !local_users::admit(forward, &local, origin) {
+                if !forward.admits(&local, origin) {
                     continue;
                 }
                 let entered = forward.meter.enter();

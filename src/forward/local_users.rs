@@ -4,21 +4,15 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::process::geteuid;
-use socket2::SockRef;
-use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::Forward;
 use super::connections::Origin;
-use super::dialer::Dialer;
-use brow_model::event::ForwardEvent;
 use brow_model::forward_settings::LocalUsers;
 use kube_tunnel::{PeerUser, peer_user, udp_peer_user};
 
@@ -45,7 +39,7 @@ impl Gate {
     ///
     /// # Errors
     /// The user who may not connect, if it is known who that is.
-    fn check(&self, origin: Origin) -> Result<(), Option<u32>> {
+    pub(super) fn check(&self, origin: Origin) -> Result<(), Option<u32>> {
         let users = *self.users.borrow();
         if users == LocalUsers::All {
             return Ok(());
@@ -70,7 +64,7 @@ impl Gate {
     }
 
     /// Returns true for the first refusal of a user.
-    fn is_news(&self, user: Option<u32>) -> bool {
+    pub(super) fn is_news(&self, user: Option<u32>) -> bool {
         let mut reported = self.reported.lock();
         reported.len() < MAX_REPORTED && reported.insert(user)
     }
@@ -82,36 +76,8 @@ fn is_from_elsewhere(ours: IpAddr, theirs: IpAddr) -> bool {
     !ours.to_canonical().is_loopback() && !theirs.to_canonical().is_loopback() && ours != theirs
 }
 
-/// Returns true if an accepted connection may use the forward. One that may not is counted, and is
-/// reset when it is dropped.
-pub(super) fn admit<D: Dialer>(forward: &Arc<Forward<D>>, local: &TcpStream, origin: Origin) -> bool {
-    let admitted = admit_origin(forward, origin);
-    if !admitted {
-        // Failing to set it only makes the reset an orderly end.
-        let _ = SockRef::from(local).set_linger(Some(Duration::ZERO));
-    }
-    admitted
-}
-
-/// Returns true if whoever is at the other end may use the forward. A refusal is counted; a user's first is reported.
-pub(super) fn admit_origin<D: Dialer>(forward: &Arc<Forward<D>>, origin: Origin) -> bool {
-    let Err(user) = forward.gate.check(origin) else { return true };
-    forward.meter.refuse();
-    if forward.gate.is_news(user) {
-        let forward = Arc::clone(forward);
-        forward.tracker.clone().spawn(async move {
-            let name = match user {
-                Some(uid) => name_of(uid).await.unwrap_or_default(),
-                None => String::new(),
-            };
-            forward.report(ForwardEvent::UserRefused { uid: user, name }).await;
-        });
-    }
-    false
-}
-
 /// Returns the name of a user, from wherever this machine has its users.
-async fn name_of(uid: u32) -> Option<String> {
+pub(super) async fn name_of(uid: u32) -> Option<String> {
     let mut command = Command::new("getent");
     command.args(["passwd", &uid.to_string()]);
     command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
@@ -123,6 +89,8 @@ async fn name_of(uid: u32) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpStream;
+
     use super::*;
 
     fn gate(users: LocalUsers) -> Gate {

@@ -5,7 +5,6 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::Destination;
 use brow_model::route::Via;
 
 /// A reference to a pod, held by the forward while it is the destination and by each connection through it. Dropping
@@ -43,12 +42,6 @@ pub(super) struct PodRefs {
 impl PodRefs {
     pub(super) fn new(out: mpsc::UnboundedSender<Via>) -> Self {
         Self { out, known: Mutex::default() }
-    }
-
-    /// Returns the destination `via` with a reference to its pod.
-    pub(super) fn through(&self, via: Via) -> Destination {
-        let pod_ref = self.on(via.clone());
-        Destination::Through(via, pod_ref)
     }
 
     /// Returns the reference to a pod.

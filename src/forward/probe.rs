@@ -10,9 +10,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Forward;
 use super::dialer::{self, Dialer, Lease, ReachError};
-use super::supervise::Route;
+use super::route::Route;
+use super::state::Forward;
 use super::upstream::Upstream;
 use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, What};

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::destinations::NamedPlace;
 use super::dialer::{self, Dialer, ReachError, TargetFailure};
-use super::supervise::Route;
+use super::route::{Route, Wait};
+use super::state::Forward;
 use super::upstream::Upstream;
-use super::{Forward, Wait};
 use brow_model::fault::{Fault, What};
 use kube_tunnel::Error;
 
@@ -179,4 +180,17 @@ pub(super) async fn reported_failure<D: Dialer>(
         return End::Failed(Fault::new(What::PodDeleted, &upstream.via.pod.name, ""));
     }
     failure(forward, upstream, error, true)
+}
+
+/// Counts a failure. What is wrong with one destination is told to the client that named it, not of the forward.
+pub(super) fn place_failure(place: &NamedPlace, fault: Fault) -> End {
+    place.fail();
+    match fault.what {
+        What::TargetRefused
+        | What::TargetTimedOut
+        | What::TargetUnresolved
+        | What::TargetUnreachable
+        | What::TargetReset => End::FailedQuietly,
+        _ => End::Failed(fault),
+    }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::dialer::Dialer;
+use super::dialer::{Dialer, Lease};
 use super::pod_ref::PodRef;
 use super::upstream::Upstream;
-use super::{Forward, Handle};
 use brow_model::route::Via;
 use brow_model::traffic::PodLoad;
 
@@ -64,22 +64,14 @@ pub(super) struct Spread<L> {
 #[derive(Debug)]
 pub(super) struct Turn(Arc<SpreadPod>);
 
-impl Handle {
-    /// Spreads new connections over these pods, beside the one that [`Handle::set_pod`] names, which they go to while
-    /// none of these takes them. Open connections stay where they are.
-    pub fn set_spread(&self, pods: Vec<Via>) {
-        self.spread.send_modify(|known| known.set(pods, |via| self.pod_refs.on(via)));
-    }
-
-    /// Returns the connections of each pod that they are spread over.
-    pub(super) fn loads(&self) -> Vec<PodLoad> {
-        self.spread.borrow().taking.iter().map(|pod| pod.load()).collect()
-    }
-}
-
 impl Pods {
+    /// Returns the connections of each pod that takes some.
+    pub(super) fn loads(&self) -> Vec<PodLoad> {
+        self.taking.iter().map(|pod| pod.load()).collect()
+    }
+
     /// Lets these take connections. One that comes back goes on with the connections that it still has.
-    fn set(&mut self, pods: Vec<Via>, pod_ref: impl Fn(Via) -> Arc<PodRef>) {
+    pub(super) fn set(&mut self, pods: Vec<Via>, pod_ref: impl Fn(Via) -> Arc<PodRef>) {
         let mut before = std::mem::take(&mut self.taking);
         let pod = |via: Via| {
             if let Some(place) = before.iter().position(|pod| pod.via == via) {
@@ -136,6 +128,51 @@ impl<L> Spread<L> {
     fn prune(&self, pods: &[Arc<SpreadPod>]) {
         self.upstreams.lock().retain(|upstream| pods.iter().any(|pod| pod.via == upstream.via));
     }
+
+    /// Returns the upstream of the pod whose turn it is. `None` means that the connection goes through `main`, the
+    /// upstream of the forward's own pod.
+    pub(super) async fn take_turn<D: Dialer<Lease = L>>(
+        &self,
+        dialer: &D,
+        main: &Arc<Upstream<L>>,
+    ) -> Option<(Arc<Upstream<L>>, Turn)>
+    where
+        L: Lease,
+    {
+        let turn = self.turn(Instant::now())?;
+        let via = &turn.0.via;
+        if *via == main.via {
+            return Some((Arc::clone(main), turn));
+        }
+        if let Some(known) = self.upstream(via) {
+            return Some((known, turn));
+        }
+        // Where there is no client for the cluster, the supervisor of the forward's own pod reports it.
+        let lease = dialer.lease(via).await.ok()?;
+        let upstream = Arc::new(Upstream::new(via.clone(), Arc::clone(&turn.0.pod_ref), lease));
+        // Another connection may have been faster.
+        let known = self.upstream(via);
+        let upstream = known.unwrap_or_else(|| {
+            self.upstreams.lock().push(Arc::clone(&upstream));
+            upstream
+        });
+        Some((upstream, turn))
+    }
+
+    /// Drops the tunnels to pods that have left until the forward is closed by `token`.
+    pub(super) async fn follow(&self, token: &CancellationToken) {
+        let mut pods = self.pods.clone();
+        let following = async {
+            while pods.changed().await.is_ok() {
+                self.prune(&pods.borrow_and_update().taking);
+            }
+        };
+        tokio::select! {
+            () = token.cancelled() => {}
+            () = following => {}
+        }
+        self.prune(&[]);
+    }
 }
 
 impl Turn {
@@ -150,47 +187,6 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.0.share.open.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Returns the upstream of the pod whose turn it is. `None` means that the connection goes through `main`, the upstream
-/// of the forward's own pod.
-pub(super) async fn take_turn<D: Dialer>(
-    forward: &Forward<D>,
-    main: &Arc<Upstream<D::Lease>>,
-) -> Option<(Arc<Upstream<D::Lease>>, Turn)> {
-    let turn = forward.spread.turn(Instant::now())?;
-    let via = &turn.0.via;
-    if *via == main.via {
-        return Some((Arc::clone(main), turn));
-    }
-    if let Some(known) = forward.spread.upstream(via) {
-        return Some((known, turn));
-    }
-    // Where there is no client for the cluster, the supervisor of the forward's own pod reports it.
-    let lease = forward.dialer.lease(via).await.ok()?;
-    let upstream = Arc::new(Upstream::new(via.clone(), Arc::clone(&turn.0.pod_ref), lease));
-    // Another connection may have been faster.
-    let known = forward.spread.upstream(via);
-    let upstream = known.unwrap_or_else(|| {
-        forward.spread.upstreams.lock().push(Arc::clone(&upstream));
-        upstream
-    });
-    Some((upstream, turn))
-}
-
-/// Drops the tunnels to pods that have left until the forward is closed.
-pub(super) async fn follow<D: Dialer>(forward: Arc<Forward<D>>) {
-    let mut pods = forward.spread.pods.clone();
-    let following = async {
-        while pods.changed().await.is_ok() {
-            forward.spread.prune(&pods.borrow_and_update().taking);
-        }
-    };
-    tokio::select! {
-        () = forward.token.cancelled() => {}
-        () = following => {}
-    }
-    forward.spread.prune(&[]);
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::dialer::{self, Dialer, Lease};
 use super::lane::LaneEnd;
+use super::route::{Destination, Route, Wait};
+use super::state::Forward;
 use super::upstream::{Reachability, Upstream};
-use super::{Destination, Forward, Rest, Wait};
 use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::route::Via;
@@ -37,33 +38,6 @@ const FIRST_TUNNEL_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The pauses before a refused lease or an ended lane is tried again.
 const RETRY_BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(15));
-
-/// The current route of new connections.
-#[derive(Debug)]
-pub(super) enum Route<L> {
-    /// No pod is known.
-    NoPod(Wait),
-    /// A lease is being acquired.
-    Preparing,
-    /// No lease could be acquired. It is retried, at once when a connection needs it.
-    Failed(Fault),
-    /// No pod is used until a connection needs one.
-    Resting(Rest),
-    /// Through this pod.
-    Through(Arc<Upstream<L>>),
-}
-
-impl<L> Clone for Route<L> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::NoPod(wait) => Self::NoPod(*wait),
-            Self::Preparing => Self::Preparing,
-            Self::Failed(fault) => Self::Failed(fault.clone()),
-            Self::Resting(rest) => Self::Resting(rest.clone()),
-            Self::Through(upstream) => Self::Through(Arc::clone(upstream)),
-        }
-    }
-}
 
 /// The channels on which the supervisor publishes.
 struct Outputs<L> {

@@ -8,9 +8,9 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::PodRef;
 use super::dialer::{Dialer, Lease};
 use super::lane::{Lane, LaneConnection};
+use super::pod_ref::PodRef;
 use brow_model::fault::Fault;
 use brow_model::route::Via;
 use kube_tunnel::{Backoff, Error, Protocol};

@@ -8,13 +8,14 @@ use std::time::Duration;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::Instant;
 
+use super::local::{answer, read, write};
+use super::rules::Rules;
 use super::wire::{Protocol, Refusal, associated, datagram, datagram_head};
-use super::{Rules, answer, read, write};
 use crate::forward::connections::{OpenConnection, Origin};
 use crate::forward::dialer::Dialer;
 use crate::forward::flows::{Flows, LocalFlow, is_of_another_datagram};
 use crate::forward::reach::End;
-use crate::forward::{Forward, local_users};
+use crate::forward::state::Forward;
 use brow_model::address::Address;
 
 /// The most destinations of a client at a time. The one that is idle for longest gives way to the next.
@@ -76,7 +77,7 @@ impl Client {
             return Sender::Other;
         }
         if self.checked.is_none_or(|checked| checked.elapsed() >= USER_TTL) {
-            if !local_users::admit_origin(forward, Origin::Flow { ours, theirs: from }) {
+            if !forward.admits_origin(Origin::Flow { ours, theirs: from }) {
                 return if self.checked.is_some() { Sender::Successor } else { Sender::Other };
             }
             self.checked = Some(Instant::now());
@@ -119,7 +120,7 @@ async fn receive<D: Dialer>(
         }
         if let Some(known) = flows.get(&to) {
             known.flow.send(bytes);
-        } else if rules.allow(forward, &to).await {
+        } else if forward.allows(rules, &to).await {
             let Ok(permit) = Arc::clone(&rules.flows).try_acquire_owned() else { continue };
             let place = forward.connections.name(&to, &forward.meter);
             let origin = Origin::Flow { ours, theirs: from };

@@ -3,30 +3,28 @@
 
 mod associate;
 mod http;
+mod local;
 mod response;
+pub(super) mod rules;
 mod wire;
 
-use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use super::Forward;
 use super::connections::OpenConnection;
-use super::destinations::NamedPlace;
 use super::dialer::{Dialer, Lease};
 use super::reach::{self, End};
+use super::state::Forward;
 use brow_model::address::Address;
-use brow_model::allow::AllowList;
-use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, What};
 use kube_tunnel::Error;
+use local::{answer, read, write};
+use rules::Rules;
 use wire::{Conversation, Protocol, Refusal, Request, Step};
 
 /// The longest time that a client takes to say what it wants. Browsers open connections ahead, and open another where
@@ -38,59 +36,6 @@ const DOMAIN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The domain of most clusters.
 const USUAL_DOMAIN: &str = "cluster.local";
-
-/// The most refused destinations that are reported; a browser may name thousands.
-const MAX_REPORTED: usize = 32;
-
-/// The most flows of all clients together: each may hold datagrams back until there is a pod.
-const MAX_FLOWS: usize = 500;
-
-/// The rules of one forward.
-pub(super) struct Rules {
-    allow: AllowList,
-    /// The destinations that were refused and reported.
-    reported: Mutex<BTreeSet<Address>>,
-    /// The flows that all clients together may still open.
-    flows: Arc<Semaphore>,
-    /// The domain of the cluster's names, once it is known.
-    domain: OnceLock<String>,
-}
-
-impl Rules {
-    pub(super) fn new(allow: AllowList) -> Self {
-        let flows = Arc::new(Semaphore::new(MAX_FLOWS));
-        Self { allow, reported: Mutex::default(), flows, domain: OnceLock::new() }
-    }
-
-    /// Returns the domain of the cluster's names, if need be after there is a pod that knows it.
-    async fn domain<D: Dialer>(&self, forward: &Arc<Forward<D>>) -> String {
-        if let Some(known) = self.domain.get() {
-            return known.clone();
-        }
-        let asked =
-            reach::through(forward, |upstream| async move { Ok(forward.dialer.cluster_domain(&upstream.lease).await) });
-        match timeout(DOMAIN_TIMEOUT, asked).await {
-            Ok(Ok((_, Some(domain)))) => self.domain.get_or_init(|| domain).clone(),
-            Ok(Ok((_, None)) | Err(_)) | Err(_) => USUAL_DOMAIN.to_owned(),
-        }
-    }
-
-    /// Returns true if clients may reach an address. The first refusal of an address is reported.
-    async fn allow<D: Dialer>(&self, forward: &Forward<D>, to: &Address) -> bool {
-        if self.allow.allows(to) {
-            return true;
-        }
-        forward.meter.fail();
-        let news = {
-            let mut reported = self.reported.lock();
-            reported.len() < MAX_REPORTED && reported.insert(to.clone())
-        };
-        if news {
-            forward.report(ForwardEvent::NotAllowed(to.clone())).await;
-        }
-        false
-    }
-}
 
 /// A connection that a client asked for.
 struct Wanted {
@@ -124,7 +69,7 @@ pub(super) async fn carry<D: Dialer>(
         Request::Associate { from } => return associate::serve(forward, rules, local, listed, from).await,
         Request::Pac => {
             let at = local.local_addr().map_err(|_| End::Aborted)?;
-            return answer(local, &http::pac(at, &rules.allow, &rules.domain(forward).await)).await;
+            return answer(local, &http::pac(at, &rules.allow, &domain(forward, rules).await)).await;
         }
     };
     connect(forward, rules, local, listed, wanted).await
@@ -151,34 +96,17 @@ async fn hear(local: &TcpStream) -> io::Result<Option<(Request, Vec<u8>)>> {
     }
 }
 
-async fn read(local: &TcpStream, space: &mut [u8]) -> io::Result<usize> {
-    loop {
-        local.readable().await?;
-        match local.try_read(space) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            read => return read,
-        }
+/// Returns the domain of the cluster's names, if need be after there is a pod that knows it.
+async fn domain<D: Dialer>(forward: &Arc<Forward<D>>, rules: &Rules) -> String {
+    if let Some(known) = rules.domain.get() {
+        return known.clone();
     }
-}
-
-async fn write(local: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        local.writable().await?;
-        match local.try_write(bytes) {
-            Ok(count) => bytes = &bytes[count..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
+    let asked =
+        reach::through(forward, |upstream| async move { Ok(forward.dialer.cluster_domain(&upstream.lease).await) });
+    match timeout(DOMAIN_TIMEOUT, asked).await {
+        Ok(Ok((_, Some(domain)))) => rules.domain.get_or_init(|| domain).clone(),
+        Ok(Ok((_, None)) | Err(_)) | Err(_) => USUAL_DOMAIN.to_owned(),
     }
-    Ok(())
-}
-
-/// Sends a last answer. A client that has gone needs none.
-async fn answer(local: &TcpStream, bytes: &[u8]) -> Result<(), End> {
-    if write(local, bytes).await.is_ok() {
-        kube_tunnel::end_in_order(local).await;
-    }
-    Ok(())
 }
 
 /// Connects a client to what it named, or answers why not.
@@ -190,7 +118,7 @@ async fn connect<D: Dialer>(
     wanted: Wanted,
 ) -> Result<(), End> {
     let Wanted { to, protocol, answer: connected, first, plain } = wanted;
-    if !rules.allow(forward, &to).await {
+    if !forward.allows(rules, &to).await {
         let words = format!("{to} is not among what this proxy target allows");
         return answer(local, &protocol.refused(Refusal::NotAllowed, &words)).await;
     }
@@ -207,7 +135,7 @@ async fn connect<D: Dialer>(
         Err(End::Failed(fault)) => {
             let words = if fault.detail.is_empty() { to.to_string() } else { format!("{to}: {}", fault.detail) };
             let refused = protocol.refused(refusal(&fault), &words);
-            reach::report(forward, failed(&place, fault));
+            reach::report(forward, reach::place_failure(&place, fault));
             return answer(local, &refused).await;
         }
         // Somebody else was told the reason.
@@ -236,23 +164,10 @@ async fn connect<D: Dialer>(
         }
         Err(error) => {
             Err(match reach::reported_failure(forward, &upstream, &to.to_string(), &error, &reported).await {
-                End::Failed(fault) => failed(&place, fault),
+                End::Failed(fault) => reach::place_failure(&place, fault),
                 end => end,
             })
         }
-    }
-}
-
-/// Counts a failure. What is wrong with one destination is told to the client that named it, not of the forward.
-pub(super) fn failed(place: &NamedPlace, fault: Fault) -> End {
-    place.fail();
-    match fault.what {
-        What::TargetRefused
-        | What::TargetTimedOut
-        | What::TargetUnresolved
-        | What::TargetUnreachable
-        | What::TargetReset => End::FailedQuietly,
-        _ => End::Failed(fault),
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::http::{MAX_HEADERS, fields, via};
-use super::{read, write};
+use super::local::{read, write};
 use kube_tunnel::Counters;
 
 /// The longest head; what is longer passes as it is.
