@@ -8,7 +8,8 @@ use kube::Api;
 use kube::api::ListParams;
 use tokio::time::timeout;
 
-use super::{Area, Finding, State, deep};
+use super::deep;
+use super::finding::{Area, Finding, State};
 use crate::cluster::{Clusters, GET, ProxyChoice, ProxyReason, fault, grant, is_get_enough, may, probe};
 use crate::proxy::{DEFAULT_IMAGE, MANAGED_BY, project};
 use brow_model::cluster::Context;

@@ -4,7 +4,7 @@
 use tokio::time::Instant;
 
 use super::cluster::{failed, found, image, tunnel};
-use super::{Finding, State};
+use super::finding::{Finding, State};
 use crate::cluster::Clusters;
 use crate::proxy;
 use crate::store;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
-use super::{Area, Finding, State};
+use super::finding::{Area, Finding, State};
 use crate::keymap::Keymap;
 use crate::store::Paths;
 use crate::view::Theme;

@@ -4,6 +4,7 @@
 mod cluster;
 mod deep;
 mod files;
+mod finding;
 mod terminal;
 
 use std::path::PathBuf;
@@ -12,11 +13,12 @@ use futures::{StreamExt as _, stream};
 
 use crate::cluster::Clusters;
 use crate::store::Paths;
-use crate::term::Clipboard;
-use crate::view;
 use brow_model::cluster::Context;
 use brow_model::event::Loaded;
 use brow_model::fault::{Fault, What};
+
+pub use finding::{Area, Finding, Message, State};
+pub use terminal::Environment;
 
 /// The number of clusters that are checked at a time.
 const MAX_CONCURRENT: usize = 8;
@@ -32,94 +34,6 @@ pub struct Scope {
     pub all: bool,
     /// True if a short-lived pod may be created in each cluster, for checks that need one.
     pub deep: bool,
-}
-
-/// The environment variables that describe the terminal.
-#[derive(Debug, Clone, Default)]
-pub struct Environment {
-    /// `LC_ALL`, `LC_CTYPE` or `LANG`, the first that is set: it names the encoding.
-    pub encoding: String,
-    /// The values of `COLORTERM`, `TERM` and `NO_COLOR`.
-    pub colors: view::ColorEnv,
-    /// The ways to the clipboard.
-    pub clipboard: Clipboard,
-    /// True if standard input and output are a terminal.
-    pub terminal: bool,
-}
-
-/// The subject of a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Area {
-    Kubeconfig,
-    /// One cluster; the finding's thing is its context.
-    Cluster,
-    /// Our own files.
-    Config,
-    Terminal,
-}
-
-/// The result of a check, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    /// As it should be.
-    Good,
-    /// Not known, or as good as it can be here: nothing needs doing.
-    Note,
-    /// Works, but something is worth doing.
-    Warning,
-    /// Does not work.
-    Failed,
-}
-
-/// The result of one check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The subject.
-    pub area: Area,
-    /// The context, if the finding is about a cluster.
-    pub thing: String,
-    /// The name of the check in JSON.
-    pub check: &'static str,
-    /// The result.
-    pub state: State,
-    pub message: Message,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Message {
-    /// Words of the text tables with what is filled in, and what to do, where something is to be done.
-    Words {
-        key: &'static str,
-        /// Placeholders and what they stand for.
-        with: Vec<(&'static str, String)>,
-        /// The key of what to do.
-        remedy: Option<&'static str>,
-    },
-    /// A fault, which has its own remedy.
-    Fault(Box<Fault>),
-}
-
-impl Finding {
-    fn new(area: Area, check: &'static str, state: State, key: &'static str, with: &[(&'static str, &str)]) -> Self {
-        let with = with.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        Self { area, thing: String::new(), check, state, message: Message::Words { key, with, remedy: None } }
-    }
-
-    fn fault(area: Area, check: &'static str, state: State, fault: Fault) -> Self {
-        Self { area, thing: String::new(), check, state, message: Message::Fault(Box::new(fault)) }
-    }
-
-    fn on(self, thing: &str) -> Self {
-        Self { thing: thing.to_owned(), ..self }
-    }
-
-    fn remedy(self, remedy: &'static str) -> Self {
-        let message = match self.message {
-            Message::Words { key, with, .. } => Message::Words { key, with, remedy: Some(remedy) },
-            fault @ Message::Fault(_) => fault,
-        };
-        Self { message, ..self }
-    }
 }
 
 /// Returns true if a saved target is on a context, or an earlier run may have left pods there.

@@ -1,11 +1,25 @@
 //! Checks of the terminal, as far as its environment tells.
 
-use super::{Area, Environment, Finding, State};
+use super::finding::{Area, Finding, State};
 use crate::term::Clipboard;
+use crate::view::ColorEnv;
 use brow_model::settings::Colors;
 
 /// The size from which everything has its place.
 const RECOMMENDED_SIZE: (u16, u16) = (80, 24);
+
+/// The environment variables that describe the terminal.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `LC_ALL`, `LC_CTYPE` or `LANG`, the first that is set: it names the encoding.
+    pub encoding: String,
+    /// The values of `COLORTERM`, `TERM` and `NO_COLOR`.
+    pub colors: ColorEnv,
+    /// The ways to the clipboard.
+    pub clipboard: Clipboard,
+    /// True if standard input and output are a terminal.
+    pub terminal: bool,
+}
 
 pub(super) async fn check(around: &Environment, colors: Colors) -> Vec<Finding> {
     let mut findings = vec![of_colors(around.colors.depth(colors)), unicode(&around.encoding)];

@@ -9,6 +9,7 @@ mod consent;
 mod find;
 mod host;
 mod link;
+mod schema;
 mod server;
 mod stdio;
 mod tools;
@@ -25,8 +26,6 @@ use super::print::{self, FAILED, Failure};
 use link::Link;
 use server::Server;
 use stdio::Stdio;
-
-use brow_model::sanitize;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
@@ -76,9 +75,4 @@ async fn serve(globals: Globals) -> ExitCode {
         print::err(&why);
         ExitCode::from(FAILED)
     })
-}
-
-/// Returns the beginning of a text that may be anything, in a line.
-fn short(text: &str, most: usize) -> String {
-    sanitize::line(text.trim()).chars().take(most).collect()
 }

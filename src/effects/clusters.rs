@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
+use super::tasks::Connection;
 use super::{Effects, internal, kubeconfig, pods};
 use crate::cluster;
 use crate::events::EventSender;
@@ -21,12 +21,6 @@ use brow_model::inventory::{ObjectKey, ObjectPort, SearchScope};
 use brow_model::why::Question;
 use brow_model::workload::Kind;
 use kube_tunnel::contain::contain;
-
-/// A connection to a cluster: its probe and its watch.
-pub(super) struct Connection {
-    pub token: CancellationToken,
-    namespaces: watch::Sender<BTreeSet<String>>,
-}
 
 impl Effects {
     /// Carries out an order about a cluster.

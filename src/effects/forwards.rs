@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::Effects;
 use super::dialer::ForwardDialer;
 use super::node_route::RouteDialer;
+use super::tasks::{OpenForward, WatchState};
 use crate::cluster::{Clusters, NodeQuery, follow_nodes, workload};
 use crate::events::EventSender;
 use crate::forward;
@@ -20,31 +21,6 @@ use brow_model::forward::{ForwardId, ForwardSpec};
 use brow_model::local_cluster::LocalKind;
 use brow_model::route::Via;
 use brow_model::workload::Destination;
-
-pub(super) struct OpenForward {
-    pub handle: forward::Handle,
-    /// The state of the watch on the workload's pods, which is off while the forward has no pod on demand.
-    watching: watch::Sender<WatchState>,
-    /// Closes the forward.
-    pub token: CancellationToken,
-    /// Cancelled once nothing of it is left.
-    pub ended: CancellationToken,
-}
-
-/// Says whether a workload's pods are watched, and counts how often that has ended. A watch that is ended and requested
-/// again before its task has run starts anew and reports everything once more, since the forward has forgotten it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct WatchState {
-    on: bool,
-    ends: u64,
-}
-
-impl WatchState {
-    fn set(&mut self, on: bool) {
-        self.ends += u64::from(self.on && !on);
-        self.on = on;
-    }
-}
 
 impl Effects {
     /// Carries out an order about a forward.

@@ -33,11 +33,11 @@ mod node_route;
 mod page;
 mod pod_lease;
 mod pods;
+mod tasks;
 
-use clusters::Connection;
 use dialer::ClusterTunnels;
 pub use dialer::{LANE_PARSER, ask_relay};
-use forwards::OpenForward;
+use tasks::{Connection, OpenForward, PageTasks};
 
 /// The timeout for orders under way (deletions, closings, files) at the end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
@@ -84,7 +84,7 @@ pub struct Effects {
     /// The task that lists kinds, or watches the objects of one.
     kind: Option<AbortHandle>,
     /// The tasks of the page in view.
-    page: Box<page::PageTasks>,
+    page: Box<PageTasks>,
 }
 
 impl Effects {

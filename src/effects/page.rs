@@ -14,32 +14,9 @@ use brow_model::event::{Event, PageEvent, PodEvent};
 use brow_model::index::ObjectRef;
 use kube_tunnel::contain::contain;
 
-/// The tasks of the page in view. A new page takes the place of the one before; the answers stay until the last one
-/// is left.
-#[derive(Default)]
-pub(super) struct PageTasks {
-    cache: Option<Arc<PageCache>>,
-    object: Option<AbortHandle>,
-    events: Option<AbortHandle>,
-    relations: Option<AbortHandle>,
-    /// A single request: for hidden values, or for the pods behind an object.
-    lookup: Option<AbortHandle>,
-}
-
-fn stop(task: &mut Option<AbortHandle>) {
-    if let Some(task) = task.take() {
-        task.abort();
-    }
-}
-
 fn replace(task: &mut Option<AbortHandle>, by: AbortHandle) {
-    stop(task);
-    *task = Some(by);
-}
-
-impl PageTasks {
-    fn stop(&mut self) {
-        [&mut self.object, &mut self.events, &mut self.relations, &mut self.lookup].into_iter().for_each(stop);
+    if let Some(old) = task.replace(by) {
+        old.abort();
     }
 }
 

@@ -1,7 +1,6 @@
 //! Sessions of agents: a connection each, over which orders come and the state goes. What a session opened ends with
 //! it.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,12 +13,11 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
-use super::board::Board;
-use super::connect;
+use super::board::{Published, View};
+use super::socket::connect;
 use super::wire::{self, Query, Reply};
 use crate::events::EventSender;
-use brow_model::Model;
-use brow_model::agent::{AgentOrder, Outcome, SessionId};
+use brow_model::agent::{AgentOrder, SessionId};
 use brow_model::event::{AgentEvent, Event};
 use brow_model::sanitize;
 
@@ -31,39 +29,6 @@ const MAX_NAME: usize = 48;
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(6);
 /// The time for which an agent's program may take nothing.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The state that is published to agents.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Published {
-    board: Board,
-    /// The outcomes of each session's last orders.
-    outcomes: BTreeMap<SessionId, Vec<(u64, Outcome)>>,
-}
-
-impl Published {
-    /// Returns the state of a model. Without a session there is nobody to be told.
-    pub(super) fn new(model: &Model, board: impl FnOnce() -> Board) -> Self {
-        let sessions = model.agents.all();
-        if sessions.is_empty() {
-            return Self::default();
-        }
-        let outcomes = sessions.iter().map(|(id, session)| (*id, session.outcomes().iter().cloned().collect()));
-        Self { board: board(), outcomes: outcomes.collect() }
-    }
-
-    fn seen_by(&self, session: SessionId) -> Option<View> {
-        let outcomes = self.outcomes.get(&session)?.clone();
-        Some(View { board: self.board.seen_by(session), outcomes })
-    }
-}
-
-/// The state as one session sees it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct View {
-    pub board: Board,
-    /// The outcomes of its last orders, by their numbers.
-    pub outcomes: Vec<(u64, Outcome)>,
-}
 
 /// An order with its number in the session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::Text;
 use brow_model::Model;
-use brow_model::agent::SessionId;
+use brow_model::agent::{Outcome, SessionId};
 use brow_model::cluster::{Cluster, Link};
 use brow_model::fault::Fault;
 use brow_model::forward::{Forward, ForwardId, ForwardState, port_name};
@@ -154,7 +154,7 @@ impl Board {
     }
 
     /// Returns the board as a session sees it.
-    pub(super) fn seen_by(&self, session: SessionId) -> Self {
+    fn seen_by(&self, session: SessionId) -> Self {
         let mut board = self.clone();
         let free: Vec<u64> =
             self.targets.iter().filter(|target| !target.asks).flat_map(|target| target.forwards.clone()).collect();
@@ -171,6 +171,40 @@ impl Board {
         }
         board
     }
+}
+
+/// The state that is published to agents.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Published {
+    board: Board,
+    /// The outcomes of each session's last orders.
+    outcomes: BTreeMap<SessionId, Vec<(u64, Outcome)>>,
+}
+
+impl Published {
+    /// Returns the state of a model. Without a session there is nobody to be told.
+    pub(super) fn new(model: &Model, board: impl FnOnce() -> Board) -> Self {
+        let sessions = model.agents.all();
+        if sessions.is_empty() {
+            return Self::default();
+        }
+        let outcomes = sessions.iter().map(|(id, session)| (*id, session.outcomes().iter().cloned().collect()));
+        Self { board: board(), outcomes: outcomes.collect() }
+    }
+
+    /// Returns the state as a session sees it, if there is such a session.
+    pub(super) fn seen_by(&self, session: SessionId) -> Option<View> {
+        let outcomes = self.outcomes.get(&session)?.clone();
+        Some(View { board: self.board.seen_by(session), outcomes })
+    }
+}
+
+/// The state as one session sees it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    pub board: Board,
+    /// The outcomes of its last orders, by their numbers.
+    pub outcomes: Vec<(u64, Outcome)>,
 }
 
 fn in_words(text: &Text, fault: Option<&Fault>) -> Option<String> {

@@ -10,8 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::wire::{self, Query, Reply};
-use super::{ANSWER_TIMEOUT, SILENCE_TIMEOUT, connect, is_plain, names, pid_of};
+use super::name::pid_of;
+use super::socket::{connect, names};
+use super::wire::{self, ANSWER_TIMEOUT, Query, Reply, SILENCE_TIMEOUT, is_plain};
 use crate::events::EventSender;
 use brow_model::event::InstanceEvent;
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::process::{Pid, test_kill_process};
 
-use super::pid_of;
+use super::name::pid_of;
 
 /// The lock of a running instance; its file is removed with this.
 pub(super) struct LockFile {

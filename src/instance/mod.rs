@@ -8,24 +8,24 @@ mod agent;
 mod board;
 mod follow;
 mod lock_file;
+mod name;
 mod serve;
+mod socket;
 mod wire;
 
-use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::BufReader;
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::events::EventSender;
 use crate::text::Text;
-use agent::{Published, Sessions};
+use agent::Sessions;
+use board::Published;
 use brow_model::Model;
 use brow_model::agent::Consent;
 use brow_model::event::Event;
@@ -33,21 +33,12 @@ use brow_model::fault::{Fault, What};
 use brow_model::instance::{Report, Role};
 use brow_model::settings::Language;
 use lock_file::LockFile;
-use wire::{Query, Reply};
+use name::pid_of;
+use socket::{check, connect, listen, names, prepare};
+use wire::{ANSWER_TIMEOUT, CLOSE_TIMEOUT, Query, Reply, is_plain};
 
-pub use agent::{Orders, View, Views, begin as begin_agent};
-pub use board::{Board, ClusterRow, ForwardRow, PodRow, TargetRow};
-
-/// The longest wait for an instance's answer. One that takes longer hangs, or is suspended.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// The interval of an instance's reports to its watchers, changed or not.
-const REPORT_INTERVAL: Duration = Duration::from_secs(5);
-/// The silence after which an instance counts as hanging or suspended.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(12);
-/// The longest wait for an instance to close a forward.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(6);
-/// The extension of the sockets' names.
-const SOCKET: &str = "sock";
+pub use agent::{Orders, Views, begin as begin_agent};
+pub use board::{Board, ClusterRow, ForwardRow, PodRow, TargetRow, View};
 
 /// This instance among the others.
 pub struct Instance {
@@ -94,7 +85,7 @@ pub fn join(
 ) -> Result<(Instance, impl Future<Output = ()> + Send + 'static), Fault> {
     let fault = |error: &io::Error| Fault::new(What::FileUnwritable, dir.display().to_string(), error.to_string());
     prepare(dir).map_err(|error| fault(&error))?;
-    let name = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
+    let name = name::new();
     let (listener, socket) = listen(dir, &name).map_err(|error| fault(&error))?;
     let (reports, told) = watch::channel(Report::empty(std::process::id(), role));
     let (discovered, names) = mpsc::channel(64);
@@ -205,88 +196,6 @@ async fn ask(dir: &Path, name: &str, query: &Query, limit: Duration) -> io::Resu
         wire::read(&mut BufReader::new(stream)).await?.ok_or_else(|| ErrorKind::UnexpectedEof.into())
     };
     timeout(limit, asking).await.map_err(|_| io::Error::from(ErrorKind::TimedOut))?
-}
-
-/// Connects to an instance. The socket of one that has ended is removed. One that runs and refuses is reported as timed
-/// out: it is suspended, and its queue is full.
-async fn connect(dir: &Path, name: &str) -> io::Result<UnixStream> {
-    let path = dir.join(name).with_extension(SOCKET);
-    let connected = UnixStream::connect(&path).await;
-    match connected.as_ref().map_err(io::Error::kind) {
-        Err(ErrorKind::ConnectionRefused) if lock_file::has_ended(dir, name) => lock_file::sweep(dir, name, &path),
-        // macOS says the former of a queue that is full, Linux the latter.
-        Err(ErrorKind::ConnectionRefused | ErrorKind::WouldBlock) => return Err(ErrorKind::TimedOut.into()),
-        _ => {}
-    }
-    connected
-}
-
-/// The names of the instances that have a socket.
-fn names(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let name = |path: PathBuf| {
-        let name = path.file_stem()?.to_str()?.to_owned();
-        (path.extension()? == SOCKET && is_name(&name)).then_some(name)
-    };
-    entries.filter_map(|entry| name(entry.path())).collect()
-}
-
-/// Returns true if a text is an instance's name, and not a path.
-fn is_name(name: &str) -> bool {
-    name.split_once('-').is_some_and(|(pid, rest)| {
-        !pid.is_empty()
-            && pid.bytes().all(|byte| byte.is_ascii_digit())
-            && rest.len() == 8
-            && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
-    })
-}
-
-/// The process of an instance.
-fn pid_of(name: &str) -> u32 {
-    name.split('-').next().and_then(|pid| pid.parse().ok()).unwrap_or_default()
-}
-
-/// Returns true if a report has no control characters, which a terminal would obey.
-fn is_plain(report: &Report) -> bool {
-    report.texts().all(|text| !text.chars().any(char::is_control))
-}
-
-/// Creates the directory with mode 0700.
-fn prepare(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    check(dir)
-}
-
-/// Checks that the directory is ours alone, and not a link.
-fn check(dir: &Path) -> io::Result<()> {
-    let found = fs::symlink_metadata(dir)?;
-    if !found.is_dir() || found.uid() != rustix::process::getuid().as_raw() || found.mode() & 0o077 != 0 {
-        return Err(io::Error::other("it must be your own directory with mode 0700"));
-    }
-    Ok(())
-}
-
-/// The socket's file, removed with this, and then the lock.
-struct Socket {
-    path: PathBuf,
-    _lock_file: Option<LockFile>,
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        let _gone = fs::remove_file(&self.path);
-    }
-}
-
-/// Listens on a socket of our own. It is renamed into place once it listens, so that nobody takes it for a stale one.
-fn listen(dir: &Path, name: &str) -> io::Result<(UnixListener, Socket)> {
-    let lock_file = LockFile::new(dir, name)?;
-    let making = Socket { path: dir.join(format!(".{name}")), _lock_file: None };
-    let listener = UnixListener::bind(&making.path)?;
-    fs::set_permissions(&making.path, fs::Permissions::from_mode(0o600))?;
-    let socket = Socket { path: dir.join(name).with_extension(SOCKET), _lock_file: Some(lock_file) };
-    fs::rename(&making.path, &socket.path)?;
-    Ok((listener, socket))
 }
 
 #[cfg(test)]

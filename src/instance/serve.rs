@@ -12,8 +12,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::agent::Sessions;
-use super::wire::{self, Query, Reply};
-use super::{ANSWER_TIMEOUT, CLOSE_TIMEOUT, REPORT_INTERVAL, is_name};
+use super::name::is_name;
+use super::wire::{self, ANSWER_TIMEOUT, CLOSE_TIMEOUT, Query, REPORT_INTERVAL, Reply};
 use crate::events::EventSender;
 use brow_model::event::{AgentEvent, Event};
 use brow_model::forward::ForwardId;

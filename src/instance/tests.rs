@@ -1,11 +1,17 @@
 //! Instances among themselves, in one process: who hears what, and what garbage does not break.
 
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream as Blocking;
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::{UnixListener, UnixStream};
 
+use super::socket::SOCKET;
+use super::wire::SILENCE_TIMEOUT;
 use super::*;
 use brow_model::event::InstanceEvent;
 use brow_model::instance::{ForwardReport, RemoteState};

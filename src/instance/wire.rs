@@ -2,12 +2,13 @@
 //! version is refused.
 
 use std::io;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::agent::View;
+use super::board::View;
 use brow_model::agent::Consent;
 use brow_model::instance::Report;
 
@@ -15,6 +16,15 @@ use brow_model::instance::Report;
 const VERSION: u32 = 1;
 /// The longest line that is read, in bytes: more than a thousand forwards take.
 const MAX_LINE: u64 = 1 << 20;
+
+/// The longest wait for an instance's answer. One that takes longer hangs, or is suspended.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// The interval of an instance's reports to its watchers, changed or not.
+pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+/// The silence after which an instance counts as hanging or suspended.
+pub(super) const SILENCE_TIMEOUT: Duration = Duration::from_secs(12);
+/// The longest wait for an instance to close a forward.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// A request to an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +116,11 @@ pub(super) async fn read<T: DeserializeOwned>(from: &mut (impl AsyncBufRead + Un
     }
     let Line { says, .. } = serde_json::from_slice(&line)?;
     Ok(Some(says))
+}
+
+/// Returns true if a report has no control characters, which a terminal would obey.
+pub(super) fn is_plain(report: &Report) -> bool {
+    report.texts().all(|text| !text.chars().any(char::is_control))
 }
 
 #[cfg(test)]

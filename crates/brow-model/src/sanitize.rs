@@ -49,6 +49,11 @@ pub fn line(text: &str) -> Cow<'_, str> {
     cleaned(text, |c| (is_break(c) || c == '\t').then_some(' '))
 }
 
+/// The beginning of the text as one line, without white space around it: at most `most` characters.
+pub fn short(text: &str, most: usize) -> String {
+    line(text.trim()).chars().take(most).collect()
+}
+
 /// The text with its lines, each as [`line()`] has it; every kind of line end becomes a `\n`. Tabs stay.
 pub fn lines(text: &str) -> Cow<'_, str> {
     cleaned(text, |c| match c {

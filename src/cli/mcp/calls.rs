@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::consent::{CONSENT, consent_of, failure, form, why};
 use super::find::{self, Find, Found};
 use super::link::Link;
-use super::tools::{
+use super::schema::{
     Checked, Clusters, Connect, Connected, Forwards, Pods, Renew, Renewed, Steps, Stop, Stopped, TargetList, Why,
 };
 use crate::cli::{check, why as steps};

@@ -9,9 +9,9 @@ use rmcp::schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::short;
 use crate::cli::{Globals, detach};
 use brow_model::find::MAX_SHOWN;
+use brow_model::sanitize::short;
 
 /// The longest query, in bytes.
 const MAX_QUERY: usize = 256;

@@ -18,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::calls::{Call, Waiters};
 use super::link::{CANCELLED, Link};
-use super::short;
+use super::schema::Forwards;
 use super::stdio::{BUSY, MAX_REQUESTS, TOO_MANY};
-use super::tools::{self, Forwards, Row};
+use super::tools::{self, Row};
 use crate::instance::ForwardRow;
+use brow_model::sanitize::short;
 
 /// The address of the list of forwards.
 const FORWARDS: &str = "brow://forwards";
