@@ -7,12 +7,16 @@ use std::path::Path;
 use chrono::DateTime;
 
 use super::*;
+use brow_model::Model;
+use brow_model::action::Action;
 use brow_model::cluster::Link;
 use brow_model::command::{Command, Section};
 use brow_model::dialog::Question;
+use brow_model::event::Event;
 use brow_model::fault::{Fault, Grant, Remedy, What};
 use brow_model::field::{Page, TargetField};
 use brow_model::first_run::Tip;
+use brow_model::focus::Pane;
 use brow_model::forward::ForwardState;
 use brow_model::list::{ClusterColumn, ForwardColumn, PodColumn, TargetColumn};
 use brow_model::log::{Entry, Level, Message};
@@ -319,5 +323,28 @@ fn a_name_that_does_not_resolve_is_told_without_its_port() {
     for (thing, shown) in [("no-such-host.invalid:80", "no-such-host.invalid "), ("db", "db ")] {
         let said = Text::new(Language::En).fault(&Fault::new(What::TargetUnresolved, thing, "")).what;
         assert!(said.contains(shown) && !said.contains(":80"), "{said}");
+    }
+}
+
+#[test]
+fn where_there_is_nothing_to_act_on_no_name_is_missing_from_the_words() {
+    for language in LANGUAGES {
+        let text = Text::new(language);
+        let check = |entry: &Entry, place: &str| {
+            let words = text.entry(entry);
+            let whole = words == words.trim() && !words.contains("  ") && !words.starts_with([':', '：', '，']);
+            assert!(whole, "{place}: {words:?} ({:?})", entry.message);
+        };
+        for pane in Pane::ALL {
+            for command in Command::ALL {
+                let mut model = Model::new(DateTime::UNIX_EPOCH, "me@here".to_owned());
+                model.screen.focus.pane = pane;
+                model.arrange();
+                let place = format!("{pane:?} {command:?}");
+                model.refusal(*command).iter().for_each(|entry| check(entry, &place));
+                model.update(Event::Act(Action::Do(*command)));
+                model.screen.log.entries.iter().for_each(|entry| check(entry, &place));
+            }
+        }
     }
 }

@@ -181,11 +181,16 @@ impl Model {
         if !forwards.is_empty() {
             return Some(forwards);
         }
+        self.note_chosen(Message::NotForwarded);
+        None
+    }
+
+    /// Notes something about what is chosen; where nothing is, notes that.
+    pub(crate) fn note_chosen(&mut self, message: Message) {
         match self.chosen_names() {
             names if names.is_empty() => self.nothing_selected(),
-            names => self.note(Level::Info, Message::NotForwarded, names.join(", "), ""),
+            names => self.note(Level::Info, message, names.join(", "), ""),
         }
-        None
     }
 
     /// Returns the names of what is chosen.

@@ -90,28 +90,33 @@ impl Model {
         Ok(())
     }
 
+    /// As [`enabled`], of a command about what is chosen: where nothing is, that is the reason.
+    pub(crate) fn enabled_for_chosen(&self, holds: bool, reason: Message) -> Enabled {
+        enabled(holds, if self.chosen_names().is_empty() { Message::NothingSelected } else { reason })
+    }
+
     fn has_row(&self) -> Enabled {
         enabled(self.list_status().rows, Message::NothingSelected)
     }
 
     fn has_trouble(&self) -> Enabled {
-        enabled(self.trouble().1.is_some(), Message::NothingWrong)
+        self.enabled_for_chosen(self.trouble().1.is_some(), Message::NothingWrong)
     }
 
     fn has_link(&self) -> Enabled {
         let chosen = self.screen.clusters.chosen();
         let linked = |name: &String| self.cluster(name).is_some_and(|cluster| cluster.link != Link::Idle);
-        enabled(chosen.iter().any(linked), Message::NotConnected)
+        self.enabled_for_chosen(chosen.iter().any(linked), Message::NotConnected)
     }
 
     /// Forwards are behind what is chosen, here or in other instances.
     fn has_forward(&self) -> Enabled {
-        enabled(!self.chosen_forwards().is_empty(), Message::NotForwarded)
+        self.enabled_for_chosen(!self.chosen_forwards().is_empty(), Message::NotForwarded)
     }
 
     /// Proxy pods of ours are behind what is chosen.
     fn has_pod(&self) -> Enabled {
-        enabled(!self.chosen_pods().is_empty(), Message::NotRenewable)
+        self.enabled_for_chosen(!self.chosen_pods().is_empty(), Message::NotRenewable)
     }
 
     fn has_backends(&self) -> Enabled {
@@ -119,7 +124,7 @@ impl Model {
         if selected.is_some_and(Forward::is_spread) {
             return Err(Message::Spreads);
         }
-        enabled(selected.is_some_and(|forward| forward.backends.len() > 1), Message::NoOtherPod)
+        self.enabled_for_chosen(selected.is_some_and(|forward| forward.backends.len() > 1), Message::NoOtherPod)
     }
 
     fn has_undo(&self) -> Enabled {

@@ -2,12 +2,12 @@
 
 use crate::language::action::Command;
 use crate::language::effect::{Effect, ForwardEffect};
-use crate::language::log::{Level, Message};
+use crate::language::log::Message;
 use crate::screen::dialog::{ConnectionList, Dialog};
 use crate::state::Model;
 use crate::types::connection::Connection;
 use crate::types::forward::ForwardId;
-use crate::update::command::{Enabled, enabled};
+use crate::update::command::Enabled;
 use crate::update::dialog::Input;
 
 impl Model {
@@ -17,7 +17,7 @@ impl Model {
     }
 
     pub(crate) fn lists_connections(&self) -> Enabled {
-        enabled(self.listable_forward().is_some(), Message::NotForwarded)
+        self.enabled_for_chosen(self.listable_forward().is_some(), Message::NotForwarded)
     }
 
     /// Shows the open connections of the chosen forward.
@@ -28,7 +28,7 @@ impl Model {
                 out.push(Effect::Forward(ForwardEffect::ListConnections { id: forward }));
             }
             (None, Some(other)) => self.report_owner(other),
-            (None, None) => self.note(Level::Info, Message::NotForwarded, self.chosen_names().join(", "), ""),
+            (None, None) => self.note_chosen(Message::NotForwarded),
         }
     }
 

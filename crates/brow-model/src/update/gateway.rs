@@ -19,7 +19,7 @@ use crate::types::node::NodePorts;
 use crate::types::proxy::PodKey;
 use crate::types::target::Target;
 use crate::types::workload::Destination;
-use crate::update::command::{Enabled, enabled};
+use crate::update::command::Enabled;
 
 impl Model {
     /// Returns true if a context is that of a local cluster.
@@ -175,7 +175,7 @@ impl Model {
 
     pub(crate) fn has_gateway(&self) -> Enabled {
         let chosen = self.screen.forwards.chosen();
-        enabled(chosen.iter().any(|id| self.gateways.rows().contains_key(id)), Message::NoGatewayChosen)
+        self.enabled_for_chosen(chosen.iter().any(|id| self.gateways.rows().contains_key(id)), Message::NoGatewayChosen)
     }
 
     /// Asks whether the chosen gateways are to be deleted; forwards are closed by another key.
@@ -188,7 +188,7 @@ impl Model {
         }
         let names: BTreeSet<String> = rows.iter().map(|row| row.gateway.name.clone()).collect();
         if names.is_empty() {
-            return self.note(Level::Info, Message::NoGatewayChosen, self.chosen_names().join(", "), "");
+            return self.note_chosen(Message::NoGatewayChosen);
         }
         self.ask(Question::DeleteGateways(names.into_iter().collect()));
     }

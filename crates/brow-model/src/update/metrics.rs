@@ -14,7 +14,7 @@ use crate::types::page::PagePart;
 use crate::types::settings::Settings;
 use crate::types::target::Target;
 use crate::types::workload::{Destination, Kind, Port, Workload};
-use crate::update::command::{Enabled, enabled};
+use crate::update::command::Enabled;
 
 impl Settings {
     /// Returns the place of a cluster's Prometheus.
@@ -210,7 +210,10 @@ impl Model {
     /// A Prometheus of a cluster of the kubeconfig is known.
     pub(crate) fn has_prometheus(&self) -> Enabled {
         let chosen = self.screen.clusters.chosen();
-        enabled(chosen.iter().any(|name| self.metrics.prometheus(name).is_some()), Message::PrometheusUnknown)
+        self.enabled_for_chosen(
+            chosen.iter().any(|name| self.metrics.prometheus(name).is_some()),
+            Message::PrometheusUnknown,
+        )
     }
 
     /// Opens forwards to the Prometheuses of the chosen clusters, without saving those that are new.

@@ -30,7 +30,7 @@ impl Model {
         };
         match place {
             Some(place) => out.push(Effect::Terminal(TerminalEffect::Shell(ShellPlace { on_node, ..place }))),
-            None => self.note(Level::Info, Message::NoPodBehind, self.chosen_names().join(", "), ""),
+            None => self.note_chosen(Message::NoPodBehind),
         }
     }
 
