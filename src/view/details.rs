@@ -10,8 +10,8 @@ use chrono::TimeDelta;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
-use super::Scene;
 use super::panes::{clusters, forwards, pods};
+use super::scene::Scene;
 use super::typeset::{line_width, wrap};
 use brow_model::cluster::{Cluster, Scope};
 use brow_model::fault::Fault;

@@ -5,9 +5,9 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::Scene;
 use super::chrome::{self, Chrome};
 use super::details::{self, Line};
+use super::scene::Scene;
 use super::state::{Hit, ViewState};
 use super::typeset::{put, put_line, width, wrap};
 use brow_model::focus::Strip;

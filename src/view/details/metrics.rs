@@ -2,8 +2,9 @@
 
 use ratatui::text::Span;
 
-use super::{Line, Scene};
+use super::Line;
 use crate::view::cell::VERTICAL_EIGHTHS;
+use crate::view::scene::Scene;
 use crate::view::typeset::width;
 use brow_model::cluster::Cluster;
 use brow_model::metrics::{Measure, Reading, Samples, Subject};

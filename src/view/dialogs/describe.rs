@@ -6,8 +6,9 @@ use ratatui::text::Span;
 
 use super::super::chrome;
 use super::super::details::{Line, fault_lines};
+use super::super::scene::Scene;
+use super::super::state::ViewState;
 use super::super::typeset::{put_line, width, wrap};
-use super::super::{Scene, state::ViewState};
 use super::{large, page};
 use brow_model::fault::Fault;
 

@@ -3,8 +3,8 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::super::Scene;
 use super::super::details::Line;
+use super::super::scene::Scene;
 use super::super::typeset::{put, put_line};
 
 /// A box for `width` columns and `height` rows of content in the middle of `area`, as far as there is room.

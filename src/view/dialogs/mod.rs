@@ -26,9 +26,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use super::Scene;
 use super::chrome;
 use super::details::Line;
+use super::scene::Scene;
 use super::state::ViewState;
 use super::typeset::wrap;
 use brow_model::dialog::Dialog;

@@ -2,8 +2,8 @@
 
 use ratatui::text::Span;
 
-use super::super::super::Scene;
 use super::super::super::details::Line;
+use super::super::super::scene::Scene;
 use super::hanging;
 use brow_model::object_page::ObjectPage;
 use brow_model::page::EventRow;

@@ -6,8 +6,9 @@ use ratatui::text::Span;
 
 use super::super::super::chrome;
 use super::super::super::details::{Line, fault_lines};
+use super::super::super::scene::Scene;
+use super::super::super::state::ViewState;
 use super::super::super::typeset::{put, put_line};
-use super::super::super::{Scene, state::ViewState};
 use super::super::page as lines_from;
 use super::super::pod_log::tail;
 use super::loading;

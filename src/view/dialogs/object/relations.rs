@@ -5,10 +5,11 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
+use super::super::super::scene::Scene;
 use super::super::super::state::Hit;
 use super::super::super::table::GUTTER;
 use super::super::super::typeset::{put, put_line};
-use super::super::super::{Scene, details::Line, state::ViewState};
+use super::super::super::{details::Line, state::ViewState};
 use super::{loading, styled};
 use brow_model::object_page::ObjectPage;
 use brow_model::page::{Relation, RelationRow, RelationState};

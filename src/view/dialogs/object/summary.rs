@@ -3,8 +3,8 @@
 use ratatui::style::Modifier;
 use ratatui::text::Span;
 
-use super::super::super::Scene;
 use super::super::super::details::{Line, metrics};
+use super::super::super::scene::Scene;
 use super::super::super::typeset::width;
 use super::{hanging, styled};
 use brow_model::metrics::Subject;
