@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ratatui::text::Span;
 
-use super::{Facts, bold, in_cluster, probed};
+use super::facts::{Facts, bold, in_cluster, probed};
 use crate::view::panes::gateways;
 use crate::view::scene::Scene;
 use brow_model::GatewayRow;

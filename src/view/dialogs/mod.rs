@@ -27,10 +27,9 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::chrome;
-use super::details::Line;
 use super::scene::Scene;
 use super::state::ViewState;
-use super::typeset::wrap;
+use super::typeset::{Line, wrap};
 use brow_model::dialog::Dialog;
 use frame::{large, middle, page, room};
 
