@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::Scene;
+use super::scene::Scene;
 use super::strip::level;
 use super::typeset::{line_width, put, put_line};
 use crate::text::Hint;

@@ -7,7 +7,7 @@ use ratatui::text::Span;
 use ratatui::widgets::{Block, BorderType, Clear, Widget};
 use tui_input::Input;
 
-use super::Scene;
+use super::scene::Scene;
 use super::typeset::{line_width, put, put_line, width};
 
 /// The contents of a pane's frame.

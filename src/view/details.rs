@@ -1,5 +1,6 @@
 //! The strip's details: all that is known of the selected row, with the whole of its fault.
 
+mod facts;
 mod gateway;
 pub(super) mod metrics;
 mod traffic;
@@ -10,38 +11,20 @@ use chrono::TimeDelta;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
-use super::Scene;
 use super::panes::{clusters, forwards, pods};
-use super::typeset::{line_width, wrap};
+use super::scene::Scene;
+use super::typeset::{Line, line_width, wrap};
 use brow_model::cluster::{Cluster, Scope};
 use brow_model::fault::Fault;
 use brow_model::focus::Pane;
 use brow_model::forward::Forward;
 use brow_model::forward_settings::LocalUsers;
-use brow_model::health::{Health, Probe};
 use brow_model::instance::RemoteForward;
 use brow_model::local_cluster::LocalKind;
 use brow_model::proxy::ProxyPod;
 use brow_model::target::Target;
 use brow_model::workload::Destination;
-
-/// A line of styled words.
-pub(super) type Line<'a> = Vec<Span<'a>>;
-
-/// The details of one row.
-#[derive(Default)]
-struct Facts<'a> {
-    /// Its name and state.
-    head: Line<'a>,
-    /// Label and value, in order of weight.
-    pairs: Vec<(&'a str, Span<'a>)>,
-    /// The last minutes, if anything happened in them.
-    trend: Line<'a>,
-    /// The row's fault.
-    fault: Option<&'a Fault>,
-    /// The next step for the user.
-    next: Option<String>,
-}
+use facts::{Facts, bold, in_cluster, probed};
 
 /// The details of the selected row, wrapped to `room` columns; `tall` lines of them will be seen.
 pub(super) fn lines(scene: Scene<'_>, room: u16, tall: u16) -> Vec<Line<'_>> {
@@ -130,15 +113,6 @@ pub(super) fn fault_lines<'a>(scene: Scene<'a>, fault: &Fault, room: u16, tall: 
         lines.extend(remedy.into_iter().chain(detail));
     }
     lines
-}
-
-/// A cluster and namespace, in the cluster's color.
-fn in_cluster<'a>(scene: Scene<'a>, cluster: &'a str, place: String) -> (&'a str, Span<'a>) {
-    (scene.get("view.cluster"), Span::styled(place, scene.cluster(cluster, scene.theme().text).style))
-}
-
-fn bold(scene: Scene<'_>, name: &'_ str) -> Span<'static> {
-    Span::styled(name.to_owned(), scene.theme().text.add_modifier(Modifier::BOLD))
 }
 
 fn of_cluster<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Facts<'a> {
@@ -341,17 +315,6 @@ fn hint(scene: Scene<'_>, forward: &Forward) -> Option<String> {
     let open = forwards::open_to_others(forward).then_some("view.beyond-loopback");
     let key = open.or(forward.is_resting().then_some("view.listening"))?;
     Some(scene.get(key).to_owned())
-}
-
-/// Returns the words of what a probe found.
-fn probed<'a>(scene: Scene<'a>, health: &Health, probe: Option<&Probe>) -> Span<'a> {
-    let theme = scene.theme();
-    let name = probe.map(|probe| format!("{probe} ")).unwrap_or_default();
-    match (&health.down, health.latency) {
-        (Some(fault), _) => Span::styled(scene.text().fault(fault).what, theme.bad),
-        (None, Some(latency)) => Span::styled(format!("{name}{}", scene.text().rtt(latency)), theme.good),
-        (None, None) => Span::styled(format!("{name}✓"), theme.good),
-    }
 }
 
 fn of_other<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Facts<'a> {

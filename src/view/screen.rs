@@ -5,9 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::layout::{self, MIN_SIZE, Parts};
+use super::scene::Scene;
 use super::state::ViewState;
 use super::typeset::{put, width, wrap};
-use super::{Scene, bottom, chrome, dialogs, panes, strip, welcome};
+use super::{bottom, chrome, dialogs, panes, strip, welcome};
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState) {
     let area = frame.area();

@@ -5,11 +5,11 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::Scene;
 use super::chrome::{self, Chrome};
-use super::details::{self, Line};
+use super::details;
+use super::scene::Scene;
 use super::state::{Hit, ViewState};
-use super::typeset::{put, put_line, width, wrap};
+use super::typeset::{Line, put, put_line, width, wrap};
 use brow_model::focus::Strip;
 use brow_model::log::{Entry, Level};
 

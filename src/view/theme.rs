@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::color::{hex, named, nearest_256};
 use brow_model::fault::{Fault, What};
+use brow_model::page::Tone;
 use brow_model::settings::{Colors, THEMES};
 
 /// The style of each role on this terminal.
@@ -140,6 +141,17 @@ impl Theme {
             selection: plain.add_modifier(Modifier::REVERSED),
             track: dim,
             colored: false,
+        }
+    }
+
+    /// The style of a tone.
+    pub(super) fn tone(&self, tone: Tone) -> Style {
+        match tone {
+            Tone::Plain => self.text,
+            Tone::Good => self.good,
+            Tone::Warn => self.warn,
+            Tone::Bad => self.bad,
+            Tone::Dim => self.dim,
         }
     }
 }

@@ -11,6 +11,9 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use brow_model::sanitize::is_unseen;
 
+/// A line of styled words.
+pub(super) type Line<'a> = Vec<Span<'a>>;
+
 /// Marks the place where a text was cut.
 const CUT: &str = "…";
 
@@ -157,6 +160,23 @@ pub(super) fn wrap(text: &str, room: u16) -> Vec<String> {
         wrap_paragraph(paragraph, room.max(1), &mut lines);
     }
     lines
+}
+
+/// A text in lines as wide as there is room, each behind a lead that only the first one shows.
+pub(super) fn hanging<'a>(lead: Vec<Span<'a>>, text: &str, style: Style, room: u16) -> Vec<Line<'a>> {
+    let own = line_width(&lead);
+    let mut parts = wrap(text, room.saturating_sub(own).max(10));
+    if parts.is_empty() {
+        parts.push(String::new());
+    }
+    let mut lead = Some(lead);
+    let indent = " ".repeat(own.into());
+    let line = |part: String| {
+        let mut line = lead.take().unwrap_or_else(|| vec![Span::raw(indent.clone())]);
+        line.push(Span::styled(part, style));
+        line
+    };
+    parts.into_iter().map(line).collect()
 }
 
 /// Splits a text into parts that are broken only if they are longer than a line: words between white space (a path, an

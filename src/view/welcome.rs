@@ -5,13 +5,13 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::Scene;
 use super::cell::Cell;
 use super::chrome::{self, Chrome};
 use super::columns::Column;
 use super::details::fault_lines;
 use super::panes::clusters::link_style;
 use super::panes::{Content, show};
+use super::scene::Scene;
 use super::state::ViewState;
 use super::typeset::{put_line, width, wrap};
 use crate::text::Hint;

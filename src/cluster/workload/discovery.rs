@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroup, APIResource, APIR
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Error};
 
-use super::{aggregated, near};
+use super::aggregated;
 use brow_model::index::ServedKind;
 use brow_model::workload::{INSTALLERS, is_dns_label, is_dns_name};
 
@@ -153,6 +153,14 @@ pub(in crate::cluster) async fn served(client: &Client) -> Result<Vec<ServedKind
         take_served(&list, &at.group, &at.version, &mut all);
     }
     Ok(all)
+}
+
+/// Returns names similar to `name`, else the first few.
+pub(super) fn near(name: &str, known: &[String]) -> Vec<String> {
+    let names = || known.iter().map(String::as_str);
+    let near = brow_model::near::near(name, names());
+    let near = if near.is_empty() { names().take(3).collect() } else { near };
+    near.into_iter().map(str::to_owned).collect()
 }
 
 /// Returns true for a kind that people look for by name.

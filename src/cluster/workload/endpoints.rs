@@ -11,7 +11,10 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until};
 
 use super::pods::MAX_PODS;
-use super::{BackendReporter, ClusterAccess, Watch, object, selection};
+use super::query::ClusterAccess;
+use super::report::BackendReporter;
+use super::{object, selection};
+use crate::cluster::Watch;
 use brow_model::address::Address;
 use brow_model::fault::{Fault, What};
 

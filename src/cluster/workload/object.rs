@@ -8,9 +8,10 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher;
 use tokio::sync::watch;
 
-use super::discovery::{self, DiscoveredKind};
-use super::selection;
-use super::{ClusterAccess, Query, SourceState, WatchProblem, near};
+use super::discovery::{self, DiscoveredKind, near};
+use super::query::{ClusterAccess, Query};
+use super::report::WatchProblem;
+use super::selection::{self, BackendSource};
 use crate::cluster::{Clusters, fault, grant, watch_fault};
 use brow_model::fault::{Fault, What};
 use brow_model::index::{ObjectRef, ServedKind};
@@ -20,6 +21,19 @@ use kube_tunnel::Backoff;
 
 /// The number of names that are searched for a similar one.
 const MAX_NAMES: u32 = 500;
+
+/// The state of the watch on the workload itself.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum SourceState {
+    /// The server has not answered yet.
+    Pending,
+    /// The workload has this source of backends.
+    Known(BackendSource),
+    /// The workload cannot have backends as it is.
+    Invalid(Fault),
+    /// The watch was refused or has failed. A source that was known before stays in use.
+    Unknown(Fault),
+}
 
 /// Watches the object. Never completes.
 pub(super) async fn follow(access: &ClusterAccess, query: Query, out: watch::Sender<SourceState>) {

@@ -6,8 +6,9 @@ use kube::{Api, Client};
 
 use super::discovery::{self, DiscoveredKind};
 use super::object::{self, built_in, not_found};
+use super::pods;
+use super::query::Query;
 use super::selection::{self, PodSelector};
-use super::{Query, pods};
 use crate::cluster::{Clusters, fault, grant};
 use brow_model::fault::{Fault, What};
 use brow_model::workload::{Installer, is_dns_name};

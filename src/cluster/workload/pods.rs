@@ -10,10 +10,11 @@ use kube::runtime::watcher;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::{
-    BackendReporter, BackendSource, ClusterAccess, PodSelector, Query, Selection, SourceState, endpoints, object,
-    selection,
-};
+use super::endpoints;
+use super::object::{self, SourceState};
+use super::query::{ClusterAccess, Query};
+use super::report::BackendReporter;
+use super::selection::{self, BackendSource, PodSelector, Selection};
 use brow_model::backend::Backend;
 use brow_model::fault::{Fault, What};
 use brow_model::proxy::PodKey;

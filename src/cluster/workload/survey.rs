@@ -5,8 +5,9 @@ use kube::api::{DynamicObject, ListParams};
 use kube::{Api, Client};
 
 use super::discovery::DiscoveredKind;
+use super::query::Query;
 use super::selection::{self, PodSelector};
-use super::{Query, pick, pods};
+use super::{pick, pods};
 use crate::cluster::{Clusters, fault, grant};
 use brow_model::address::Transport;
 use brow_model::fault::{Fault, What};

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Local, Parsed, udp_service};
+use super::parsed::{Local, Parsed, udp_service};
 use brow_model::address::{Address, Host, Transport};
 use brow_model::forward_settings::ForwardSettings;
 use brow_model::offer::{LeftOutReason, Offer, check};

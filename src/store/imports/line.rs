@@ -7,8 +7,8 @@
 
 use std::net::IpAddr;
 
+use super::parsed::{Local, Parsed, udp_service};
 use super::shell::{self, Word};
-use super::{Local, Parsed, udp_service};
 use brow_model::forward_settings::ForwardSettings;
 use brow_model::offer::{LeftOutReason, Offer, check};
 use brow_model::settings::PodSettings;

@@ -1,6 +1,8 @@
 //! Every form, from the files in `tests/fixtures/import`.
 
+use super::parsed::Local;
 use super::*;
+use brow_model::offer::LeftOut;
 use brow_model::workload::Destination;
 
 /// A target as one line: name, where, local port.

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use ratatui::text::Span;
 
-use super::{Facts, bold, in_cluster, probed};
-use crate::view::Scene;
+use super::facts::{Facts, bold, in_cluster, probed};
 use crate::view::panes::gateways;
+use crate::view::scene::Scene;
 use brow_model::GatewayRow;
 
 pub(super) fn of_gateway<'a>(scene: Scene<'a>, row: &'a GatewayRow) -> Facts<'a> {

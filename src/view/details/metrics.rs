@@ -2,9 +2,9 @@
 
 use ratatui::text::Span;
 
-use super::{Line, Scene};
 use crate::view::cell::VERTICAL_EIGHTHS;
-use crate::view::typeset::width;
+use crate::view::scene::Scene;
+use crate::view::typeset::{Line, width};
 use brow_model::cluster::Cluster;
 use brow_model::metrics::{Measure, Reading, Samples, Subject};
 use brow_model::target::Target;

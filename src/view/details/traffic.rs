@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use ratatui::text::Span;
 
-use super::{Line, Scene};
 use crate::view::cell::spark;
-use crate::view::typeset::width;
+use crate::view::scene::Scene;
+use crate::view::typeset::{Line, width};
 use brow_model::forward::Forward;
 use brow_model::traffic::{Datagrams, Series, Traffic};
 

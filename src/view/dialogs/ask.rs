@@ -4,8 +4,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use super::super::chrome;
+use super::super::scene::Scene;
+use super::super::state::ViewState;
 use super::super::typeset::{put_line, width};
-use super::super::{Scene, state::ViewState};
 use super::field::Row;
 use super::middle;
 use crate::view::state::Hit;

@@ -5,8 +5,9 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
 use super::super::chrome;
+use super::super::scene::Scene;
+use super::super::state::ViewState;
 use super::super::typeset::{put, width, wrap};
-use super::super::{Scene, state::ViewState};
 use super::middle;
 use crate::view::state::Hit;
 use brow_model::dialog::Question;

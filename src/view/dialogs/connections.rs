@@ -5,9 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::super::chrome;
+use super::super::scene::Scene;
 use super::super::state::{Hit, ViewState};
 use super::super::typeset::{cut_middle, put, width};
-use super::{Scene, large, middle, room};
+use super::{large, middle, room};
 use brow_model::connection::{Connection, ConnectionState};
 use brow_model::dialog::ConnectionList;
 

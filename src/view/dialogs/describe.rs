@@ -5,9 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::super::chrome;
-use super::super::details::{Line, fault_lines};
-use super::super::typeset::{put_line, width, wrap};
-use super::super::{Scene, state::ViewState};
+use super::super::details::fault_lines;
+use super::super::scene::Scene;
+use super::super::state::ViewState;
+use super::super::typeset::{Line, put_line, width, wrap};
 use super::{large, page};
 use brow_model::fault::Fault;
 

@@ -6,9 +6,9 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
 use super::super::chrome;
-use super::super::details::Line;
-use super::super::typeset::{put, put_line, width, wrap};
-use super::super::{Scene, state::ViewState};
+use super::super::scene::Scene;
+use super::super::state::ViewState;
+use super::super::typeset::{Line, put, put_line, width, wrap};
 use super::{large, page};
 use crate::text::Text;
 use crate::view::state::Hit;

@@ -5,9 +5,9 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::super::chrome;
-use super::super::details::Line;
-use super::super::typeset::wrap;
-use super::super::{Scene, state::ViewState};
+use super::super::scene::Scene;
+use super::super::state::ViewState;
+use super::super::typeset::{Line, wrap};
 use super::{middle, page};
 use crate::text::Text;
 use brow_model::fault::{Fault, Remedy};

@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::super::Scene;
 use super::super::chrome;
+use super::super::scene::Scene;
 use super::super::typeset::{put, put_line, width, wrap};
 use brow_model::text_field::Field;
 

@@ -6,8 +6,9 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::super::chrome;
+use super::super::scene::Scene;
+use super::super::state::ViewState;
 use super::super::typeset::{put, put_line, width};
-use super::super::{Scene, state::ViewState};
 use super::field::Row;
 use super::middle;
 use crate::view::state::Hit;

@@ -3,9 +3,8 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::super::Scene;
-use super::super::details::Line;
-use super::super::typeset::{put, put_line};
+use super::super::scene::Scene;
+use super::super::typeset::{Line, put, put_line, width};
 
 /// A box for `width` columns and `height` rows of content in the middle of `area`, as far as there is room.
 pub(super) fn middle(area: Rect, width: u16, height: u16) -> Rect {
@@ -41,4 +40,10 @@ pub(super) fn page(frame: &mut Frame<'_>, scene: Scene<'_>, inner: Rect, lines: 
             put(buffer, inner.right() + 1, y, 1, "┃", scene.theme().accent);
         }
     }
+}
+
+/// Says that the content has not arrived yet.
+pub(super) fn loading(frame: &mut Frame<'_>, scene: Scene<'_>, body: Rect) {
+    let words = scene.get("dialog.loading");
+    put(frame.buffer_mut(), body.x, body.y, body.width.min(width(words)), words, scene.theme().info);
 }

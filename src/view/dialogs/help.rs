@@ -6,9 +6,9 @@ use ratatui::style::Modifier;
 use ratatui::text::Span;
 
 use super::super::chrome;
-use super::super::details::Line;
-use super::super::typeset::{line_width, put, width, wrap};
-use super::super::{Scene, state::ViewState};
+use super::super::scene::Scene;
+use super::super::state::ViewState;
+use super::super::typeset::{Line, line_width, put, width, wrap};
 use super::{large, page};
 use crate::text::{HelpSection, Hint};
 use brow_model::dialog::Dialog;

@@ -7,11 +7,12 @@ use ratatui::style::Style;
 use super::super::cell::Cell;
 use super::super::chrome;
 use super::super::columns::Column;
+use super::super::scene::Scene;
 use super::super::state::ViewState;
 use super::super::table::GUTTER;
 use super::super::typeset::{put, wrap};
+use super::large;
 use super::rows::{self, Table};
-use super::{Scene, large};
 use brow_model::kind_browser::{KindBrowser, KindTable};
 use brow_model::kinds::System;
 

@@ -26,11 +26,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use super::Scene;
 use super::chrome;
-use super::details::Line;
+use super::scene::Scene;
 use super::state::ViewState;
-use super::typeset::wrap;
+use super::typeset::{Line, wrap};
 use brow_model::dialog::Dialog;
 use frame::{large, middle, page, room};
 

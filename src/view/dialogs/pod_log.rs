@@ -7,9 +7,9 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::super::chrome;
-use super::super::details::Line;
-use super::super::typeset::{put, put_line, width, wrap};
-use super::super::{Scene, state::ViewState};
+use super::super::scene::Scene;
+use super::super::state::ViewState;
+use super::super::typeset::{Line, put, put_line, width, wrap};
 use super::large;
 use brow_model::fault::Fault;
 use brow_model::proxy::PodKey;

@@ -5,10 +5,10 @@ use ratatui::layout::Rect;
 
 use super::super::cell::Cell;
 use super::super::columns::{Column, fit};
+use super::super::scene::Scene;
 use super::super::state::{Hit, ViewState};
 use super::super::table::GUTTER;
 use super::super::typeset::{put, width};
-use super::Scene;
 
 /// A table to be drawn.
 pub(super) struct Table<'a> {

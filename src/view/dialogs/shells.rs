@@ -5,9 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::super::chrome;
+use super::super::scene::Scene;
 use super::super::state::{Hit, ViewState};
 use super::super::typeset::{cut_middle, put, width};
-use super::{Scene, middle, room};
+use super::{middle, room};
 use brow_model::shell::RemoteShell;
 
 /// Columns of the screen, where there is room.

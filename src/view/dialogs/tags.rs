@@ -4,9 +4,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use super::super::chrome;
+use super::super::scene::Scene;
 use super::super::state::{Hit, ViewState};
 use super::super::typeset::{put, width};
-use super::{Scene, middle, room};
+use super::{middle, room};
 
 /// Columns where there is room.
 const WIDTH: u16 = 60;

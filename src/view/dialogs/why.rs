@@ -6,9 +6,9 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::super::chrome;
-use super::super::details::Line;
-use super::super::typeset::wrap;
-use super::super::{Scene, state::ViewState};
+use super::super::scene::Scene;
+use super::super::state::ViewState;
+use super::super::typeset::{Line, wrap};
 use super::{large, page};
 use brow_model::dialog::StepList;
 use brow_model::why::{Check, Verdict};

@@ -5,9 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::{Content, Scene, show};
+use super::{Content, show};
 use crate::view::cell::Cell;
 use crate::view::columns::Column;
+use crate::view::scene::Scene;
 use crate::view::state::ViewState;
 use crate::view::table::GUTTER;
 use crate::view::typeset::{line_width, put_line, width};

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::Scene;
+use crate::view::scene::Scene;
 use crate::view::typeset::{put_line, width, wrap};
 use brow_model::cluster::Link;
 use brow_model::focus::Pane;

@@ -8,9 +8,10 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
-use super::{Content, Scene, gateways, show};
+use super::{Content, gateways, show};
 use crate::view::cell::Cell;
 use crate::view::columns::Column;
+use crate::view::scene::Scene;
 use crate::view::state::ViewState;
 use brow_model::focus::Pane;
 use brow_model::forward::{Forward, ForwardState, port_name};

@@ -3,9 +3,9 @@
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::Scene;
 use super::forwards::COLUMNS;
 use crate::view::cell::Cell;
+use crate::view::scene::Scene;
 use brow_model::GatewayRow;
 use brow_model::address::Transport;
 use brow_model::gateway::GatewayState;

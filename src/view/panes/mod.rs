@@ -11,7 +11,7 @@ pub(super) mod targets;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::Scene;
+use super::scene::Scene;
 use super::state::{Hit, ViewState};
 use brow_model::focus::Pane;
 pub(super) use rows::{Content, count, show};

@@ -8,9 +8,10 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::{Content, Scene, show};
+use super::{Content, show};
 use crate::view::cell::Cell;
 use crate::view::columns::Column;
+use crate::view::scene::Scene;
 use crate::view::state::ViewState;
 use brow_model::attention::Attention;
 use brow_model::focus::Pane;

@@ -7,10 +7,10 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 use tui_input::Input;
 
-use super::super::Scene;
 use super::super::cell::Cell;
 use super::super::chrome::{self, Chrome};
 use super::super::columns::Column;
+use super::super::scene::Scene;
 use super::super::state::ViewState;
 use super::super::table::{Row, Table};
 use super::empty;

@@ -6,9 +6,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use super::{Content, Scene, forwards, gateways, show};
+use super::{Content, forwards, gateways, show};
 use crate::view::cell::Cell;
 use crate::view::columns::Column;
+use crate::view::scene::Scene;
 use crate::view::state::ViewState;
 use brow_model::focus::Pane;
 use brow_model::forward::Forward;

@@ -2,9 +2,8 @@
 
 use ratatui::text::Span;
 
-use super::super::super::Scene;
-use super::super::super::details::Line;
-use super::hanging;
+use super::super::super::scene::Scene;
+use super::super::super::typeset::{Line, hanging};
 use brow_model::object_page::ObjectPage;
 use brow_model::page::EventRow;
 

@@ -5,12 +5,12 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::super::super::chrome;
-use super::super::super::details::{Line, fault_lines};
-use super::super::super::typeset::{put, put_line};
-use super::super::super::{Scene, state::ViewState};
-use super::super::page as lines_from;
+use super::super::super::details::fault_lines;
+use super::super::super::scene::Scene;
+use super::super::super::state::ViewState;
+use super::super::super::typeset::{Line, put, put_line};
+use super::super::frame::{loading, page as lines_from};
 use super::super::pod_log::tail;
-use super::loading;
 use brow_model::object_page::{ObjectPage, PageLog};
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, body: Rect, page: &ObjectPage) {

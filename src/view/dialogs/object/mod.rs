@@ -13,12 +13,14 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
 use super::super::chrome;
-use super::super::details::{Line, fault_lines};
-use super::super::typeset::{put, put_line, width, wrap};
-use super::super::{Scene, state::ViewState};
-use super::{describe, large, page};
+use super::super::details::fault_lines;
+use super::super::scene::Scene;
+use super::super::state::ViewState;
+use super::super::typeset::{Line, put, put_line, wrap};
+use super::describe;
+use super::frame::{large, loading, page};
 use brow_model::object_page::ObjectPage;
-use brow_model::page::{ManagedFields, PagePart, Tone};
+use brow_model::page::{ManagedFields, PagePart};
 
 /// From this width on the screen behind it is seen.
 const MIN_DIALOG: u16 = 100;
@@ -127,11 +129,6 @@ fn failed(frame: &mut Frame<'_>, scene: Scene<'_>, body: Rect, of: &ObjectPage) 
     }
 }
 
-fn loading(frame: &mut Frame<'_>, scene: Scene<'_>, body: Rect) {
-    let words = scene.get("dialog.loading");
-    put(frame.buffer_mut(), body.x, body.y, body.width.min(width(words)), words, scene.theme().info);
-}
-
 fn scrolled(
     frame: &mut Frame<'_>,
     scene: Scene<'_>,
@@ -143,33 +140,4 @@ fn scrolled(
     state.set_max_scroll(lines.len());
     let most = lines.len().saturating_sub(body.height.into());
     page(frame, scene, body, lines, of.scroll().min(most));
-}
-
-/// The style of a tone.
-fn styled(scene: Scene<'_>, tone: Tone) -> Style {
-    let theme = scene.theme();
-    match tone {
-        Tone::Plain => theme.text,
-        Tone::Good => theme.good,
-        Tone::Warn => theme.warn,
-        Tone::Bad => theme.bad,
-        Tone::Dim => theme.dim,
-    }
-}
-
-/// A text in lines as wide as there is room, each behind a lead that only the first one shows.
-fn hanging<'a>(lead: Vec<Span<'a>>, text: &str, style: Style, room: u16) -> Vec<Line<'a>> {
-    let own = super::super::typeset::line_width(&lead);
-    let mut parts = wrap(text, room.saturating_sub(own).max(10));
-    if parts.is_empty() {
-        parts.push(String::new());
-    }
-    let mut lead = Some(lead);
-    let indent = " ".repeat(own.into());
-    let line = |part: String| {
-        let mut line = lead.take().unwrap_or_else(|| vec![Span::raw(indent.clone())]);
-        line.push(Span::styled(part, style));
-        line
-    };
-    parts.into_iter().map(line).collect()
 }

@@ -5,11 +5,12 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
+use super::super::super::scene::Scene;
 use super::super::super::state::Hit;
+use super::super::super::state::ViewState;
 use super::super::super::table::GUTTER;
-use super::super::super::typeset::{put, put_line};
-use super::super::super::{Scene, details::Line, state::ViewState};
-use super::{loading, styled};
+use super::super::super::typeset::{Line, put, put_line};
+use super::super::frame::loading;
 use brow_model::object_page::ObjectPage;
 use brow_model::page::{Relation, RelationRow, RelationState};
 
@@ -80,7 +81,7 @@ fn row<'a>(scene: Scene<'a>, page: &'a ObjectPage, at: usize) -> Line<'a> {
 fn state_of(scene: Scene<'_>, row: &RelationRow) -> (String, Style) {
     let theme = scene.theme();
     match &row.state {
-        RelationState::Found { status, tone } => (status.clone(), styled(scene, *tone)),
+        RelationState::Found { status, tone } => (status.clone(), theme.tone(*tone)),
         RelationState::Missing { optional: false } => (format!("✗ {}", scene.get("page.missing")), theme.bad),
         RelationState::Missing { optional: true } => (scene.get("page.missing-optional").to_owned(), theme.dim),
         RelationState::Unknown => (format!("⊘ {}", scene.get("page.unreadable")), theme.warn),

@@ -3,10 +3,9 @@
 use ratatui::style::Modifier;
 use ratatui::text::Span;
 
-use super::super::super::Scene;
-use super::super::super::details::{Line, metrics};
-use super::super::super::typeset::width;
-use super::{hanging, styled};
+use super::super::super::details::metrics;
+use super::super::super::scene::Scene;
+use super::super::super::typeset::{Line, hanging, width};
 use brow_model::metrics::Subject;
 use brow_model::object_page::ObjectPage;
 use brow_model::page::{Summary, SummaryValue, Tone};
@@ -52,7 +51,7 @@ fn rows<'a>(scene: Scene<'a>, page: &'a ObjectPage, summary: &'a Summary, room: 
         };
         for (at, value) in values.iter().enumerate() {
             let lead = padded(if at == 0 { label(row.label) } else { "" }, widest).style(scene.theme().dim);
-            lines.extend(hanging(vec![lead], value, styled(scene, row.tone), room));
+            lines.extend(hanging(vec![lead], value, scene.theme().tone(row.tone), room));
         }
     }
     lines
@@ -81,7 +80,7 @@ fn containers<'a>(scene: Scene<'a>, _: &'a ObjectPage, summary: &'a Summary, roo
             Tone::Bad => "✗",
             Tone::Plain | Tone::Warn | Tone::Dim => "○",
         };
-        let style = styled(scene, row.tone);
+        let style = theme.tone(row.tone);
         let mut words = vec![row.state.clone()];
         if row.restarts > 0 {
             words.push(text.fill("page.restarted", &[("count", &row.restarts.to_string())]));
@@ -115,7 +114,7 @@ fn conditions<'a>(scene: Scene<'a>, page: &'a ObjectPage, summary: &'a Summary, 
             Tone::Bad => "✗",
             Tone::Plain | Tone::Warn | Tone::Dim => "?",
         };
-        let style = styled(scene, row.tone);
+        let style = theme.tone(row.tone);
         let age = row.since.map(|since| scene.text().age(now - since)).unwrap_or_default();
         let lead = vec![
             Span::styled(format!("{sign} "), style),
