@@ -10,8 +10,9 @@ const MOST: usize = 3;
 /// The code of modules by their paths.
 type Modules = BTreeMap<String, String>;
 
-/// Modules by path, each with those that it uses, by paths that begin with `crate`, `self`, `super`, the name of a child
-/// or a name that it imports. A re-export (`pub use`) is no arrow: whoever uses the name uses the module that defines it.
+/// Modules by path, each with those that it uses, by paths that begin with `crate`, `self`, `super`, the name of a
+/// child or a name that it imports. A re-export (`pub use`) is no arrow: whoever uses the name uses the module that
+/// defines it.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 /// The paths in the code of modules.
