@@ -231,8 +231,8 @@ pub fn start<D: Dialer>(
         forward.spawn_critical(watch);
         forward.spawn_critical(probe::run(Arc::clone(&forward), plans));
         forward.spawn_critical(report_connections(Arc::clone(&forward)));
-        let spread = Arc::clone(&forward);
-        forward.spawn_critical(async move { spread.spread.follow(&spread.token).await });
+        let shared = Arc::clone(&forward);
+        forward.spawn_critical(async move { shared.spread.follow(&shared.token).await });
         listener::accept(&forward, listeners);
         run_until_closed(&forward, leaving).await;
         drop(guard);

@@ -1,4 +1,4 @@
-//! Names of instances: a process id and eight random digits.
+//! Names of instances: a process id and eight random hexadecimal digits.
 
 /// Returns a name for this process.
 pub(super) fn new() -> String {

@@ -335,12 +335,13 @@ fn where_there_is_nothing_to_act_on_no_name_is_missing_from_the_words() {
             let whole = words == words.trim() && !words.contains("  ") && !words.starts_with([':', '：', '，']);
             assert!(whole, "{place}: {words:?} ({:?})", entry.message);
         };
-        for pane in Pane::ALL {
+        let places = Pane::ALL.into_iter().flat_map(|pane| [(pane, false), (pane, true)]);
+        for (pane, in_log) in places {
             for command in Command::ALL {
                 let mut model = Model::new(DateTime::UNIX_EPOCH, "me@here".to_owned());
-                model.screen.focus.pane = pane;
+                (model.screen.focus.pane, model.screen.focus.in_log) = (pane, in_log);
                 model.arrange();
-                let place = format!("{pane:?} {command:?}");
+                let place = format!("{pane:?} {in_log} {command:?}");
                 model.refusal(*command).iter().for_each(|entry| check(entry, &place));
                 model.update(Event::Act(Action::Do(*command)));
                 model.screen.log.entries.iter().for_each(|entry| check(entry, &place));

@@ -11,8 +11,8 @@ const MOST: usize = 3;
 type Modules = BTreeMap<String, String>;
 
 /// Modules by path, each with those that it uses, by paths that begin with `crate`, `self`, `super`, the name of a
-/// child or a name that it imports. A re-export (`pub use`) is no arrow: whoever uses the name uses the module that
-/// defines it.
+/// child or a name that it imports. A re-export (`pub use`) alone is no arrow: whoever uses the name uses the module
+/// that defines it.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 /// The paths in the code of modules.
@@ -73,7 +73,12 @@ fn home(path: &str, modules: &Modules, imported: &BTreeMap<String, String>) -> O
     }
 }
 
-/// Returns the paths in the code of modules.
+/// Returns true if a module that re-exports a name uses it, too. Modules are named more than once without that.
+fn is_used(name: &str, code: &str) -> bool {
+    let is_type = name.starts_with(|c: char| c.is_uppercase());
+    is_type && code.split(|c| !is_word(c)).filter(|word| *word == name).count() > 1
+}
+
 fn paths(modules: &Modules) -> Paths {
     let mut all = Paths::default();
     for (module, code) in modules {
@@ -89,8 +94,9 @@ fn paths(modules: &Modules) -> Paths {
                 if is_import && home(&path, modules, &BTreeMap::new()).is_some_and(|other| other != *module) {
                     all.imported.insert(join(module, &name), path.clone());
                 }
-                // A re-export is no use, nor is the module in `pub(in …)`.
-                if !(is_import && line.starts_with("pub") || line.ends_with("(in ")) {
+                // A re-export is no use of its own, nor is the module in `pub(in …)`.
+                let reexported = is_import && line.starts_with("pub");
+                if !(reexported && !is_used(&name, code) || line.ends_with("(in ")) {
                     all.used.push((module.clone(), path));
                 }
             }
@@ -99,7 +105,6 @@ fn paths(modules: &Modules) -> Paths {
     all
 }
 
-/// Returns the arrows of modules.
 fn arrows(modules: &Modules) -> Arrows {
     let Paths { used, imported } = paths(modules);
     let mut arrows: Arrows = modules.keys().map(|module| (module.clone(), BTreeSet::new())).collect();
@@ -162,7 +167,7 @@ fn a_large_circle_is_found_through_every_way_to_name_a_module() {
         ("c::d", "use super::e;"),
         ("c::e", "use other::{e, f::One}; use crate::{f::Part as Other, z};"),
         ("f", "mod h;\nmod z;\nfn f() { h::g() }"),
-        ("f::h", "use i::One;"),
+        ("f::h", "pub use i::One;\ntype Two = One;"),
         ("f::h::i", "use self::j::{k::Part};"),
         ("f::h::i::j::k", "fn f() { crate::l::Name::new() }"),
         ("l", "pub use m::Part as Name;"),

@@ -1,4 +1,4 @@
-//! The arguments and results of the tools; clients are told their schemas.
+//! The arguments and results of the tools, but for those of `find`; clients are told their schemas.
 
 use std::collections::BTreeMap;
 

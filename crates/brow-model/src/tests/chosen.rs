@@ -129,3 +129,19 @@ fn only_what_was_taken_is_said_to_be_copied() {
     press(&mut model, Command::Cancel);
     assert!(model.screen.dialogs.is_empty());
 }
+
+#[test]
+fn where_nothing_is_selected_each_key_for_a_row_says_so_and_does_nothing() {
+    for pane in Pane::ALL {
+        for command in Command::ALL {
+            let mut model = Model::new(noon(), "me@here".to_owned());
+            model.screen.focus.pane = pane;
+            model.arrange();
+            let refused = model.refusal(*command).is_some_and(|entry| entry.message == Message::NothingSelected);
+            if refused && *command != Command::Filter {
+                assert!(press(&mut model, *command).is_empty(), "{pane:?} {command:?}");
+                assert_eq!(last(&model), Message::NothingSelected, "{pane:?} {command:?}");
+            }
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::language::event::ForwardEvent;
 use crate::language::event::InstanceEvent;
-use crate::language::log::Message;
+use crate::language::log::{Entry, Message};
 use crate::language::request::Request;
 use crate::tests::*;
 use crate::types::forward::ForwardId;
@@ -158,6 +158,14 @@ fn a_key_stops_them_there_and_others_say_whose_they_are() {
     press(&mut model, Command::Forwards);
     assert!(press(&mut model, Command::Restart).is_empty());
     assert_eq!(last(&model), &Message::OfAnother);
+    let entries: Vec<Entry> = Command::ALL.iter().filter_map(|command| model.refusal(*command)).collect();
+    assert!(!entries.is_empty() && entries.iter().all(|entry| entry.thing == "mysql"), "it has its name");
+    for (command, message) in [(Command::Describe, Message::NothingWrong), (Command::Delete, Message::NoGatewayChosen)]
+    {
+        press(&mut model, command);
+        let entry = model.screen.log.entries.back().unwrap();
+        assert_eq!((&entry.message, entry.thing.as_str()), (&message, "mysql"));
+    }
     assert_eq!(
         press(&mut model, Command::Copy),
         [Effect::Terminal(TerminalEffect::Copy(Clip::Text("127.0.0.1:3306".into())))]

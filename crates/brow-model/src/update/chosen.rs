@@ -203,10 +203,11 @@ impl Model {
         }
     }
 
-    /// Returns the target's name of a forward, or the name of a gateway.
-    fn name_of_row(&self, id: ForwardId) -> String {
+    /// Returns the target's name of a forward, also of another instance's, or the name of a gateway.
+    pub(crate) fn name_of_row(&self, id: ForwardId) -> String {
         let gateway = self.gateways.rows().get(&id).map(|row| row.gateway.name.clone());
-        gateway.unwrap_or_else(|| self.target_of(id))
+        let other = || self.instances.forwards().get(&id).map(|other| other.forward.name.clone());
+        gateway.or_else(other).unwrap_or_else(|| self.target_of(id))
     }
 
     /// Copies the local addresses of the forwards of what is chosen, a line each.

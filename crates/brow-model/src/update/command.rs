@@ -67,7 +67,7 @@ impl Model {
             Some(row) => (row.enabled)(self).err()?,
             None => misplaced(command),
         };
-        let thing = if self.screen.focus.in_log { String::new() } else { self.chosen_names().join(", ") };
+        let thing = self.chosen_names().join(", ");
         let (detail, words) = (String::new(), String::new());
         Some(Entry { at: self.now, level: Level::Info, message: reason, thing, detail, words })
     }
@@ -75,6 +75,10 @@ impl Model {
     pub(crate) fn on_command(&mut self, command: Command, out: &mut Vec<Effect>) {
         self.note_use(command, out);
         match self.handler(command) {
+            // A filter may be typed before the first row is there.
+            Some(row) if command != Command::Filter && (row.enabled)(self) == Err(Message::NothingSelected) => {
+                self.nothing_selected();
+            }
             Some(row) => (row.run)(self, out),
             None => self.note_misplaced(command),
         }
@@ -173,7 +177,7 @@ impl Model {
                     return (Some(row.gateway.name.clone()), row.fault());
                 }
                 let forward = selected.and_then(|id| self.forwards.all().get(id));
-                let name = forward.map(|forward| forward.spec.target.clone());
+                let name = selected.map(|id| self.name_of_row(*id));
                 (name, forward.and_then(|forward| self.trouble_of(forward)))
             }
         }

@@ -6,8 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::super::super::scene::Scene;
-use super::super::super::state::Hit;
-use super::super::super::state::ViewState;
+use super::super::super::state::{Hit, ViewState};
 use super::super::super::table::GUTTER;
 use super::super::super::typeset::{Line, put, put_line};
 use super::super::frame::loading;
