@@ -18,7 +18,7 @@ use super::shell::{self, Journal, Refused};
 use super::signals::{Signals, ended_by};
 use super::{Globals, complete, consent};
 use crate::cluster::Clusters;
-use crate::shell::copy::{self, Copied, Place, Progress, Trouble};
+use crate::shell::copy::{self, Copied, Progress, RemoteContainer, Trouble};
 use crate::store;
 use crate::text::Text;
 use brow_model::fault::{Fault, What};
@@ -162,7 +162,7 @@ async fn copy(globals: &Globals, args: &Args, text: &Text) -> Result<(), Failure
     let loaded = store::load(&globals.paths).map_err(failed)?;
     let (clusters, contexts) = Clusters::read(globals.kubeconfig.as_deref()).map_err(failed)?;
     let place =
-        shell::Place { words: way.place(), context: args.context.as_deref(), namespace: args.namespace.as_deref() };
+        shell::NamedPod { words: way.place(), context: args.context.as_deref(), namespace: args.namespace.as_deref() };
     let (query, user) = shell::find(&place, text, &loaded, &contexts)?;
     if shell::is_node(&query) {
         return Err(Failure::usage(text.fill("cli.cp-node", &[("thing", way.place())])));
@@ -188,7 +188,7 @@ async fn copy(globals: &Globals, args: &Args, text: &Text) -> Result<(), Failure
     let (key, container) = found.map_err(refused)?;
     let mut journal = Journal::new(globals, key.clone(), record(container.clone()));
     journal.write(text, "open-copy", None);
-    let at = Place { clusters: &clusters, key: &key, container: &container };
+    let at = RemoteContainer { clusters: &clusters, key: &key, container: &container };
     let progress = Arc::new(Progress::default());
     let copying = async {
         match way {

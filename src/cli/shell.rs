@@ -3,7 +3,7 @@
 mod debug;
 mod hold;
 mod node;
-mod place;
+mod resolve;
 mod session;
 
 use std::ffi::OsString;
@@ -33,7 +33,7 @@ use debug::DebugRequest;
 use hold::Hold;
 use kube_tunnel::exec::{Process, Stdio, Target};
 use node::NodePod;
-pub(super) use place::{Place, Refused, ask_production, find, find_container, is_node};
+pub(super) use resolve::{NamedPod, Refused, ask_production, find, find_container, is_node};
 pub(super) use session::Journal;
 use session::Session;
 
@@ -150,7 +150,7 @@ async fn begin(globals: &Globals, args: &Args, text: &Text) -> Result<u8, Failur
     let mut signals = Signals::listen()?;
     let loaded = store::load(&globals.paths).map_err(failed)?;
     let (clusters, contexts) = Clusters::read(globals.kubeconfig.as_deref()).map_err(failed)?;
-    let place = Place { words: &args.place, context: args.context.as_deref(), namespace: args.namespace.as_deref() };
+    let place = NamedPod { words: &args.place, context: args.context.as_deref(), namespace: args.namespace.as_deref() };
     let (query, user) = find(&place, text, &loaded, &contexts)?;
     let settings = &loaded.settings;
     let around = Surroundings { globals, args, text, clusters: &clusters, settings, user: &user };
@@ -174,7 +174,7 @@ impl Surroundings<'_> {
             tokio::select! {
                 biased;
                 number = signals.next() => return Ok(ended_by(number)),
-                query = place::node_of(text, clusters, query) => query?,
+                query = resolve::node_of(text, clusters, query) => query?,
             }
         } else {
             query
@@ -257,7 +257,7 @@ impl Surroundings<'_> {
         let image = self.debug_image(key);
         let with = [("thing", key.name.as_str()), ("container", container), ("image", &image)];
         print::err(&self.text.fill("cli.debug-offer", &with));
-        place::agreed(self.text, signals).await
+        resolve::agreed(self.text, signals).await
     }
 
     /// Opens a session in a debug container beside one of a pod.

@@ -22,7 +22,7 @@ use brow_model::near::near;
 use brow_model::sanitize;
 use brow_model::settings::PodSettings;
 use brow_model::target::Target;
-use brow_model::why::{Check, Place, Prober, Question, Step, Verdict};
+use brow_model::why::{Check, CheckedDestination, Prober, Question, Step, Verdict};
 use brow_model::workload::{Destination, Workload, is_dns_label};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -115,8 +115,8 @@ pub(super) async fn of_target(globals: &Globals, name: &str, text: &Text) -> Res
 /// Finds out what is asked.
 fn question(args: &Args, text: &Text, loaded: &Loaded, contexts: &[Context]) -> Result<Question, Failure> {
     let saved = loaded.targets.iter().find(|target| target.name == args.place);
-    let (place, named) = match saved {
-        Some(target) => Place::of(&target.address)
+    let (destination, named) = match saved {
+        Some(target) => CheckedDestination::of(&target.address)
             .ok_or_else(|| Failure::usage(text.fill("why.no-proxy", &[("thing", &target.name)])))?,
         None => given(&args.place).ok_or_else(|| unknown(text, loaded, &args.place))?,
     };
@@ -141,16 +141,16 @@ fn question(args: &Args, text: &Text, loaded: &Loaded, contexts: &[Context]) -> 
     let settings = loaded.settings.pod_for(&context.name, saved.map_or(&none, |target| &target.pod));
     let (settings, max_ttl) = (Box::new(settings), loaded.settings.max_ttl);
     let pod = Prober { namespace: from, settings, max_ttl, creates: args.pod };
-    Ok(Question { cluster: context.name.clone(), namespace, place, pod })
+    Ok(Question { cluster: context.name.clone(), namespace, destination, pod })
 }
 
 /// Reads a destination that is not saved: a workload with or without a port, or an address.
-fn given(text: &str) -> Option<(Place, Option<String>)> {
+fn given(text: &str) -> Option<(CheckedDestination, Option<String>)> {
     if let Ok(destination) = text.parse::<Destination>() {
-        return Place::of(&destination);
+        return CheckedDestination::of(&destination);
     }
     let Workload { kind, name, .. } = format!("{text}:1").parse().ok()?;
-    Some((Place::Workload { kind, name, port: None, transport: Transport::Tcp }, None))
+    Some((CheckedDestination::Workload { kind, name, port: None, transport: Transport::Tcp }, None))
 }
 
 fn unknown(text: &Text, loaded: &Loaded, name: &str) -> Failure {
@@ -225,12 +225,12 @@ mod tests {
     #[test]
     fn a_workload_needs_no_port() {
         let workload = |kind, name: &str, port| {
-            (Place::Workload { kind, name: name.to_owned(), port, transport: Transport::Tcp }, None)
+            (CheckedDestination::Workload { kind, name: name.to_owned(), port, transport: Transport::Tcp }, None)
         };
         assert_eq!(given("svc/web"), Some(workload(Kind::Service, "web", None)));
         assert_eq!(given("deploy/web:http"), Some(workload(Kind::Deployment, "web", Some(Port::Name("http".into())))));
-        assert!(matches!(given("10.0.0.1:80"), Some((Place::Address(_), None))));
-        assert!(matches!(given("node/30999/udp"), Some((Place::Node(_), None))));
+        assert!(matches!(given("10.0.0.1:80"), Some((CheckedDestination::Address(_), None))));
+        assert!(matches!(given("node/30999/udp"), Some((CheckedDestination::Node(_), None))));
         for wrong in ["web", "proxy", "svc/", "svc/Web", "a b"] {
             assert_eq!(given(wrong), None, "{wrong}");
         }

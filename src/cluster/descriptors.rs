@@ -13,8 +13,8 @@ static INHERITED: OnceLock<u64> = OnceLock::new();
 /// Raises the soft limit. Where the system refuses, the old one stays.
 pub fn raise() {
     let now = getrlimit(Resource::Nofile);
-    let Some(wished) = higher(now) else { return };
-    if let (Some(old), Ok(())) = (now.current, setrlimit(Resource::Nofile, wished)) {
+    let Some(wanted) = higher(now) else { return };
+    if let (Some(old), Ok(())) = (now.current, setrlimit(Resource::Nofile, wanted)) {
         // Raised before by this process: what counts is what it was started with.
         _ = INHERITED.set(old);
     }
@@ -59,9 +59,9 @@ mod tests {
             (limit(Some(20_000), None), None),
             (limit(None, None), None),
         ] {
-            let wished = higher(now);
-            assert_eq!(wished.and_then(|limit| limit.current), then, "{now:?}");
-            assert!(wished.is_none_or(|limit| limit.maximum == now.maximum));
+            let wanted = higher(now);
+            assert_eq!(wanted.and_then(|limit| limit.current), then, "{now:?}");
+            assert!(wanted.is_none_or(|limit| limit.maximum == now.maximum));
         }
     }
 }

@@ -142,7 +142,7 @@ pub struct Credential {
 
 /// A plugin's answer (`client.authentication.k8s.io`); what else it holds is not ours to judge.
 #[derive(Deserialize)]
-struct Answer {
+struct ExecCredential {
     status: Option<Status>,
 }
 
@@ -194,7 +194,7 @@ pub async fn run(exec: &ExecConfig) -> Result<Credential, String> {
 
 /// Reads an answer. It is JSON; client-go takes YAML as well, and some plugins write that.
 fn credential(answer: &[u8]) -> Result<Credential, String> {
-    let answer: Answer = serde_saphyr::from_slice(answer).map_err(|error| {
+    let answer: ExecCredential = serde_saphyr::from_slice(answer).map_err(|error| {
         // Its words quote what may be a token.
         let place = error.location().map(|at| format!(" (line {}, column {})", at.line(), at.column()));
         format!("what it printed is not a credential{}", place.unwrap_or_default())

@@ -13,8 +13,8 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::answer;
 use super::candidate::{self, Candidate, NAMES, NAMESPACES, SELECTORS};
+use super::response;
 use super::server::Server;
 use crate::cluster::{self, Clusters, grant};
 use brow_model::fault::{Fault, What};
@@ -185,5 +185,5 @@ async fn probe(
         }
     };
     let body = server.get_within(BUILD_INFO, PROBE_TIMEOUT).await?;
-    if answer::is_build(&body) { Ok(()) } else { Err("it is no Prometheus".to_owned()) }
+    if response::is_build(&body) { Ok(()) } else { Err("it is no Prometheus".to_owned()) }
 }

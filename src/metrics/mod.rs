@@ -3,11 +3,11 @@
 //! Everything that answers is somebody's program in a cluster, and may be another than it looks like: answers are
 //! bounded in size and time, no redirect is followed, and no credential is sent but the one in the config's own URL.
 
-mod answer;
 mod candidate;
 mod find;
 mod present;
 mod quantity;
+mod response;
 mod server;
 
 use std::time::Duration;
@@ -91,7 +91,7 @@ async fn reading(server: &Server, subject: &Subject, query: &Query, end: i64) ->
 async fn limit(server: &Server, queries: Vec<String>, end: i64) -> Result<Option<f64>, String> {
     for text in queries {
         let path = format!("/api/v1/query?query={}&time={end}&timeout=10s", escape(&text));
-        if let Some(value) = answer::value(&server.get(&path).await?)? {
+        if let Some(value) = response::value(&server.get(&path).await?)? {
             return Ok(Some(value));
         }
     }
@@ -104,5 +104,5 @@ async fn range(server: &Server, query: &str, end: i64) -> Result<Samples, String
     let start = end - minutes * i64::try_from(step).unwrap_or_default();
     let query = escape(query);
     let path = format!("/api/v1/query_range?query={query}&start={start}&end={end}&step={step}&timeout=10s");
-    Ok(Samples::of(answer::values(&server.get(&path).await?)?, end as f64))
+    Ok(Samples::of(response::values(&server.get(&path).await?)?, end as f64))
 }

@@ -16,7 +16,7 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::answer::words;
+use super::response::words;
 use crate::cluster::workload::{self, Behind, Query};
 use crate::cluster::{self, Clusters};
 use brow_model::metrics::{Endpoint, Prometheus, ServiceRef, Way};

@@ -59,7 +59,7 @@ const UNPACK: &str = include_str!("copy/unpack.sh");
 
 /// A container to copy out of or into.
 #[derive(Clone, Copy)]
-pub struct Place<'a> {
+pub struct RemoteContainer<'a> {
     pub clusters: &'a Clusters,
     pub key: &'a PodKey,
     pub container: &'a str,
@@ -111,7 +111,7 @@ pub enum Trouble {
 /// # Errors
 /// The reason why the copy was not made. Where it was merged into a folder, that may have been begun.
 pub async fn out(
-    at: Place<'_>,
+    at: RemoteContainer<'_>,
     from: &str,
     to: &Path,
     compare: bool,
@@ -154,7 +154,7 @@ pub async fn out(
 ///
 /// # Errors
 /// The reason why the copy was not made. Where it was merged into a folder, that may have been begun.
-pub async fn into(at: Place<'_>, from: &Path, to: &str, progress: &Arc<Progress>) -> Result<Copied, Trouble> {
+pub async fn into(at: RemoteContainer<'_>, from: &Path, to: &str, progress: &Arc<Progress>) -> Result<Copied, Trouble> {
     let here = |(path, error)| Trouble::Here(path, error);
     let known = fs::canonicalize(from).map_err(|error| here((from.to_owned(), error)))?;
     let base = from.file_name().or(known.file_name()).unwrap_or(OsStr::new(ALL)).to_string_lossy().into_owned();
@@ -253,7 +253,11 @@ fn judge(ran: &Ran, compare: bool) -> Result<(), Trouble> {
 }
 
 /// Compares the sums of files here with those that the container computes.
-async fn compare_out(at: Place<'_>, source: &Source, unpacked: &Unpacked) -> Result<Result<(), String>, Trouble> {
+async fn compare_out(
+    at: RemoteContainer<'_>,
+    source: &Source,
+    unpacked: &Unpacked,
+) -> Result<Result<(), String>, Trouble> {
     if unpacked.files.is_empty() {
         return Ok(Ok(()));
     }

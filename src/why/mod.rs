@@ -19,7 +19,7 @@ use crate::cluster::workload::{self, Behind, Query};
 use brow_model::address::{Address, Host, Transport};
 use brow_model::fault::{Fault, What};
 use brow_model::node::NodePort;
-use brow_model::why::{Check, Place, Question, Step, Verdict};
+use brow_model::why::{Check, CheckedDestination, Question, Step, Verdict};
 use brow_model::workload::{Kind, Port, Workload};
 use network::Network;
 use policy::{Client, Decision, Labels, Server};
@@ -31,10 +31,10 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 pub async fn run(clusters: &Clusters, question: &Question, stop: &CancellationToken) -> Vec<Check> {
     let mut chain =
         Chain { clusters, question, transport: Transport::Tcp, node: None, thing: String::new(), checks: Vec::new() };
-    match &question.place {
-        Place::Address(address) => chain.connect(address, stop).await,
-        Place::Node(port) => chain.follow_node(*port, stop).await,
-        Place::Workload { kind, name, port, transport } => {
+    match &question.destination {
+        CheckedDestination::Address(address) => chain.connect(address, stop).await,
+        CheckedDestination::Node(port) => chain.follow_node(*port, stop).await,
+        CheckedDestination::Workload { kind, name, port, transport } => {
             chain.transport = *transport;
             let query = query(question, &question.namespace, kind, name, port.as_ref());
             chain.follow(&query, port.as_ref(), stop).await;

@@ -213,7 +213,7 @@ async fn ask(
 mod tests {
     use super::*;
     use brow_model::settings::PodSettings;
-    use brow_model::why::{Place, Prober};
+    use brow_model::why::{CheckedDestination, Prober};
 
     #[test]
     fn the_pod_is_the_one_that_the_config_allows() {
@@ -226,8 +226,8 @@ mod tests {
                 max_ttl: max.parse().unwrap(),
                 creates: false,
             };
-            let place = Place::Address("10.0.0.1:80".parse().unwrap());
-            let question = Question { cluster: "dev".to_owned(), namespace: "shop".to_owned(), place, pod };
+            let destination = CheckedDestination::Address("10.0.0.1:80".parse().unwrap());
+            let question = Question { cluster: "dev".to_owned(), namespace: "shop".to_owned(), destination, pod };
             let request = request(&question).unwrap();
             assert_eq!((request.ttl, request.namespace.as_str()), (wanted.parse().unwrap(), "tools"), "{max}");
             let labels = super::labels(&question);

@@ -10,7 +10,7 @@ use brow_relay::upgrade::{MOST, REQUIRED, SWITCHING};
 use brow_relay::{Connection, Event, KEY, Kind, Limits, Side};
 
 const SECRET: [u8; KEY] = [7; KEY];
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 const LIMITS: Limits = Limits { streams: 0, window: 256 * 1024, most: 256 * 1024, extra: 0 };
 const REQUEST: &[u8] = b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: brow\r\n\r\n";
 
@@ -41,7 +41,7 @@ impl Listening {
 
     fn connect(&self) -> TcpStream {
         let socket = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
         socket
     }
 
@@ -168,7 +168,7 @@ fn clients_with_the_key_are_served_side_by_side() {
     // One that goes takes its own connections along, and no others.
     let (gone, _, mut served) = clients.pop().unwrap();
     drop(gone);
-    served.set_read_timeout(Some(PATIENCE)).unwrap();
+    served.set_read_timeout(Some(TIMEOUT)).unwrap();
     assert_eq!(served.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     for (client, id, served) in &mut clients {
         served.write_all(b"more").unwrap();
@@ -240,7 +240,7 @@ fn half_open_connections_keep_nobody_out() {
         })
         .collect();
     // The threads of those that were ended take a moment to end.
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while !relay.serves_one_more() {
         assert!(Instant::now() < until, "one more");
         std::thread::yield_now();
@@ -324,7 +324,7 @@ fn a_stranger_who_takes_his_time_is_ended() {
     let mut socket = relay.connect();
     socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     let greeting = Connection::new(Side::Client, &SECRET, [9; KEY], LIMITS).output().to_vec();
-    let until = Instant::now() + 2 * PATIENCE;
+    let until = Instant::now() + 2 * TIMEOUT;
     // Each byte is in time, and all of them are not.
     for byte in [REQUEST, &greeting].concat() {
         assert!(Instant::now() < until, "it is served yet");

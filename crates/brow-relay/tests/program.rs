@@ -12,7 +12,7 @@ use brow_relay::{Connection, Event, KEY, Kind, Limits, Reason, Side, Violation};
 use socket2::SockRef;
 
 const SECRET: [u8; KEY] = [7; KEY];
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 const LIMITS: Limits = Limits { streams: 0, window: 256 * 1024, most: 256 * 1024, extra: 0 };
 
 /// A running relay, and the client's end.
@@ -43,7 +43,7 @@ impl Relay {
         let file = dir.path().join("key");
         std::fs::write(&file, format!("{}\n", "07".repeat(KEY))).unwrap();
         let (near, far) = UnixStream::pair().unwrap();
-        near.set_read_timeout(Some(PATIENCE)).unwrap();
+        near.set_read_timeout(Some(TIMEOUT)).unwrap();
         let (input, output) = (OwnedFd::from(far.try_clone().unwrap()), OwnedFd::from(far));
         let mut command = Command::new(env!("CARGO_BIN_EXE_brow-relay"));
         let child = command.arg(&file).stdin(Stdio::from(input)).stdout(Stdio::from(output)).spawn().unwrap();
@@ -125,7 +125,7 @@ impl Relay {
         let id = self.open("127.0.0.1", listener.local_addr().unwrap().port());
         assert_eq!(self.said().unwrap(), Said::Connected(id));
         let (target, _) = listener.accept().unwrap();
-        target.set_read_timeout(Some(PATIENCE)).unwrap();
+        target.set_read_timeout(Some(TIMEOUT)).unwrap();
         (id, target)
     }
 }
@@ -216,7 +216,7 @@ fn names_are_resolved_and_their_addresses_tried() {
 #[test]
 fn datagrams_keep_their_bounds_whatever_their_size() {
     let (mut relay, target) = (Relay::up(), UdpSocket::bind("127.0.0.1:0").unwrap());
-    target.set_read_timeout(Some(PATIENCE)).unwrap();
+    target.set_read_timeout(Some(TIMEOUT)).unwrap();
     // A name is resolved first; what comes before that waits.
     for host in ["127.0.0.1", "localhost"] {
         let id = relay.open_flow(host, target.local_addr().unwrap().port(), b"first");

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::consent::{CONSENT, consent_of, failure, form, why};
-use super::find::{self, Find, Found};
+use super::find::{self, Find, FindResults};
 use super::link::Link;
 use super::schema::{
     Checked, Clusters, Connect, Connected, Forwards, Pods, Renew, Renewed, Steps, Stop, Stopped, TargetList, Why,
@@ -197,7 +197,7 @@ impl Call<'_> {
         Ok(Reply::Done(Steps { failed: found["failed"] == true, steps }))
     }
 
-    pub(super) async fn find(self, wanted: Find) -> Result<Reply<Found>, String> {
+    pub(super) async fn find(self, wanted: Find) -> Result<Reply<FindResults>, String> {
         let _turn = self.turn().await?;
         find::find(self.link.globals(), &wanted).await.map(Reply::Done)
     }

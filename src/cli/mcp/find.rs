@@ -35,7 +35,7 @@ pub(super) struct Find {
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(crate = "rmcp::schemars")]
-pub(super) struct Found {
+pub(super) struct FindResults {
     /// The objects, the best match first.
     pub results: Vec<ObjectRow>,
     /// The number of further matches.
@@ -78,7 +78,7 @@ pub(super) struct Missing {
 ///
 /// # Errors
 /// A query that is empty or too long, or the words of the command.
-pub(super) async fn find(globals: &Globals, wanted: &Find) -> Result<Found, String> {
+pub(super) async fn find(globals: &Globals, wanted: &Find) -> Result<FindResults, String> {
     let limit = wanted.limit.unwrap_or(20);
     if wanted.query.trim().is_empty() || wanted.query.len() > MAX_QUERY {
         return Err(format!("invalid arguments: query must have 1 to {MAX_QUERY} bytes"));
@@ -95,7 +95,7 @@ pub(super) async fn find(globals: &Globals, wanted: &Find) -> Result<Found, Stri
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let ran = timeout(TIMEOUT, command.output()).await.map_err(|_| "the search took too long")?;
     let ran = ran.map_err(|error| format!("the search could not be started: {error}"))?;
-    let mut found: Found = serde_json::from_slice(&ran.stdout).map_err(|_| {
+    let mut found: FindResults = serde_json::from_slice(&ran.stdout).map_err(|_| {
         let said = short(&String::from_utf8_lossy(&ran.stderr), MAX_FAULT);
         if said.is_empty() { "the search has failed".to_owned() } else { said }
     })?;

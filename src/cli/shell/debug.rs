@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::hold::Hold;
-use super::place::Refused;
+use super::resolve::Refused;
 use crate::cli::print::{self, Failure};
 use crate::cli::signals::Signals;
 use crate::cluster::{self, Clusters};

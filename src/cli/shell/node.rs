@@ -9,7 +9,7 @@ use kube::api::{ListParams, PostParams};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::hold::Hold;
-use super::place::{Refused, agreed};
+use super::resolve::{Refused, agreed};
 use crate::cli::consent;
 use crate::cli::print::{self, Failure};
 use crate::cli::signals::Signals;

@@ -95,7 +95,7 @@ struct Node {
 }
 
 /// An object that was found from another.
-struct Found {
+struct RelatedObject {
     relation: Relation,
     object: ObjectRef,
     via: String,
@@ -133,7 +133,7 @@ impl Walk {
     }
 
     /// Adds what was found from an object. Returns its number if it is to be followed further.
-    fn add(&mut self, from: usize, found: Found) -> Option<usize> {
+    fn add(&mut self, from: usize, found: RelatedObject) -> Option<usize> {
         let depth = self.nodes[from].row.depth + 1;
         let new = self.seen.insert(key(&found.object, found.value.as_deref()));
         // Each pod of a workload needs the same: it is shown once.
@@ -142,7 +142,7 @@ impl Walk {
             return None;
         }
         let state = if new { found.state } else { RelationState::Again };
-        let Found { relation, object, via, value, .. } = found;
+        let RelatedObject { relation, object, via, value, .. } = found;
         let uid = uid(value.as_deref());
         let at = self.nodes.len();
         self.nodes[from].children.push(at);
@@ -157,7 +157,7 @@ impl Walk {
     }
 
     /// Finds all that an object is related to.
-    async fn expand(&self, node: &Node) -> Vec<Found> {
+    async fn expand(&self, node: &Node) -> Vec<RelatedObject> {
         let Some(value) = &node.value else { return Vec::new() };
         let following = edges(value, node.way).into_iter().map(async |edge| match edge {
             Edge::To(reference) => self.follow(reference).await.into_iter().collect(),
@@ -166,7 +166,7 @@ impl Walk {
         join_all(following).await.into_iter().flatten().collect()
     }
 
-    async fn follow(&self, reference: Reference) -> Option<Found> {
+    async fn follow(&self, reference: Reference) -> Option<RelatedObject> {
         let kinds = self.kinds().await?;
         let known = kinds.iter().find(|kind| kind.group == reference.group && kind.kind == reference.kind);
         // A kind of Kubernetes that is not served cannot be looked up; another one is missing with all its objects.
@@ -178,7 +178,7 @@ impl Walk {
             Some(_) => self.look(&object, reference.uid.as_deref(), reference.optional).await,
             None => (RelationState::Missing { optional: reference.optional }, None),
         };
-        Some(Found { relation: reference.relation, object, via: reference.via, state, value })
+        Some(RelatedObject { relation: reference.relation, object, via: reference.via, state, value })
     }
 
     /// Returns the state of an object, and the object itself. One of another uid is not meant.
@@ -196,7 +196,7 @@ impl Walk {
         }
     }
 
-    async fn search(&self, search: Search) -> Vec<Found> {
+    async fn search(&self, search: Search) -> Vec<RelatedObject> {
         let Some(kinds) = self.kinds().await else { return Vec::new() };
         let is_meant = |kind: &&Arc<ServedKind>| match search.kind {
             "" => kind.namespaced && !NOISE.contains(&kind.plural.as_str()),
@@ -231,7 +231,7 @@ impl Walk {
     }
 
     /// Makes an object that was listed a part of the tree. Of one whose metadata alone was, the rest is fetched.
-    async fn found(&self, search: &Search, kind: &Arc<ServedKind>, value: Arc<Value>) -> Found {
+    async fn found(&self, search: &Search, kind: &Arc<ServedKind>, value: Arc<Value>) -> RelatedObject {
         let meta = &value["metadata"];
         let [namespace, name] = ["namespace", "name"].map(|field| text(&meta[field]).to_owned());
         let object = ObjectRef { cluster: self.cache.cluster.clone(), kind: Arc::clone(kind), namespace, name };
@@ -241,11 +241,11 @@ impl Walk {
             let (status, tone) = summary::status(&value);
             (RelationState::Found { status, tone }, Some(value))
         };
-        Found { relation: search.relation, object, via: String::new(), state, value }
+        RelatedObject { relation: search.relation, object, via: String::new(), state, value }
     }
 
     /// Finds the endpoints of a Service on a server that has no slices of them.
-    async fn endpoints(&self, search: &Search) -> Vec<Found> {
+    async fn endpoints(&self, search: &Search) -> Vec<RelatedObject> {
         let name = search.labels.split_once('=').map_or("", |(_, name)| name).to_owned();
         let reference = Reference {
             relation: Relation::Endpoints,

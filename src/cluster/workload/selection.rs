@@ -264,12 +264,12 @@ mod tests {
         serde_json::from_value(json!({ "metadata": { "name": "web" }, "spec": spec })).unwrap()
     }
 
-    fn aim(workload: &Workload, spec: &Value) -> Result<BackendSource, Fault> {
+    fn source(workload: &Workload, spec: &Value) -> Result<BackendSource, Fault> {
         of(workload, "team", &object(spec))
     }
 
     fn selection(workload: &str, spec: &Value) -> Result<(String, String), Fault> {
-        let BackendSource::Pods(found) = aim(&workload.parse().unwrap(), spec)? else { panic!("to pods") };
+        let BackendSource::Pods(found) = source(&workload.parse().unwrap(), spec)? else { panic!("to pods") };
         let PodSelector::Labels(labels) = found.pods else { panic!("by labels") };
         Ok((labels, found.port.to_string()))
     }
@@ -318,17 +318,17 @@ mod tests {
 
     #[test]
     fn what_has_no_pods_is_an_address() {
-        let address = |workload: &Workload, spec: &Value| match aim(workload, spec) {
+        let address = |workload: &Workload, spec: &Value| match source(workload, spec) {
             Ok(BackendSource::Address(address)) => address.to_string(),
             other => panic!("{other:?}"),
         };
         let external = json!({ "type": "ExternalName", "externalName": "db.corp.example" });
         assert_eq!(address(&"service/db:5432".parse().unwrap(), &external), "db.corp.example:5432");
-        let fault = aim(&"service/db:sql".parse().unwrap(), &external).unwrap_err();
+        let fault = source(&"service/db:sql".parse().unwrap(), &external).unwrap_err();
         assert_eq!(fault.what, What::PortMissing, "a name needs a list of ports");
 
         let bare = json!({ "clusterIP": "10.96.0.7", "ports": [{ "name": "sql", "port": 5432 }] });
-        let found = aim(&"service/db:5432".parse().unwrap(), &bare).unwrap();
+        let found = source(&"service/db:5432".parse().unwrap(), &bare).unwrap();
         assert_eq!(found, BackendSource::Endpoints(Some("sql".to_owned())));
 
         let proxied = |port: &str| Workload { proxy: true, ..format!("service/web:{port}").parse().unwrap() };

@@ -1,6 +1,6 @@
 //! A program that runs in a container for a copy, between pipes.
 
-use super::{Place, Trouble};
+use super::{RemoteContainer, Trouble};
 use crate::shell::open;
 use bytes::Bytes;
 use kube_tunnel::Error;
@@ -28,7 +28,7 @@ impl Running {
     /// # Errors
     /// The container cannot be reached.
     pub(super) async fn start(
-        at: Place<'_>,
+        at: RemoteContainer<'_>,
         program: &'static str,
         args: &[&str],
         stdin: bool,

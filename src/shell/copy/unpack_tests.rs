@@ -42,11 +42,11 @@ fn archive(entries: &[Raw<'_>]) -> Vec<u8> {
 }
 
 /// A staging folder within another, which must stay as it is.
-struct Place {
+struct Staging {
     dir: TempDir,
 }
 
-impl Place {
+impl Staging {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("staging")).unwrap();
@@ -71,7 +71,7 @@ impl Place {
 
 #[track_caller]
 fn refuses(name: &str, entries: &[Raw<'_>], rule: Rule) {
-    match Place::new().unpack(name, &archive(entries)) {
+    match Staging::new().unpack(name, &archive(entries)) {
         Err(Refusal::Entry(_, broken)) => assert_eq!(broken, rule),
         other => panic!("{other:?}"),
     }
@@ -79,7 +79,7 @@ fn refuses(name: &str, entries: &[Raw<'_>], rule: Rule) {
 
 #[test]
 fn a_folder_comes_with_its_files_links_and_sums_and_without_setuid() {
-    let place = Place::new();
+    let staging = Staging::new();
     let entries = [
         folder("./app/"),
         Raw(EntryType::Regular, "./app/run", "abc", 0o6755),
@@ -89,21 +89,21 @@ fn a_folder_comes_with_its_files_links_and_sums_and_without_setuid() {
         Raw(EntryType::Link, "./app/again", "./app/run", 0o644),
         file("./app/late/y", "1"),
     ];
-    let unpacked = place.unpack("app", &archive(&entries)).unwrap();
+    let unpacked = staging.unpack("app", &archive(&entries)).unwrap();
     assert!(unpacked.is_folder && unpacked.left_out.names.is_empty());
     let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     assert_eq!((unpacked.files[Path::new("run")].as_str(), unpacked.files[Path::new("again")].as_str()), (abc, abc));
-    assert_eq!(fs::metadata(place.at("run")).unwrap().permissions().mode() & 0o7000, 0);
-    assert_eq!(fs::read_to_string(place.at("sub/up")).unwrap(), "abc");
-    assert_eq!(fs::read_to_string(place.at("late/y")).unwrap(), "1");
+    assert_eq!(fs::metadata(staging.at("run")).unwrap().permissions().mode() & 0o7000, 0);
+    assert_eq!(fs::read_to_string(staging.at("sub/up")).unwrap(), "abc");
+    assert_eq!(fs::read_to_string(staging.at("late/y")).unwrap(), "1");
 }
 
 #[test]
 fn a_file_alone_is_a_file() {
-    let place = Place::new();
-    let unpacked = place.unpack("x", &archive(&[file("x", "abc")])).unwrap();
+    let staging = Staging::new();
+    let unpacked = staging.unpack("x", &archive(&[file("x", "abc")])).unwrap();
     assert!(!unpacked.is_folder && unpacked.files.contains_key(Path::new("")));
-    assert_eq!(fs::read_to_string(place.dir.path().join("staging/new")).unwrap(), "abc");
+    assert_eq!(fs::read_to_string(staging.dir.path().join("staging/new")).unwrap(), "abc");
 }
 
 // CVE-2018-1002100, CVE-2019-11246: names that lead outside.
@@ -126,8 +126,8 @@ fn names_that_lead_outside_are_refused() {
 fn nothing_is_written_through_a_link() {
     for target in ["sub", ".", "sub/.."] {
         let entries = [folder("x"), folder("x/sub"), link("x/link", target), file("x/link/y", "evil")];
-        let place = Place::new();
-        match place.unpack("x", &archive(&entries)) {
+        let staging = Staging::new();
+        match staging.unpack("x", &archive(&entries)) {
             Err(Refusal::Entry(_, Rule::Behind)) => {}
             // One that was not made leaves room for a folder of its name.
             Ok(unpacked) => assert_eq!(unpacked.left_out.names, ["x/link → sub/.."]),
@@ -144,15 +144,15 @@ fn nothing_is_written_through_a_link() {
 fn links_that_could_lead_outside_are_not_made() {
     let bad = ["/etc/passwd", "../secret", "../../secret", "a/../../secret", "up/../secret", "./../../secret", ""];
     for target in bad {
-        let place = Place::new();
+        let staging = Staging::new();
         let entries = [folder("x"), link("x/up", "."), link("x/link", target), file("x/link/file", "1")];
-        let unpacked = place.unpack("x", &archive(&entries)).unwrap();
+        let unpacked = staging.unpack("x", &archive(&entries)).unwrap();
         // Nothing but a folder of this archive is under that name.
         assert_eq!(unpacked.left_out.names, [format!("x/link → {target}")], "{target}");
-        assert!(place.at("link").symlink_metadata().unwrap().is_dir(), "{target}");
+        assert!(staging.at("link").symlink_metadata().unwrap().is_dir(), "{target}");
     }
     // Through one another: `deep` is the folder itself, and a step up from there would be outside.
-    let place = Place::new();
+    let staging = Staging::new();
     let entries = [
         folder("x"),
         folder("x/a"),
@@ -161,9 +161,9 @@ fn links_that_could_lead_outside_are_not_made() {
         link("x/out", "a/b/deep/../secret"),
         link("x/fine", "a/b/deep/a"),
     ];
-    let unpacked = place.unpack("x", &archive(&entries)).unwrap();
+    let unpacked = staging.unpack("x", &archive(&entries)).unwrap();
     assert_eq!(unpacked.left_out.names, ["x/out → a/b/deep/../secret"]);
-    assert_eq!(fs::canonicalize(place.at("fine")).unwrap(), fs::canonicalize(place.at("a")).unwrap());
+    assert_eq!(fs::canonicalize(staging.at("fine")).unwrap(), fs::canonicalize(staging.at("a")).unwrap());
 }
 
 #[test]
@@ -178,29 +178,29 @@ fn hard_links_are_to_files_of_the_archive() {
 
 #[test]
 fn devices_and_pipes_are_left_out_and_what_comes_twice_is_refused() {
-    let place = Place::new();
+    let staging = Staging::new();
     let special = |kind| Raw(kind, "x/special", "", 0o666);
     let kinds = [special(EntryType::Char), special(EntryType::Block), special(EntryType::Fifo)];
     let entries: Vec<_> = std::iter::once(folder("x")).chain(kinds).collect();
-    let unpacked = place.unpack("x", &archive(&entries)).unwrap();
+    let unpacked = staging.unpack("x", &archive(&entries)).unwrap();
     assert_eq!(unpacked.left_out.names, ["x/special"; 3]);
-    assert!(place.at("special").symlink_metadata().is_err());
-    let alone = Place::new().unpack("x", &archive(&[Raw(EntryType::Char, "x", "", 0o666)]));
+    assert!(staging.at("special").symlink_metadata().is_err());
+    let alone = Staging::new().unpack("x", &archive(&[Raw(EntryType::Char, "x", "", 0o666)]));
     assert!(matches!(alone, Err(Refusal::IsSpecial)));
-    let alone = Place::new().unpack("x", &archive(&[link("x", "/var/log/y")]));
+    let alone = Staging::new().unpack("x", &archive(&[link("x", "/var/log/y")]));
     assert!(matches!(alone, Err(Refusal::IsLink(target)) if target == "/var/log/y"));
     refuses("x", &[folder("x"), file("x/y", "1"), file("x/y", "2")], Rule::Twice);
-    assert!(Place::new().unpack("x", &archive(&[folder("x"), Raw(EntryType::GNUSparse, "x/y", "", 0o644)])).is_err());
+    assert!(Staging::new().unpack("x", &archive(&[folder("x"), Raw(EntryType::GNUSparse, "x/y", "", 0o644)])).is_err());
 }
 
 #[test]
 fn an_archive_that_was_cut_is_broken() {
     let whole = archive(&[folder("x"), file("x/y", &"1".repeat(2000))]);
     for length in [0, 300, 1024, 1100, 2500] {
-        let unpacked = Place::new().unpack("x", &whole[..length]);
+        let unpacked = Staging::new().unpack("x", &whole[..length]);
         assert!(matches!(unpacked, Err(Refusal::Broken(_))), "{length}: {unpacked:?}");
     }
-    assert!(matches!(Place::new().unpack("x", &[b'x'; 4096]), Err(Refusal::Broken(_))));
+    assert!(matches!(Staging::new().unpack("x", &[b'x'; 4096]), Err(Refusal::Broken(_))));
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Instances {
         mut next: impl FnMut() -> u64,
     ) -> BTreeMap<ForwardId, ForwardReport> {
         let Report { pid, role, forwards, leaving, ended: _, wants, asks, shells } = report;
-        let asks = asks.iter().map(|wish| wish.question).collect();
+        let asks = asks.iter().map(|approval| approval.question).collect();
         self.all.insert(instance.to_owned(), RemoteInstance { pid, role, leaving, silent: false, wants, asks, shells });
         let its = self.forwards.extract_if(.., |_, other| other.instance == instance);
         let before: BTreeMap<ForwardId, ForwardReport> = its.map(|(id, other)| (id, other.forward)).collect();

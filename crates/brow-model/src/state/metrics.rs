@@ -12,7 +12,7 @@ use crate::types::metrics::{Prometheus, PrometheusChoice, Reading, Source, Subje
 const EVERY: TimeDelta = TimeDelta::seconds(30);
 
 /// The longest wait for one: its answer may have been lost with a connection.
-const PATIENCE: TimeDelta = TimeDelta::seconds(60);
+const ANSWER_TIMEOUT: TimeDelta = TimeDelta::seconds(60);
 
 /// Measurements that nobody has looked at for so long are forgotten.
 const KEPT: TimeDelta = TimeDelta::minutes(10);
@@ -143,7 +143,7 @@ impl Metrics {
         let at = self.clusters.get_mut(cluster)?;
         let Detection::Known { source, .. } = &at.detection else { return None };
         let due = |last: &Measured| {
-            !last.is_refused() && now - last.asked >= if last.waiting.is_some() { PATIENCE } else { EVERY }
+            !last.is_refused() && now - last.asked >= if last.waiting.is_some() { ANSWER_TIMEOUT } else { EVERY }
         };
         if !at.measured.get(subject).is_none_or(due) {
             return None;

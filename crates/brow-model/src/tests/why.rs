@@ -6,7 +6,7 @@ use crate::language::request::Request;
 use crate::screen::dialog::{Dialog, StepList};
 use crate::tests::*;
 use crate::types::epoch::Epoch;
-use crate::types::why::{Check, Place, Question, Step, Verdict};
+use crate::types::why::{Check, CheckedDestination, Question, Step, Verdict};
 
 fn asked(effects: &[Effect]) -> (Question, Epoch) {
     let asked = effects.iter().find_map(|effect| match effect {
@@ -35,7 +35,7 @@ fn steps_to_a_target_are_taken_and_a_pod_is_there_on_request_only() {
     press(&mut model, Command::Targets);
     let (question, first) = asked(&press(&mut model, Command::Why));
     assert_eq!((question.cluster.as_str(), !question.pod.creates), ("prod", true));
-    assert!(matches!(question.place, Place::Address(_)), "{question:?}");
+    assert!(matches!(question.destination, CheckedDestination::Address(_)), "{question:?}");
     assert!(shown(&model).checks.is_none());
     // Nothing is known yet, so that nothing is asked for.
     assert!(press(&mut model, Command::Create).is_empty());

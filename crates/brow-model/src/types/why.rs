@@ -15,7 +15,7 @@ pub struct Question {
     /// The context.
     pub cluster: String,
     pub namespace: String,
-    pub place: Place,
+    pub destination: CheckedDestination,
     /// The proxy pod from which it is reached.
     pub pod: Prober,
 }
@@ -33,7 +33,7 @@ pub struct Prober {
 
 /// A destination in a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum CheckedDestination {
     /// Something that stands for pods. Without a port its first one is meant.
     Workload { kind: Kind, name: String, port: Option<Port>, transport: Transport },
     /// An address that is reached from a proxy pod.
@@ -116,9 +116,9 @@ pub fn first_fault(checks: &[Check]) -> Option<&Fault> {
     failed.and_then(Check::fault).or_else(|| checks.iter().find_map(Check::fault))
 }
 
-impl Place {
-    /// Returns the place that a destination is, and its namespace if its name says it. The name of a service in the
-    /// cluster's DNS means the service. Of several ports the first is meant. A proxy target is no place.
+impl CheckedDestination {
+    /// Returns a target's destination as one that can be checked, and its namespace if its name says it. The name of a
+    /// service in the cluster's DNS means the service. Of several ports the first is meant. `None` for a proxy target.
     pub fn of(destination: &Destination) -> Option<(Self, Option<String>)> {
         match destination {
             Destination::Proxy => None,
@@ -157,20 +157,26 @@ mod tests {
     fn names_of_services_mean_the_services() {
         let service = |name: &str, namespace: &str| {
             let (port, transport) = (Some(Port::Number(80)), Transport::Tcp);
-            let place = Place::Workload { kind: Kind::Service, name: name.to_owned(), port, transport };
+            let place = CheckedDestination::Workload { kind: Kind::Service, name: name.to_owned(), port, transport };
             Some((place, Some(namespace.to_owned())))
         };
-        let of = |text: &str| Place::of(&text.parse().unwrap());
+        let of = |text: &str| CheckedDestination::of(&text.parse().unwrap());
         assert_eq!(of("web.shop.svc:80"), service("web", "shop"));
         assert_eq!(of("web.shop.svc.cluster.local:80"), service("web", "shop"));
         let by_udp = of("dns.kube-system.svc:53/udp");
-        assert!(matches!(by_udp, Some((Place::Workload { transport: Transport::Udp, .. }, Some(_)))), "{by_udp:?}");
+        assert!(
+            matches!(by_udp, Some((CheckedDestination::Workload { transport: Transport::Udp, .. }, Some(_)))),
+            "{by_udp:?}"
+        );
         for address in ["web.shop:80", "10.0.0.1:80", "db.example.com:80", "10.0.0.1:53/udp"] {
-            assert!(matches!(of(address), Some((Place::Address(_), None))), "{address}");
+            assert!(matches!(of(address), Some((CheckedDestination::Address(_), None))), "{address}");
         }
-        assert!(matches!(of("deploy/web:http"), Some((Place::Workload { kind: Kind::Deployment, .. }, None))));
+        assert!(matches!(
+            of("deploy/web:http"),
+            Some((CheckedDestination::Workload { kind: Kind::Deployment, .. }, None))
+        ));
         let port = NodePort { number: 30_999, transport: Transport::Udp };
-        assert_eq!(of("node/30999/udp,30998"), Some((Place::Node(port), None)));
+        assert_eq!(of("node/30999/udp,30998"), Some((CheckedDestination::Node(port), None)));
         assert_eq!(of("proxy"), None);
     }
 

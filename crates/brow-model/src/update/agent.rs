@@ -30,7 +30,7 @@ impl Model {
                         self.approval(session, number, &target, (ttl, AgentOperation::Connect { on_demand }), out)
                     }
                     AgentOrder::Renew { forward, ttl } => {
-                        self.wish_renewal(session, number, ForwardId(forward), ttl, out)
+                        self.request_renewal(session, number, ForwardId(forward), ttl, out)
                     }
                     AgentOrder::Stop { forward } => Some(self.stop_for_agent(session, ForwardId(forward), out)),
                     AgentOrder::Answer { question, consent } => {
@@ -147,7 +147,7 @@ impl Model {
         self.forwards.all().values().find(|forward| leads_to(forward, target, address) && !forward.has_failed())
     }
 
-    fn wish_renewal(
+    fn request_renewal(
         &mut self,
         session: SessionId,
         number: u64,

@@ -111,7 +111,7 @@ impl Model {
     }
 
     /// Answers what a dialog has asked, here or in the instance that wants to know.
-    pub(crate) fn answer_wish(&mut self, approval: ApprovalRequest, consent: Consent, out: &mut Vec<Effect>) {
+    pub(crate) fn answer_approval(&mut self, approval: ApprovalRequest, consent: Consent, out: &mut Vec<Effect>) {
         match approval.instance {
             None => self.answer_agent(approval.question, consent, out),
             Some(instance) => {

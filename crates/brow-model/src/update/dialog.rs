@@ -220,7 +220,7 @@ impl Model {
             Question::OtherPort { spec, port, .. } if yes => self.restart_forward(spec.id, Some(port), out),
             Question::Agent(approval) => {
                 let consent = [Consent::Refused, Consent::Once, Consent::Session].get(button).copied();
-                self.answer_wish(*approval, consent.unwrap_or(Consent::Refused), out);
+                self.answer_approval(*approval, consent.unwrap_or(Consent::Refused), out);
             }
             Question::Restore(open) => self.answer_restore(&open, yes, out),
             Question::Import { targets, .. } => {

@@ -6,11 +6,11 @@ use crate::state::Model;
 use crate::types::index::{Entry, KindIndex, ObjectRef};
 
 /// The order of results: how close they are, used before, what they are, the letters that are skipped, their name.
-type Rank<'a> = (Closeness, usize, Place, usize, usize, &'a str);
+type Rank<'a> = (Closeness, usize, Category, usize, usize, &'a str);
 
 /// The kinds of results, in the order of the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum Category {
     Target,
     Forward,
     Pod,
@@ -50,7 +50,7 @@ impl Indexed<'_> {
 
 /// A thing that is known without a cluster. Names are in lower case.
 struct Own {
-    place: Place,
+    category: Category,
     name: String,
     /// Words that may stand beside one of the name or an address.
     others: Vec<String>,
@@ -83,7 +83,7 @@ impl Model {
         for at in &own {
             if let Some((closeness, skips)) = at.rank(&mut query) {
                 let used = self.used(|used| *used == at.hit);
-                near.push(((closeness, used, at.place, skips, at.name.len(), &at.name), at.hit.clone()));
+                near.push(((closeness, used, at.category, skips, at.name.len(), &at.name), at.hit.clone()));
             }
         }
         let mut objects: Vec<(Rank<'_>, Indexed<'_>)> = Vec::new();
@@ -127,7 +127,7 @@ impl Model {
                     let Some((closeness, skips)) = query.rank(&key.1, &[&key.0, &kind, shown]) else { continue };
                     let at = Indexed { cluster, of, key };
                     let used = self.used(|hit| at.is(hit));
-                    found.push(((closeness, used, Place::Object, skips, key.1.len(), &key.1), at));
+                    found.push(((closeness, used, Category::Object, skips, key.1.len(), &key.1), at));
                 }
             }
         }
@@ -138,7 +138,7 @@ impl Model {
         let mut all = Vec::new();
         for target in self.targets.all() {
             all.push(Own {
-                place: Place::Target,
+                category: Category::Target,
                 name: target.name.to_lowercase(),
                 others: target.tags.iter().chain([&target.cluster]).map(|word| word.to_lowercase()).collect(),
                 addresses: vec![target.address.to_string().to_lowercase()],
@@ -147,7 +147,7 @@ impl Model {
         }
         for (id, forward) in self.forwards.all() {
             all.push(Own {
-                place: Place::Forward,
+                category: Category::Forward,
                 name: forward.spec.target.to_lowercase(),
                 others: Vec::new(),
                 addresses: vec![forward.local().to_lowercase(), forward.spec.address.to_string().to_lowercase()],
@@ -156,7 +156,7 @@ impl Model {
         }
         for pod in self.pods.all().values().filter(|pod| !self.is_duplicate(pod)) {
             all.push(Own {
-                place: Place::Pod,
+                category: Category::Pod,
                 name: pod.key.name.clone(),
                 others: vec![pod.target.to_lowercase(), pod.key.namespace.clone()],
                 addresses: Vec::new(),
@@ -166,7 +166,7 @@ impl Model {
         for command in Command::ALL.iter().copied().filter(|command| *command != Command::Find) {
             let words = self.screen.words.get(&command).map_or("", String::as_str).to_lowercase();
             all.push(Own {
-                place: Place::Command,
+                category: Category::Command,
                 name: command.name().to_owned(),
                 others: words.split_whitespace().map(str::to_owned).collect(),
                 addresses: Vec::new(),

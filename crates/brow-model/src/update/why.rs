@@ -10,7 +10,7 @@ use crate::types::epoch::Epoch;
 use crate::types::index::ObjectRef;
 use crate::types::inventory::PortKey;
 use crate::types::settings::PodSettings;
-use crate::types::why::{Check, Place, Prober, Question};
+use crate::types::why::{Check, CheckedDestination, Prober, Question};
 use crate::types::workload::{Kind, Port};
 use crate::update::dialog::Input;
 
@@ -25,13 +25,13 @@ impl Model {
     /// Takes the steps to a target.
     pub(crate) fn why_target_named(&mut self, name: &str, out: &mut Vec<Effect>) {
         let Some(target) = self.target(name).cloned() else { return };
-        let Some((place, named)) = Place::of(&target.address) else {
+        let Some((destination, named)) = CheckedDestination::of(&target.address) else {
             return self.note(Level::Info, Message::NotForwardable, &target.name, "");
         };
         let namespace = named.unwrap_or_else(|| self.namespace_of(&target));
         let settings = self.config.settings().pod_for(&target.cluster, &target.pod);
         let pod = self.prober(self.namespace_of(&target), settings);
-        self.ask_why(target.name, Question { cluster: target.cluster, namespace, place, pod }, out);
+        self.ask_why(target.name, Question { cluster: target.cluster, namespace, destination, pod }, out);
     }
 
     /// Takes the steps to an object, if it can stand for pods.
@@ -40,8 +40,8 @@ impl Model {
         match object.kind.resource().parse::<Kind>() {
             Ok(kind) if is_custom || !matches!(kind, Kind::Custom(_)) => {
                 let (name, transport) = (object.name.clone(), Transport::Tcp);
-                let place = Place::Workload { kind, name, port: None, transport };
-                self.ask_why_of((&object.cluster, &object.namespace, &object.name), place, out);
+                let destination = CheckedDestination::Workload { kind, name, port: None, transport };
+                self.ask_why_of((&object.cluster, &object.namespace, &object.name), destination, out);
             }
             Ok(_) | Err(_) => self.note(Level::Info, Message::NotForwardable, &object.name, ""),
         }
@@ -51,16 +51,21 @@ impl Model {
     pub(crate) fn why_port(&mut self, at: &PortKey, out: &mut Vec<Effect>) {
         let (kind, name) = (at.key.kind.clone(), at.key.name.clone());
         let port = Some(Port::Number(at.port));
-        let place = Place::Workload { kind, name, port, transport: Transport::Tcp };
-        self.ask_why_of((&at.key.cluster, &at.key.namespace, &at.key.name), place, out);
+        let destination = CheckedDestination::Workload { kind, name, port, transport: Transport::Tcp };
+        self.ask_why_of((&at.key.cluster, &at.key.namespace, &at.key.name), destination, out);
     }
 
     /// Takes the steps to something that is not saved as a target.
-    fn ask_why_of(&mut self, (cluster, namespace, name): (&str, &str, &str), place: Place, out: &mut Vec<Effect>) {
+    fn ask_why_of(
+        &mut self,
+        (cluster, namespace, name): (&str, &str, &str),
+        destination: CheckedDestination,
+        out: &mut Vec<Effect>,
+    ) {
         let settings = self.config.settings().pod_for(cluster, &PodSettings::default());
         let pod = self.prober(namespace.to_owned(), settings);
         let (cluster, namespace) = (cluster.to_owned(), namespace.to_owned());
-        self.ask_why(name.to_owned(), Question { cluster, namespace, place, pod }, out);
+        self.ask_why(name.to_owned(), Question { cluster, namespace, destination, pod }, out);
     }
 
     fn prober(&self, namespace: String, settings: PodSettings) -> Prober {

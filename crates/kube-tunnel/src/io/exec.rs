@@ -30,7 +30,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{dial::check, liveness_check::LivenessCheck, transport::Pipe, upgrade::Answer};
+use super::{dial::check, liveness_check::LivenessCheck, transport::Pipe, upgrade::RefusedUpgrade};
 use reading::Reading;
 
 use crate::{
@@ -265,7 +265,7 @@ async fn dial(client: &kube::Client, path: &str) -> Result<(TokioIo<Upgraded>, E
     let upgrade = response.headers().get(header::UPGRADE).and_then(|value| value.to_str().ok());
     if status != StatusCode::SWITCHING_PROTOCOLS || upgrade.is_none_or(|value| !value.eq_ignore_ascii_case("SPDY/3.1"))
     {
-        let Answer { status, text, .. } = Answer::read(response).await;
+        let RefusedUpgrade { status, text, .. } = RefusedUpgrade::read(response).await;
         return Err(Error::from_status(status, text, Protocol::Spdy));
     }
     let ends = response.extensions().get::<HttpInfo>().map(|info| (info.local_addr(), info.remote_addr()));

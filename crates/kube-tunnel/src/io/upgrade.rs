@@ -128,7 +128,7 @@ pub(crate) async fn pod_proxy(
     let status = response.status();
     let upgraded = response.headers().get(header::UPGRADE).is_some_and(|value| value == token);
     if status != StatusCode::SWITCHING_PROTOCOLS || !upgraded {
-        let Answer { status, text, is_status, .. } = Answer::read(response).await;
+        let RefusedUpgrade { status, text, is_status, .. } = RefusedUpgrade::read(response).await;
         return Err(match status {
             401 => Error::Unauthorized { text },
             403 if is_status => Error::Forbidden { text },
@@ -140,7 +140,7 @@ pub(crate) async fn pod_proxy(
 }
 
 /// An answer that is no upgrade.
-pub(super) struct Answer {
+pub(super) struct RefusedUpgrade {
     pub status: u16,
     /// The message of a `Status`, else the first line.
     pub text: String,
@@ -148,7 +148,7 @@ pub(super) struct Answer {
     retry_after: Option<Duration>,
 }
 
-impl Answer {
+impl RefusedUpgrade {
     pub(super) async fn read(response: Response<Body>) -> Self {
         let status = response.status().as_u16();
         let retry_after = response.headers().get(header::RETRY_AFTER);
@@ -171,7 +171,7 @@ impl Answer {
 
 /// Returns the failure of an answer that is no upgrade.
 async fn refused(response: Response<Body>, protocol: Protocol) -> Failure {
-    let Answer { status, text, is_status, retry_after } = Answer::read(response).await;
+    let RefusedUpgrade { status, text, is_status, retry_after } = RefusedUpgrade::read(response).await;
     // 501 and 505 say that this will not be understood tomorrow either.
     let passing = matches!(status, 429 | 500 | 502..=504 | 506..);
     // What the API server says of the pod or of us, and that it is busy or cannot reach the node, holds in any

@@ -19,7 +19,7 @@ use tokio_tungstenite::{
 use super::{ERROR, RESIZE, STDERR, STDIN, STDOUT, Stdio};
 use crate::{
     error::{Error, chain},
-    io::upgrade::Answer,
+    io::upgrade::RefusedUpgrade,
     proto::frame::{self, HEAD},
     protocol::Protocol,
 };
@@ -46,7 +46,7 @@ pub(super) async fn dial(client: &kube::Client, path: &str, stdio: Stdio) -> Res
     let accepts = value(header::SEC_WEBSOCKET_ACCEPT) == derive_accept_key(key.as_bytes());
     let speaks = protocols.split(", ").any(|known| known == value(header::SEC_WEBSOCKET_PROTOCOL));
     if response.status() != StatusCode::SWITCHING_PROTOCOLS || !accepts || !speaks {
-        let Answer { status, text, .. } = Answer::read(response).await;
+        let RefusedUpgrade { status, text, .. } = RefusedUpgrade::read(response).await;
         return Err(Error::from_status(status, text, Protocol::V4));
     }
     let upgraded = hyper::upgrade::on(response).await;

@@ -111,7 +111,7 @@ pub(in crate::cli) async fn find_container(
 }
 
 /// A place as the command line names it.
-pub(in crate::cli) struct Place<'a> {
+pub(in crate::cli) struct NamedPod<'a> {
     /// KIND/NAME or a saved target.
     pub words: &'a str,
     pub context: Option<&'a str>,
@@ -120,7 +120,7 @@ pub(in crate::cli) struct Place<'a> {
 
 /// Finds out where the session is to be, and whose login it takes.
 pub(in crate::cli) fn find(
-    place: &Place<'_>,
+    place: &NamedPod<'_>,
     text: &Text,
     loaded: &Loaded,
     contexts: &[Context],
