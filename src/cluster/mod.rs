@@ -267,7 +267,8 @@ fn entries(kubeconfig: &Kubeconfig, context: Option<&kube::config::Context>, bro
         kubeconfig.auth_infos.iter().find(|named| named.name == user)
     });
     let mut hasher = DefaultHasher::new();
-    serde_json::to_string(&(context, cluster, user, broken)).unwrap_or_default().hash(&mut hasher);
+    // As a value, whose hash knows no order of keys: that of a plugin's variables differs with each reading.
+    serde_json::to_value((context, cluster, user, broken)).ok().hash(&mut hasher);
     let authority = cluster.and_then(|named| named.cluster.as_ref()?.certificate_authority.as_ref());
     let user = user.and_then(|named| named.auth_info.as_ref());
     for file in user.into_iter().flat_map(files_of_user).chain(authority) {

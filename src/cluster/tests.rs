@@ -51,6 +51,21 @@ async fn a_token_file_that_changed_is_a_new_login() {
     assert!(clusters.login("dev").await.unwrap().generation > first);
 }
 
+#[test]
+fn what_is_read_again_unchanged_is_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kubeconfig");
+    // Each reading has the keys of a plugin's variables in another order.
+    let exec = "exec: { apiVersion: client.authentication.k8s.io/v1, command: helper, interactiveMode: Never, \
+                env: [{ name: A, value: x }, { name: B, value: y }, { name: C, value: z }] }";
+    std::fs::write(&path, kubeconfig(&["dev"]).replace("token: x", exec)).unwrap();
+    let (clusters, before) = Clusters::read(Some(&path)).unwrap();
+    assert_eq!(before[0].fault, None);
+    for _ in 0..20 {
+        assert_eq!(clusters.reload().unwrap(), before);
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_sent_as_a_token_is_that_contexts_fault() {
     let dir = tempfile::tempdir().unwrap();
