@@ -85,7 +85,7 @@ impl TargetForm {
         let mut target = self.base.clone().unwrap_or_else(Target::blank);
         for field in TargetField::ALL {
             let text = self.text(field);
-            // What still says what it said then stays as it was: a tag in the config may hold a space.
+            // A field whose text was not edited keeps its value: a tag in the config may hold a space.
             if let Some(slot) = field.slot(&mut target).filter(|slot| slot.text().trim() != text) {
                 slot.read(text);
             }
