@@ -23,7 +23,7 @@ use crate::term::{RawMode, Stdin};
 pub use environment::fetch as fetch_environment;
 use keys::{Chord, Keys};
 use kube_tunnel::Error;
-use kube_tunnel::exec::{Ended, Input, Output, Process, Terminal};
+use kube_tunnel::exec::{Ended, Gone, Input, Output, Process, Terminal};
 pub use launch::Launcher;
 pub use open::{Choice, choose, fault, shell_command, start, term_name};
 
@@ -101,6 +101,10 @@ async fn carry(mut process: Process, options: &SessionOptions, raw: Option<&RawM
     // The words that are said meanwhile.
     let (say, mut said) = unbounded_channel();
     let redraw = Notify::new();
+    if let Some(terminal) = &process.terminal {
+        // Before anything that was typed meanwhile. If it fails, the output says why.
+        let _gone = tell_size(terminal, false).await;
+    }
     // Apart from one another: output is taken while input waits, and the other way round.
     let up = upload(process.input.take(), stdin, options);
     let sizes = follow_size(process.terminal.take(), resized, &redraw);
@@ -210,25 +214,11 @@ async fn download(
     }
 }
 
-/// Tells the process the size of our terminal, now and whenever it changes. To be drawn anew, it is told of another
-/// size in between.
+/// Tells the process the size of our terminal whenever it changes, or is to be drawn anew.
 async fn follow_size(terminal: Option<Terminal>, mut resized: Signal, redraw: &Notify) -> Infallible {
     if let Some(terminal) = terminal {
-        let mut anew = false;
         loop {
-            if let Ok((columns, rows)) = crossterm::terminal::size() {
-                let between = async {
-                    if anew && rows > 1 {
-                        terminal.resize(columns, rows - 1).await?;
-                        sleep(REDRAW_PAUSE).await;
-                    }
-                    terminal.resize(columns, rows).await
-                };
-                if between.await.is_err() {
-                    break;
-                }
-            }
-            anew = tokio::select! {
+            let anew = tokio::select! {
                 next = resized.recv() => {
                     if next.is_none() {
                         break;
@@ -237,9 +227,22 @@ async fn follow_size(terminal: Option<Terminal>, mut resized: Signal, redraw: &N
                 }
                 () = redraw.notified() => true,
             };
+            if tell_size(&terminal, anew).await.is_err() {
+                break;
+            }
         }
     }
     std::future::pending().await
+}
+
+/// Tells the process the size of our terminal. To be drawn `anew`, it is told of another size in between.
+async fn tell_size(terminal: &Terminal, anew: bool) -> Result<(), Gone> {
+    let Ok((columns, rows)) = crossterm::terminal::size() else { return Ok(()) };
+    if anew && rows > 1 {
+        terminal.resize(columns, rows - 1).await?;
+        sleep(REDRAW_PAUSE).await;
+    }
+    terminal.resize(columns, rows).await
 }
 
 async fn write(out: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {

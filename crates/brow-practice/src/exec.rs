@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
+use tokio::task::yield_now;
 
 use super::debug::{self, Attached};
 use super::kinds::Kind;
@@ -142,8 +143,10 @@ impl Exec {
         }
         let mut shell = Shell { exec: self, stdin, stdout, size, out: out.clone(), line: Vec::new() };
         let code = tokio::select! {
-            code = shell.run() => code,
+            // The shell knows a size that came before a line.
+            biased;
             () = follow_size(resize, sizes) => return,
+            code = shell.run() => code,
         };
         let status = if code == 0 {
             json!({ "metadata": {}, "status": "Success" })
@@ -291,6 +294,8 @@ impl Shell<'_> {
             ["hostname"] => format!("{}\n", words(&self.exec.pod["metadata"]["name"])),
             ["env"] => format!("TERM={}\n", self.exec.command.get(4).map_or("xterm", String::as_str)),
             ["stty", "size"] if self.exec.tty => {
+                // Sizes that are here by now are taken first.
+                yield_now().await;
                 let (columns, rows) = *self.size.borrow();
                 format!("{rows} {columns}\n")
             }

@@ -4,6 +4,7 @@ use super::*;
 
 pub(super) use crate::relay::sha256;
 use kube_tunnel::Stream;
+use kube_tunnel::exec::{Container, Output, Process, Stdio, Target};
 
 /// The secret of these pods' relays.
 pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -173,5 +174,32 @@ async fn a_log_is_followed_and_streams_end_with_their_pod() {
     // By an end or by an error, but not never.
     let _ended = timeout(TIMEOUT, stream.read(&mut [0; 8])).await.expect("the stream ends with its pod");
     assert_eq!(next().await, None);
+    practice.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shell_knows_a_size_that_was_sent_before_a_line() {
+    let practice = Practice::start().await.unwrap();
+    let client = client(&practice, "practice").await;
+    let pods: Api<Pod> = Api::namespaced(client.clone(), "shop");
+    pods.create(&PostParams::default(), &relay("one", &json!({}))).await.unwrap();
+    until(&pods, "one", ready).await;
+    let container = Container { namespace: "shop".into(), pod: "one".into(), name: None };
+    // Size and line arrive together, or nearly so.
+    for _ in 0..50 {
+        let target = Target::Exec(vec!["sh".to_owned()]);
+        let stdio = Stdio { stdin: true, tty: true };
+        let mut process = Process::start(&client, &container, &target, stdio).await.unwrap();
+        process.terminal.take().unwrap().resize(77, 33).await.unwrap();
+        process.input.take().unwrap().send(b"stty size\rexit\r").await.unwrap();
+        let mut said = Vec::new();
+        let ended = async {
+            while let Some(Output::Stdout(bytes)) = process.output.recv().await.map(Result::unwrap) {
+                said.extend_from_slice(&bytes);
+            }
+        };
+        timeout(TIMEOUT, ended).await.expect("the end");
+        assert!(String::from_utf8_lossy(&said).contains("\n33 77"), "{said:?}");
+    }
     practice.end().await.unwrap();
 }
