@@ -110,6 +110,7 @@ fn key(entry: &Entry) -> &'static str {
 fn answer(message: &Message) -> &'static str {
     match message {
         Message::NothingToClean => "log.nothing-to-clean",
+        Message::FormUnsaved => "log.form-unsaved",
         Message::Several(batch) => several(*batch),
         Message::NoTags => "log.no-tags",
         Message::NothingToUndo => "log.nothing-to-undo",

@@ -39,9 +39,15 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, above: O
         put_line(frame.buffer_mut(), area.x, area.y, area.width, &hints(scene, area.width));
         return;
     };
-    // A question shows all keys that answer it. The browser of kinds has many, and nowhere else to answer a key.
-    let many = matches!(scene.model.screen.dialogs.last(), Some(Dialog::Kinds(_)));
-    let room = match (many, above.is_some() || scene.has_dialog()) {
+    // A question shows all keys that answer it. The browser of kinds and a form that is about to be left have nowhere
+    // else to answer a key.
+    let warns = shown.is_some_and(|(entry, _)| entry.message == Message::FormUnsaved);
+    let first = match scene.model.screen.dialogs.last() {
+        Some(Dialog::Kinds(_)) => true,
+        Some(Dialog::TargetForm(_)) => warns,
+        _ => false,
+    };
+    let room = match (first, above.is_some() || scene.has_dialog()) {
         (true, _) => area.width.saturating_sub(line_width(&notice) + 2),
         (false, true) => area.width,
         (false, false) => area.width / 2,

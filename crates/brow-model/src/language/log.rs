@@ -50,6 +50,8 @@ pub enum Message {
     PodsCleaned,
     /// There was nothing to clean.
     NothingToClean,
+    /// A form was about to be left with what was typed in it.
+    FormUnsaved,
     /// A pod went away without our doing.
     PodGone,
     /// A pod's TTL is nearly up. Thing: the target. Detail: the time left.
@@ -256,6 +258,7 @@ impl Message {
         matches!(
             self,
             Self::NothingToClean
+                | Self::FormUnsaved
                 | Self::NothingToUndo
                 | Self::Several(_)
                 | Self::NoTags

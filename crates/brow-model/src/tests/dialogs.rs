@@ -4,12 +4,10 @@ use tui_input::InputRequest;
 
 use crate::language::effect::TargetEdit;
 use crate::language::log::Message;
-use crate::screen::dialog::Dialog;
-use crate::screen::dialog::Question;
+use crate::screen::dialog::{Dialog, Question};
 use crate::screen::form::TargetForm;
 use crate::tests::*;
-use crate::types::field::Page;
-use crate::types::field::TargetField;
+use crate::types::field::{Page, TargetField};
 
 pub(super) fn form(model: &Model) -> &TargetForm {
     match model.screen.dialogs.last() {
@@ -322,6 +320,40 @@ fn wrong_keys_in_dialogs_do_nothing() {
         press(&mut model, Command::Cancel);
         assert!(model.screen.dialogs.is_empty());
     }
+}
+
+#[test]
+fn a_form_that_was_changed_is_left_only_after_a_warning() {
+    let mut model = model();
+    let warns = |model: &Model| {
+        matches!(model.screen.dialogs.as_slice(), [Dialog::TargetForm(_)])
+            && model.screen.notice.as_ref().is_some_and(|(entry, _)| entry.message == Message::FormUnsaved)
+    };
+    let is_left = |model: &Model| model.screen.dialogs.is_empty() && model.screen.notice.is_none();
+    press(&mut model, Command::New);
+    fill(&mut model, TargetField::Name, "orders");
+    fill(&mut model, TargetField::Name, "");
+    press(&mut model, Command::Cancel);
+    assert!(is_left(&model), "nothing would be lost");
+
+    press(&mut model, Command::New);
+    fill(&mut model, TargetField::Address, "");
+    // The warning leaves a URL that is being typed as it is.
+    let url = "mysql://user:secret@10.0.0.1/orders";
+    for letter in url.chars() {
+        model.update(Event::Act(Action::Type(Typed::Edit(InputRequest::InsertChar(letter)))));
+    }
+    press(&mut model, Command::Cancel);
+    assert!(warns(&model) && form(&model).text(TargetField::Address) == url);
+    // Whoever goes on is warned again, and so is whoever comes back later.
+    press(&mut model, Command::Next);
+    press(&mut model, Command::Cancel);
+    assert!(warns(&model));
+    model.update(Event::Tick { now: model.now + TimeDelta::seconds(7), samples: Vec::new() });
+    press(&mut model, Command::Cancel);
+    assert!(warns(&model));
+    press(&mut model, Command::Cancel);
+    assert!(is_left(&model));
 }
 
 #[test]

@@ -50,6 +50,14 @@ impl Model {
 
 impl Model {
     pub(crate) fn in_form(&mut self, mut form: Box<TargetForm>, input: Input, out: &mut Vec<Effect>) -> Option<Dialog> {
+        let warned = self.screen.notice.take_if(|(entry, _)| entry.message == Message::FormUnsaved).is_some();
+        if input == Input::Do(Command::Cancel) {
+            if warned || !form.is_changed() {
+                return None;
+            }
+            self.note(Level::Warning, Message::FormUnsaved, "", "");
+            return Some(Dialog::TargetForm(form));
+        }
         // A URL that is being typed is not whole yet.
         let typed = matches!(input, Input::Type(Typed::Edit(_))) && form.active() == TargetField::Address;
         let chooses = matches!(input, Input::Type(_) | Input::Wheel(_) | Input::Do(Command::Up | Command::Down));
@@ -60,7 +68,6 @@ impl Model {
             self.take_url(&mut form);
         }
         match input {
-            Input::Do(Command::Cancel) => return None,
             Input::Do(Command::ConnectOnce) if form.editing.is_none() => {
                 if self.connect_once(&mut form, out) {
                     return None;
@@ -90,20 +97,7 @@ impl Model {
             Input::Do(Command::PageDown) => form.turn(1),
             Input::Do(Command::PageUp) => form.turn(-1),
             Input::Item(at) => form.click(at),
-            Input::Type(typed) => {
-                let choices = form.active().choices();
-                let field = &mut form.fields[form.active];
-                if choices.is_empty() {
-                    field.edit(typed);
-                } else {
-                    field.choose(choices, &typed);
-                }
-                match form.active() {
-                    TargetField::Cluster => form.fields[form.active].text().clone_into(&mut form.sought),
-                    TargetField::Address => form.seek_port(),
-                    _ => {}
-                }
-            }
+            Input::Type(typed) => form.edit(typed),
             Input::Do(_) | Input::Wheel(_) => {}
         }
         if !typed {

@@ -8,6 +8,22 @@ use crate::screen::text_field::Field;
 use crate::types::field::{Page, TargetField};
 
 impl TargetForm {
+    /// Takes something typed or pasted for the active field.
+    pub(crate) fn edit(&mut self, typed: Typed) {
+        let (active, choices) = (self.active(), self.active().choices());
+        let field = &mut self.fields[self.active];
+        if choices.is_empty() {
+            field.edit(typed);
+        } else {
+            field.choose(choices, &typed);
+        }
+        match active {
+            TargetField::Cluster => self.fields[self.active].text().clone_into(&mut self.sought),
+            TargetField::Address => self.seek_port(),
+            _ => {}
+        }
+    }
+
     /// Gives the keys to the field that is `by` further on its page, round the ends.
     pub(crate) fn step(&mut self, by: isize) {
         let fields: Vec<usize> = self.page().fields().map(|(at, _)| at).collect();

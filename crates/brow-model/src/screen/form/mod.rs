@@ -23,6 +23,8 @@ pub struct TargetForm {
     pub base: Option<Target>,
     /// The fields, in the order of [`TargetField::ALL`].
     pub fields: Vec<Field>,
+    /// Their texts when the form was opened.
+    pub opened_with: Vec<String>,
     /// The field with the keys.
     pub active: usize,
     /// True once submitting was tried: empty fields count as wrong from then on.
@@ -69,8 +71,10 @@ impl TargetForm {
     }
 
     fn with(editing: Option<String>, base: Option<Target>, text: impl Fn(TargetField) -> String) -> Self {
-        let fields = TargetField::ALL.into_iter().map(|field| Field::new(text(field))).collect();
-        Self { editing, base, fields, active: 0, tried: false, sought: String::new(), ports: OfferedPorts::default() }
+        let fields: Vec<Field> = TargetField::ALL.into_iter().map(|field| Field::new(text(field))).collect();
+        let opened_with = fields.iter().map(|field| field.text().to_owned()).collect();
+        let (sought, ports) = (String::new(), OfferedPorts::default());
+        Self { editing, base, fields, opened_with, active: 0, tried: false, sought, ports }
     }
 
     pub fn text(&self, field: TargetField) -> &str {
@@ -91,6 +95,11 @@ impl TargetForm {
         let destination = text.parse::<Destination>().ok()?.to_string();
         self.set(TargetField::Address, destination.clone());
         Some(destination)
+    }
+
+    /// Returns whether a field says something else than when the form was opened.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.fields.iter().map(Field::text).ne(self.opened_with.iter().map(String::as_str))
     }
 
     /// The field that has the keys.
