@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::arrange::{FakeApi, Kubeconfig, quit, says, status, wait_dialog, wait_says};
+use common::arrange::{FakeApi, Kubeconfig, quit, says, status, wait_deleted, wait_dialog, wait_says};
 use common::kube::{Namespace, kubeconfig, kubectl, until};
 use common::through::{local, works};
 use common::{Home, Screen, Start};
@@ -196,7 +196,7 @@ fn a_forward_whose_pod_is_deleted_moves_to_another_and_says_when_there_is_none()
     screen.press("4x");
     screen.wait_for("No forwards");
     screen.press("3aX");
-    screen.wait_for("Proxy pods 0");
+    wait_deleted(&mut screen, |text| text.contains("Proxy pods 0"));
     quit(screen);
 }
 

@@ -88,11 +88,11 @@ fn what_appears_in_the_cluster_is_imported_and_forwarded() {
     screen.wait("only the page", |text| text.contains("svc/page") && !text.contains("orders-mysql"));
     screen.press("\r");
     screen.wait("it is taken over", |text| says(text, "1 added, 0 skipped, 0 replaced"));
-    let config = home.read_config();
-    for line in ["cluster = \"admin\"", &format!("namespace = \"{name}\""), "workload = \"service/page:80\""] {
+    screen.wait_until("it is saved", |_| home.read_config().contains("[[target]]"));
+    let (config, namespace_line) = (home.read_config(), format!("namespace = \"{name}\""));
+    for line in ["cluster = \"admin\"", &namespace_line, "workload = \"service/page:80\"", "local_port = 300"] {
         assert!(config.contains(line), "{line} in {config}");
     }
-    assert!(config.contains("local_port = 300"), "by the plan: {config}");
     // Again: it is there already, and stays as it is unless one says so.
     screen.press("\r");
     screen.wait("it is there already", |text| text.contains("This target exists already"));

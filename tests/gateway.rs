@@ -236,7 +236,9 @@ fn without_a_right_to_the_socket_it_says_so() {
     if rustix::process::geteuid().is_root() {
         // Root may use every socket, and nobody may not come to where the program was built.
         let program = home.path().join("brow-tui");
-        std::fs::copy(env!("CARGO_BIN_EXE_brow-tui"), &program).unwrap();
+        // A child writes it: a process that another test forks meanwhile would inherit the open descriptor, and a file
+        // that is open for writing cannot be run.
+        assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_brow-tui")).arg(&program).status().unwrap().success());
         only(home.path(), 0o777);
         let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
         command = Command::new(program);

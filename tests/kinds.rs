@@ -48,7 +48,7 @@ impl Custom {
 
 impl Drop for Custom {
     fn drop(&mut self) {
-        kubectl(&["delete", &format!("crd/{}", self.0), "--wait=false"]);
+        let _gone = try_kubectl(&["delete", &format!("crd/{}", self.0), "--wait=false"]);
     }
 }
 
@@ -87,7 +87,7 @@ fn list(screen: &mut Screen, kind: &str) {
         text.lines().any(|line| line.contains('▌') && line.to_lowercase().contains(kind))
     });
     screen.press("\r");
-    screen.wait_for(" of brow-kinds: ");
+    screen.wait("its objects", |text| text.contains(" of brow-kinds: ") && !text.contains("Kinds of brow-kinds: "));
 }
 
 /// Leaves the browser, one step at a time, and the program.
@@ -262,7 +262,8 @@ fn columns_are_the_servers_and_one_namespace_can_be_shown() {
     screen.press("\x15");
     list(&mut screen, "configmaps");
     screen.press(&format!("lighthouse {}", space.0));
-    screen.wait_for("lighthouse");
+    // The row, not only the filter.
+    screen.wait("the row", |text| text.lines().any(|line| line.contains('▌') && line.contains("lighthouse")));
     screen.press("\x1b[Z");
     // The filter stays.
     screen.wait_for(&format!("of brow-kinds, namespace {}: 1", space.0));

@@ -30,6 +30,8 @@ impl Stage {
         let (home, space) = (Home::new(""), Namespace::new(stem));
         space.echo();
         let [tcp, udp] = space.echo_ports();
+        // The node has a new port a moment later.
+        until("the node's port is open", || TcpStream::connect(format!("10.99.0.1:{tcp}")).is_ok());
         let config = format!(
             "[[target]]\nname = \"it\"\ncluster = \"{context}\"\nnamespace = \"{}\"\nnode = \"{tcp},{udp}/udp\"\n",
             space.0
@@ -172,8 +174,11 @@ fn ports_of_nodes_are_offered_by_their_services() {
         String::from_utf8(out.stdout).unwrap()
     };
     for words in [["connect", "--context", "k3d-lab", "node/"], ["gateway", "create", "--context=k3d-lab", ""]] {
-        let offered = complete(&[&["brow-tui"], &words[..]].concat());
-        assert!(offered.lines().any(|line| line.contains("/udp") && line.ends_with(&offer)), "{words:?}: {offered}");
+        // A cluster that does not answer within two seconds completes to nothing.
+        until(&format!("{words:?} are completed"), || {
+            let offered = complete(&[&["brow-tui"], &words[..]].concat());
+            offered.lines().any(|line| line.contains("/udp") && line.ends_with(&offer))
+        });
     }
     let mut screen = Start::new(&stage.home).kubeconfig(stage.home.path().join("kubeconfig")).size(120, 30).run();
     screen.wait_for("k3d-lab");
@@ -183,6 +188,8 @@ fn ports_of_nodes_are_offered_by_their_services() {
     // Leaving the field takes the only one.
     screen.press("\t");
     screen.wait("its number", |text| text.lines().any(|line| line.contains("node/3") && line.contains("/udp")));
+    screen.press("\x1b");
+    screen.wait_for("once more discards");
     screen.escape("New target");
     common::arrange::quit(screen);
 }

@@ -65,8 +65,10 @@ fn show_all(screen: &mut Screen) {
 
 fn quit(mut screen: Screen) {
     screen.press("q");
-    screen.wait_until("the question, or the end", |screen| screen.text().contains("Quit") || screen.given_back());
-    if !screen.given_back() {
+    // The terminal's settings are restored after its last output.
+    let ends = |screen: &Screen| !screen.cells().alternate_screen();
+    screen.wait_until("the question, or the end", |screen| screen.text().contains("Quit") || ends(screen));
+    if !ends(&screen) {
         screen.press("\x1b[C\r");
     }
     assert!(screen.wait_end().success());
@@ -210,7 +212,7 @@ fn on_demand_and_renewed_as_on_a_real_cluster() {
     screen.wait_for("hello-page");
     let config = bare.dir().join("config.toml");
     let lazy = "\n[[target]]\nname = \"lazy\"\ncluster = \"practice\"\naddress = \"10.0.0.1:8080\"\non_demand = true\n\
-                idle_timeout = \"5s\"\n";
+                idle_timeout = \"15s\"\n";
     fs::write(&config, fs::read_to_string(&config).unwrap() + lazy).unwrap();
     screen.wait_for("lazy");
     choose(&mut screen, "lazy");

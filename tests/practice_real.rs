@@ -191,7 +191,7 @@ async fn a_pod_looks_the_same_on_both() {
     let mut looks = Vec::new();
     for place in &places {
         let pods = place.pods();
-        let made = pods.create(&PostParams::default(), &pod("one", IMAGE, 5)).await.unwrap();
+        let made = pods.create(&PostParams::default(), &pod("one", IMAGE, 20)).await.unwrap();
         pods.create(&PostParams::default(), &pod("bad", "registry.invalid/team/none:1", 600)).await.unwrap();
         let running = place.until("one", ready).await.pop().unwrap();
         let pulling = place.until("bad", |pod| waits(pod, "ErrImagePull")).await.pop().unwrap();

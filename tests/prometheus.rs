@@ -13,7 +13,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use common::arrange::{Kubeconfig, practice, quit, wait_dialog, wait_says};
+use common::arrange::{Kubeconfig, practice, quit, says, wait_dialog, wait_says};
 use common::kube::{ClusterRight, Namespace, kubeconfig, kubectl, until};
 use common::through::{get, live};
 use common::{Home, Screen, Start};
@@ -146,14 +146,14 @@ fn it_is_found_asked_through_the_tunnel_kept_and_forwarded() {
     let path = space.kubeconfig(&home);
     let_list(name);
     let mut screen = open(&home, path.clone());
-    screen.wait_for(&format!("Prometheus {name}/prometheus-server:80 (by tunnel)"));
-    // The values come with the first scrapes; the key asks before it is time again.
+    // A slow machine may miss it once. The values come with the first scrapes; the key asks before it is time again.
     until("the values", || {
         screen.press("m");
         screen.look(Duration::from_secs(1));
         screen.text().contains(" cores") && screen.text().contains("memory")
     });
     let shown = screen.text();
+    assert!(shown.contains(&format!("Prometheus {name}/prometheus-server:80 (by tunnel)")), "{shown}");
     assert!(shown.contains("query sum(rate(container_cpu_usage_seconds_total{id=\"/\"}[5m]))"), "{shown}");
     let cpu = shown.lines().find(|line| line.contains(" cores")).unwrap();
     assert!(cpu.contains(['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']) && cpu.contains('/'), "{cpu}");
@@ -199,8 +199,13 @@ fn what_only_looks_like_one_is_left_out_and_a_missing_right_is_named() {
     screen.wait_gone("kind: ClusterRole");
     screen.press("L");
     let_list(name);
-    screen.press("m");
-    wait_says(&mut screen, &["no Prometheus found; tried", &format!("{name}/a-decoy:80 (tunnel)"), "it answers 404"]);
+    let found = ["no Prometheus found; tried", &format!("{name}/a-decoy:80 (tunnel)"), "it answers 404"];
+    // The API server knows of the right a moment later, and a slow machine may miss the answer once.
+    until("it has asked the decoy", || {
+        screen.press("m");
+        screen.look(Duration::from_secs(3));
+        found.iter().all(|words| says(&screen.text(), words))
+    });
     assert!(!screen.text().contains(" cores"));
     quit(screen);
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::arrange::quit;
+use common::arrange::{quit, wait_deleted};
 use common::kube::{Namespace, kubeconfig, kubectl, try_kubectl, until};
 use common::{Home, Screen, Start};
 use serde_json::{Value, json};
@@ -268,7 +268,7 @@ fn only_our_own_are_cleaned_up_unless_all_are_asked_for() {
     // When the cluster is connected.
     screen.press("1R");
     until("ours is cleaned up", || left(&["bobs", "foreign", "similar"]));
-    screen.wait_for("Proxy pods 2");
+    wait_deleted(&mut screen, |text| text.contains("Proxy pods 2"));
 
     // By the key. Where the program was faster by itself, the key has nothing to do. Another instance made it, or its
     // answer was lost: it is known by what was written down before it was asked for.
@@ -279,7 +279,7 @@ fn only_our_own_are_cleaned_up_unless_all_are_asked_for() {
     screen.wait_for("mine-2");
     screen.press("C");
     until("ours is cleaned up again", || left(&["bobs", "foreign", "similar"]));
-    screen.wait_gone("mine-2");
+    wait_deleted(&mut screen, |text| !text.contains("mine-2"));
     screen.press("C");
     screen.wait_for("Nothing to clean up");
 
@@ -288,7 +288,7 @@ fn only_our_own_are_cleaned_up_unless_all_are_asked_for() {
     screen.wait_for("Enter");
     screen.press("\x1b[C\r");
     until("all of brow-tui's are cleaned up", || left(&["foreign"]));
-    screen.wait_for("Proxy pods 0");
+    wait_deleted(&mut screen, |text| text.contains("Proxy pods 0"));
     quit(screen);
 }
 

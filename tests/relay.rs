@@ -104,6 +104,7 @@ fn carry_many(stage: &Stage, count: u8) {
     };
     let carry = |number: u8| {
         let mut client = stage.client();
+        client.set_write_timeout(Some(TIMEOUT)).unwrap();
         let byte =
             |place: usize| u8::try_from(place % 256).unwrap() ^ u8::try_from(place / 256 % 256).unwrap() ^ number;
         let sent: Vec<u8> = (0..BYTES).map(byte).collect();

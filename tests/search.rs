@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use common::arrange::{Kubeconfig, Wire, clipboard, practice, quit, wait_dialog, wait_says};
 use common::front::{Front, PlainApi, resident};
-use common::kube::{Namespace, kubeconfig, kubectl, until_within};
+use common::kube::{Namespace, kubeconfig, kubectl, until, until_within};
 use common::through::{get, live};
 use common::{Home, Screen, Start, TIMEOUT};
 use serde_json::json;
@@ -160,7 +160,7 @@ fn what_is_found_is_shown_copied_and_forwarded() {
     screen.press("\x12");
     let shown = screen.wait("a live forward", |text| live(text).is_some());
     assert!(!get(&live(&shown).unwrap(), "/").unwrap().is_empty());
-    assert!(home.read_config().contains("workload = \"service/web:"), "{}", home.read_config());
+    screen.wait_until("it is saved", |_| home.read_config().contains("workload = \"service/web:"));
     screen.press("q");
     screen.wait_for("Quit?");
     screen.press("y");
@@ -221,6 +221,13 @@ fn an_index_of_many_objects_is_small_and_asks_nothing_while_nothing_changes() {
     assert!(added <= MAX_ADDED, "{added} KiB for {objects} objects");
     // The dashboard itself asks for the version again and again, and so tells that time has passed.
     let versions = |asked: &[String]| asked.iter().filter(|asked| asked.ends_with("/version")).count();
+    // The last watch begins after what its list brought is shown.
+    let asked = || front.asked().iter().filter(|asked| is_of_the_index(asked)).count();
+    let mut before = asked();
+    until("all watches have begun", || {
+        screen.look(Duration::from_secs(2));
+        before == std::mem::replace(&mut before, asked())
+    });
     let complete = front.asked();
     until_within(2 * TIMEOUT, "three more probes", || versions(&front.asked()) >= versions(&complete) + 3);
     let idle = front.asked().split_off(complete.len());

@@ -11,12 +11,13 @@ mod shell;
 mod stage;
 
 use std::fs;
+use std::net::Shutdown;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use stage::{Stage, is_open};
+use stage::{Stage, is_open, rest};
 
 /// Longer than it takes to find out that a tunnel's other end is silent.
 const STOPPED: Duration = Duration::from_secs(20);
@@ -57,10 +58,12 @@ impl Drop for Stopped {
 #[test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn connections_go_on_and_new_ones_are_made_while_a_node_hangs() {
-    let stage = Stage::with("stopped", "", true);
-    let [early, (mut late, mut other)] = stage.one_by_each_carrier();
-    // It would break.
-    drop(early);
+    let (stage, [(mut early, mut served), (mut late, mut other)]) = Stage::with_one_by_each_carrier("stopped");
+    // It would break, as would one whose end is still on its way.
+    early.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(rest(&mut served), "");
+    drop(served);
+    assert_eq!(rest(&mut early), "");
     let stopped = Stopped::new();
     let end = Instant::now() + STOPPED;
     while Instant::now() < end {

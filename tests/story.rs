@@ -96,7 +96,7 @@ fn one_key_does_it_all_and_the_address_leaves_no_trace() {
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_pod_dies_at_its_deadline_though_the_program_was_killed() {
     let namespace = Namespace::new("deadline");
-    let home = Home::new(&config(&namespace.0, "ttl = \"8s\"\n"));
+    let home = Home::new(&config(&namespace.0, "ttl = \"20s\"\n"));
     let kubeconfig = namespace.kubeconfig(&home);
     let mut screen = Start::new(&home).kubeconfig(&kubeconfig).size(120, 40).run();
     screen.wait_for("网页 web");
@@ -120,7 +120,7 @@ fn a_pod_dies_at_its_deadline_though_the_program_was_killed() {
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_pod_runs_out_on_the_screen() {
     let namespace = Namespace::new("out");
-    let home = Home::new(&config(&namespace.0, "ttl = \"8s\"\n"));
+    let home = Home::new(&config(&namespace.0, "ttl = \"20s\"\n"));
     let mut screen = Start::new(&home).kubeconfig(namespace.kubeconfig(&home)).size(120, 40).run();
     screen.wait_for("网页 web");
     let reason = |name: &String| kubectl(&["-n", &namespace.0, "get", "pod", name, "-o", "jsonpath={.status.reason}"]);

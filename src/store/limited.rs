@@ -117,7 +117,8 @@ mod tests {
         let silent = path.clone();
         // Its writer opens it, and writes nothing.
         let holding = std::thread::spawn(move || {
-            let file = OpenOptions::new().write(true).open(silent).unwrap();
+            // With both, that waits for nobody.
+            let file = OpenOptions::new().read(true).write(true).open(silent).unwrap();
             (file, ())
         });
         assert_eq!(read(&path).unwrap_err().kind(), ErrorKind::TimedOut);

@@ -115,7 +115,6 @@ async fn give(command: &[&str], bytes: &[u8], limit: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     fn of(variables: &[(&str, &str)]) -> (Vec<&'static str>, bool) {
         let value = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, v)| (*v).to_owned());
@@ -156,8 +155,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let script = |name: &str, body: &str| {
             let path = folder.path().join(name);
-            std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+            // A child writes it: a process that another test forks meanwhile would inherit the open descriptor, and a
+            // file that is open for writing cannot be run.
+            let write = r#"printf '%s\n' '#!/bin/sh' "$1" >"$0" && chmod 700 "$0""#;
+            let mut writer = std::process::Command::new("sh");
+            assert!(writer.args(["-c", write]).arg(&path).arg(body).status().unwrap().success());
             path.to_str().unwrap().to_owned()
         };
         let long = "x".repeat(300_000);

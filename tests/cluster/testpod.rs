@@ -135,14 +135,17 @@ pub async fn create(client: &Client, name: &str) {
     let count = pod.spec.as_ref().map_or(0, |spec| spec.containers.len());
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     pods.create(&PostParams::default(), &pod).await.expect("created");
-    loop {
-        let pod = pods.get(name).await.expect("the pod");
-        let containers = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
-        if containers.len() == count && containers.iter().all(|container| container.ready) {
-            return;
+    let ready = async {
+        loop {
+            let pod = pods.get(name).await.expect("the pod");
+            let containers = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
+            if containers.len() == count && containers.iter().all(|container| container.ready) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    };
+    tokio::time::timeout(Duration::from_mins(3), ready).await.expect("a ready pod");
 }
 
 /// Deletes a pod at once.

@@ -15,8 +15,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::kube::until;
-use super::{Screen, Start};
+use super::kube::{until, until_within};
+use super::{Screen, Start, TIMEOUT};
 
 /// A kubeconfig that is put together from the test cluster's and other parts.
 pub struct Kubeconfig {
@@ -111,11 +111,13 @@ impl Kubeconfig {
     }
 }
 
-/// Writes a shell script that can be run.
+/// Writes a shell script that can be run, in one step.
+///
+/// A child writes it: a process that another test forks meanwhile would inherit the open descriptor, and a file that is
+/// open for writing cannot be run.
 pub fn script(path: &Path, text: &str) -> PathBuf {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let write = r#"printf '%s\n' '#!/bin/sh' "$2" >"$1.new" && chmod 755 "$1.new" && mv "$1.new" "$1""#;
+    assert!(Command::new("sh").args(["-c", write, "sh"]).arg(path).arg(text).status().unwrap().success());
     path.to_owned()
 }
 
@@ -336,6 +338,15 @@ pub fn says(screen: &str, words: &str) -> bool {
 #[track_caller]
 pub fn wait_says(screen: &mut Screen, words: &[&str]) -> String {
     screen.wait(&format!("{words:?}"), |text| words.iter().all(|words| says(text, words)))
+}
+
+/// Waits until the screen shows that pods have gone: a kubelet may take a minute over each.
+#[track_caller]
+pub fn wait_deleted(screen: &mut Screen, shows: impl Fn(&str) -> bool) {
+    until_within(3 * TIMEOUT, "the pods are gone", || {
+        screen.look(Duration::from_millis(100));
+        shows(&screen.text())
+    });
 }
 
 /// Starts the practice cluster, whose folder is in `temp`, and connects it.

@@ -25,7 +25,11 @@ impl PlainApi {
     pub fn new() -> Self {
         let mut kubectl = Command::new("kubectl");
         kubectl.arg("--kubeconfig").arg(kubeconfig()).args(["--context", "brow-admin", "proxy", "--port=0"]);
-        let mut proxy = kubectl.stdout(Stdio::piped()).spawn().expect("kubectl, from the package kubernetes-client");
+        let mut proxy = kubectl
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("kubectl, from the package kubernetes-client");
         let mut line = String::new();
         BufReader::new(proxy.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().rsplit(' ').next().unwrap().to_owned();

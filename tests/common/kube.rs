@@ -25,8 +25,13 @@ pub fn kubectl(args: &[&str]) -> String {
 }
 
 pub fn try_kubectl(args: &[&str]) -> Result<String, String> {
-    let mut kubectl = Command::new("kubectl");
-    kubectl.arg("--kubeconfig").arg(kubeconfig()).args(["--context", "brow-admin"]).args(args);
+    // It has no limit of its own.
+    let mut kubectl = Command::new("timeout");
+    kubectl
+        .args(["-k", "5", "300", "kubectl", "--kubeconfig"])
+        .arg(kubeconfig())
+        .args(["--context", "brow-admin"])
+        .args(args);
     let output = kubectl.output().expect("kubectl, from the package kubernetes-client");
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -291,7 +291,7 @@ impl Screen {
         self.wait_until(what, |screen| shows(screen.cells()))
     }
 
-    /// Waits until something holds, and returns the text.
+    /// Waits until something holds, on the screen or elsewhere, and returns the text.
     #[track_caller]
     pub fn wait_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) -> String {
         let end = Instant::now() + TIMEOUT;
@@ -300,9 +300,10 @@ impl Screen {
             if self.between_frames() && holds(self) {
                 return text;
             }
-            match self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            assert!(Instant::now() < end, "never saw: {what}. On the screen:\n{text}");
+            match self.output.recv_timeout(Duration::from_millis(100)) {
                 Ok(bytes) => self.take(&bytes),
-                Err(RecvTimeoutError::Timeout) => panic!("never saw: {what}. On the screen:\n{text}"),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => panic!("ended before: {what}. On the screen:\n{text}"),
             }
         }
@@ -339,7 +340,8 @@ impl Screen {
                 Err(RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
             }
             if let Some(status) = self.child.try_wait().unwrap() {
-                while let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(200)) {
+                // To the end of the output, unless a child of the program still has the terminal.
+                while let Ok(bytes) = self.output.recv_timeout(Duration::from_secs(2)) {
                     self.take(&bytes);
                 }
                 return status;

@@ -36,9 +36,9 @@ fn row_title_log_and_notification_say_that_it_ends() {
 fn tmux_gets_it_wrapped_and_the_bell_beside_it() {
     let home = Home::new("");
     let tmux = [("TMUX", "/none,1,0"), ("WEZTERM_PANE", "1")];
-    let mut screen = practice(&home, "notify = \"terminal\"\n", "ttl = \"10s\"\n", &tmux);
+    let mut screen = practice(&home, "notify = \"terminal\"\n", "ttl = \"30s\"\n", &tmux);
     screen
         .wait_until("the wrapped sequence", |screen| written(screen, "\x1bPtmux;\x1b\x1b]9;zz: its pod ends in ") > 0);
-    screen.wait_until("the bell", |screen| written(screen, "\x1b\x1b\\\x1b\\\x07") == 1);
+    screen.wait_until("the bell", |screen| written(screen, "\x1b\x1b\\\x1b\\\x07") > 0);
     end(screen);
 }

@@ -104,7 +104,7 @@ impl Lamps {
 
     /// Edits by a script for a shell.
     pub fn edit_by(&self, home: &Home, place: &str, commands: &str, options: &[&str]) -> Done {
-        let editor = script(&home.path().join("an editor"), &format!("#!/bin/sh\n{commands}\n"));
+        let editor = script(&home.path().join("an editor"), commands);
         self.edit_with(home, &format!("'{}'", editor.display()), place, options)
     }
 

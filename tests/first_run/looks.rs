@@ -1,14 +1,13 @@
 //! The appearance: the theme by key and config, the terminal's title, and tmux around it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::common::arrange::quit;
+use crate::common::arrange::{quit, script};
 use crate::common::through::local;
 use crate::common::{Home, Screen, Start, need};
 
@@ -154,9 +153,7 @@ fn only_what_is_known_to_be_copied_is_said_to_be() {
     let tools = home.path().join("tools");
     std::fs::create_dir(&tools).unwrap();
     let (tool, taken) = (tools.join("wl-copy"), home.path().join("taken"));
-    let script = format!("#!/bin/sh\ncat > '{0}.new'; echo \"$*\" >> '{0}.new'; mv '{0}.new' '{0}'\n", taken.display());
-    std::fs::write(&tool, script).unwrap();
-    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o700)).unwrap();
+    script(&tool, &format!("cat > '{0}.new'; echo \"$*\" >> '{0}.new'; mv '{0}.new' '{0}'", taken.display()));
     let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
     let start = || Start::new(&home).size(100, 40).kubeconfig(home.kubeconfig(&["dev"])).env("TERM_PROGRAM", "unknown");
     let mut screen = start().env("PATH", &path).env("WAYLAND_DISPLAY", "wayland-0").run();

@@ -157,6 +157,7 @@ fn noise(length: usize, seed: u64) -> Vec<u8> {
 fn exchange(at: SocketAddr, sent: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(at)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     let mut upload = stream.try_clone()?;
     std::thread::scope(|scope| {
         // The echo would stop if nobody read it meanwhile. What fails here fails there, too.

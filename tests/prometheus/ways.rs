@@ -79,7 +79,6 @@ fn the_best_way_that_answers_is_taken() {
     stand_in(&home, name);
     let mut screen = open(&home, path);
     let place = |way: &str| format!("Prometheus {name}/prometheus-server:80 (by {way})");
-    screen.wait_for(&place("tunnel"));
     let alter = |spec: &str| kubectl(&["-n", name, "patch", "service", "prometheus-server", "-p", spec]);
     // A slow machine may miss a way that has just been opened.
     let mut again = |way: &str| {
@@ -89,6 +88,7 @@ fn the_best_way_that_answers_is_taken() {
             screen.text().contains(&place(way))
         });
     };
+    again("tunnel");
     alter(r#"{"spec":{"type":"NodePort"}}"#);
     let port = ["-n", name, "get", "service", "prometheus-server", "-o", "jsonpath={.spec.ports[0].nodePort}"];
     wait_open(&format!("10.99.0.1:{}", kubectl(&port)));

@@ -24,8 +24,7 @@ fn log_in_anew(stage: &Stage) {
 #[test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_new_login_is_used_by_both_carriers_and_cuts_no_connection() {
-    let stage = Stage::with("relay-login", "", true);
-    let [(mut early, mut served), (mut late, mut other)] = stage.one_by_each_carrier();
+    let (stage, [(mut early, mut served), (mut late, mut other)]) = Stage::with_one_by_each_carrier("relay-login");
     assert_eq!((forwarded(&stage.space), carried(&stage.space)), (1, 1));
     log_in_anew(&stage);
     until("each has one more", || (forwarded(&stage.space), carried(&stage.space)) == (2, 2));

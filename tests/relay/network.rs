@@ -50,6 +50,7 @@ fn a_network_policy_leaves_it_to_port_forward() {
     is_open(&mut early, &mut served);
     let firewall = Firewall::new(&pod_ip(&stage.space));
     kill(&stage.space, true);
+    sees_a_reset(&mut early);
     stage.converses();
     until("it was tried", || stage.logged(NOT_BY_POD_PROXY) > 0);
     stage.converses();
@@ -72,6 +73,7 @@ impl Capture {
             .args(["-i", "any", "-U", "-s", "0", "--immediate-mode", "-Z", "root", "-w"])
             .arg(&file)
             .args(["host", ip, "and", "tcp", "port", PORT])
+            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

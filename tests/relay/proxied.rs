@@ -35,8 +35,7 @@ case ${{a% }} in {which}) kill -9 ${{p#/proc/}}; while [ -d $p ]; do :; done; ec
 #[test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn connections_move_to_the_pod_proxy_and_outlive_the_ways_that_break() {
-    let stage = Stage::with("proxied", "", true);
-    let [(mut early, _served), (mut late, mut other)] = stage.one_by_each_carrier();
+    let (stage, [(mut early, _served), (mut late, mut other)]) = Stage::with_one_by_each_carrier("proxied");
     kill(&stage.space, false);
     sees_a_reset(&mut early);
     is_open(&mut late, &mut other);

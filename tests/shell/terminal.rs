@@ -1,18 +1,18 @@
 //! The terminal of a session: suspended, hung up, and a pane of its own.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::common::arrange::script;
 use crate::common::kube::{kubeconfig, until};
 use crate::common::{Home, Start};
 use crate::{Pods, audit, pod, type_line};
 
 /// A tmux that opens no pane: it runs what it is to run in one, in an environment of its own.
-const TMUX: &str = "#!/bin/sh\n[ \"$1\" = split-window ] || exit 9\nshift 2\n\
-                    env -i PATH=/usr/bin:/bin HOME=/nowhere \"$@\" </dev/null >\"$BROW_PANE\" 2>&1\n";
+const TMUX: &str = "[ \"$1\" = split-window ] || exit 9\nshift 2\n\
+                    env -i PATH=/usr/bin:/bin HOME=/nowhere \"$@\" </dev/null >\"$BROW_PANE\" 2>&1";
 
 #[test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
@@ -42,11 +42,9 @@ fn what_a_program_switched_is_there_again_after_a_suspension() {
 fn a_terminal_that_does_not_wait_loses_nothing() {
     let (pods, home) = (Pods::new("eagain", &[pod("one", &["main"])]), Home::new(""));
     // Standard input, output and error are one open terminal: all of them do not wait then.
-    let wrapper = home.path().join("wrapper");
     let program = env!("CARGO_BIN_EXE_brow-tui");
-    let script = format!("#!/bin/sh\ndd oflag=nonblock if=/dev/null status=none\nexec {program} \"$@\"\n");
-    std::fs::write(&wrapper, script).unwrap();
-    std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let text = format!("dd oflag=nonblock if=/dev/null status=none\nexec {program} \"$@\"");
+    let wrapper = script(&home.path().join("wrapper"), &text);
     let start = Start::new(&home).kubeconfig(kubeconfig()).size(90, 30).program(wrapper).arg("shell");
     let start = pods.place().iter().map(String::as_str).fold(start, Start::arg);
     let script = "stty -echo; read line; yes 0123456789abcdef | head -n 200000; echo $line";
@@ -110,8 +108,7 @@ fn a_pane_has_the_environment_of_the_dashboard() {
     let home = Home::new(&target);
     let bin = home.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
-    std::fs::write(bin.join("tmux"), TMUX).unwrap();
-    std::fs::set_permissions(bin.join("tmux"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    script(&bin.join("tmux"), TMUX);
     let said = home.path().join("pane");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let mut screen = Start::new(&home)
@@ -129,21 +126,6 @@ fn a_pane_has_the_environment_of_the_dashboard() {
     assert!(!words().contains("could not be fetched"), "{}", words());
     screen.wait_for("opened in a new pane");
     crate::common::arrange::quit(screen);
-}
-
-#[test]
-#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
-fn a_paste_in_pieces_is_not_obeyed() {
-    let (pods, home) = (Pods::new("pieces", &[pod("one", &["main"])]), Home::new(""));
-    let mut screen = pods.screen(&home, kubeconfig(), &["pod/one"]);
-    type_line(&mut screen, "echo re''ady; cat >/dev/null; echo $((6*7))");
-    screen.wait_for("ready");
-    screen.press(&"a first long piece of a paste\n".repeat(10));
-    screen.press("~.\n");
-    screen.press("\x04");
-    screen.wait_for("42");
-    type_line(&mut screen, "exit");
-    assert!(screen.wait_end().success(), "{}", screen.text());
 }
 
 #[test]

@@ -1,21 +1,15 @@
 //! The environment of the program's children, and the limits that the program changes while it runs.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::Path;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use chrono::{Datelike as _, TimeDelta, Timelike as _, Utc};
 
+use crate::common::arrange::script;
 use crate::common::kube::until;
 use crate::common::{Home, Start};
 use crate::{CONFIG, CONTEXTS};
-
-/// A script that can be run.
-fn script(path: &Path, text: &str) {
-    fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
 
 /// The soft limit of descriptors that a shell tells of.
 const LIMIT: &str = "ulimit -Sn";
@@ -88,10 +82,10 @@ fn a_login_plugin_has_no_terminal_and_the_limits_of_the_shell() {
 fn the_time_zone_is_that_of_now() {
     let home = Home::new(CONFIG);
     // A zone whose clocks go forward by five hours in a moment.
-    let then = Utc::now() + TimeDelta::seconds(5);
-    let leap = then.year() % 4 == 0;
-    let day = then.ordinal() - u32::from(leap && then.ordinal() > 60);
-    let zone = format!("AAA0BBB-5,J{day}/{},J{}/23", then.format("%H:%M:%S"), if day == 365 { 1 } else { 365 });
+    let now = Utc::now();
+    let then = now + TimeDelta::seconds(5);
+    let day = then.ordinal0();
+    let zone = format!("AAA0BBB-5,{day}/{},{}/23", then.format("%H:%M:%S"), if day == 364 { 0 } else { 364 });
     let start = Start::new(&home).kubeconfig(home.kubeconfig(CONTEXTS)).size(120, 30).env("TZ", &zone);
     let mut screen = start.run();
     screen.wait_for("mysql-dev");
@@ -99,11 +93,13 @@ fn the_time_zone_is_that_of_now() {
     screen.press("1\r");
     screen.wait_for("cannot be reached");
     screen.press("L");
-    let hour = |ahead: u32| format!("{:02}:", (then.hour() + ahead) % 24);
-    let shows = |text: &str, hour: &str| {
+    // The hour may end meanwhile.
+    let hours = |ahead: u32| [now, then].map(|time| format!("{:02}:", (time.hour() + ahead) % 24));
+    let shows = |text: &str, ahead: u32| {
         text.split(|c: char| c.is_whitespace() || "│▌".contains(c))
-            .any(|word| word.len() == 8 && word.starts_with(hour) && word.matches(':').count() == 2)
+            .filter(|word| word.len() == 8 && word.matches(':').count() == 2)
+            .any(|word| hours(ahead).iter().any(|hour| word.starts_with(hour)))
     };
-    screen.wait("times of the first zone", |text| shows(text, &hour(0)) || shows(text, &hour(5)));
-    screen.wait("times of the second", |text| shows(text, &hour(5)));
+    screen.wait("times of the first zone", |text| shows(text, 0) || shows(text, 5));
+    screen.wait("times of the second", |text| shows(text, 5));
 }

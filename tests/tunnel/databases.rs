@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use kube_tunnel::Error;
+use kube_tunnel::{Error, Route};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::Stage;
 use crate::forward::Forward;
 use crate::server::{Postgres, Redis};
-use crate::testpod::{LANES, secret};
+use crate::testpod::{self, LANES, NAMESPACE, secret};
 
 /// Runs a client to its end; its standard output. Anything on standard error that speaks of an error is one.
 async fn run(command: &mut Command) -> Vec<u8> {
@@ -102,7 +102,13 @@ async fn a_dump_and_its_restore_are_the_same_byte_for_byte() {
 async fn a_tls_session_survives_what_goes_on_beside_it() {
     let stage = Stage::new().await;
     let postgres = Postgres::start().await;
-    let forward = relayed(&stage, postgres.address).await;
+    // What comes and goes would leave other tests no room in the shared pod.
+    let pod = format!("session-{}", std::process::id());
+    let kube = stage.client().await;
+    testpod::create(&kube, &pod).await;
+    let route = Route { namespace: NAMESPACE.into(), pod: pod.clone(), port: LANES };
+    let target = postgres.address.to_string();
+    let forward = Forward::relayed(&stage.tunnels(None).await, route, secret(), &target).await;
     let mut session = client("psql", forward.address);
     session.args(["-qAt", "-v", "ON_ERROR_STOP=1", "postgres"]).env("PGSSLMODE", "require").env("PGUSER", "postgres");
     let mut session = session.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("psql");
@@ -136,6 +142,7 @@ async fn a_tls_session_survives_what_goes_on_beside_it() {
     // The sleep's own answer is an empty row.
     assert_eq!(rest, ["", "t", "20000000"]);
     assert!(session.wait().await.expect("ended").success());
+    testpod::delete(&kube, &pod).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

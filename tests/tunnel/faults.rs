@@ -118,14 +118,16 @@ async fn at_fifty_milliseconds_the_first_byte_takes_one_round_trip() {
     let wire = Wire::new(stage.api().await, Duration::from_millis(25)).await;
     let forward = Forward::new(&stage.tunnels_by(wire.address).await, stage.route(ECHO)).await;
     works(&forward).await;
-    let mut times = Vec::new();
-    for _ in 0..5 {
-        let started = Instant::now();
-        works(&forward).await;
-        times.push(started.elapsed());
-    }
-    times.sort();
-    // Two would be a hundred; the machine may be busy.
-    assert!(times[0] < Duration::from_millis(95), "{times:?}");
+    // Two would be a hundred; the machine may be busy for a while.
+    let fast = async {
+        loop {
+            let started = Instant::now();
+            works(&forward).await;
+            if started.elapsed() < Duration::from_millis(95) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), fast).await.expect("one round trip");
     assert!(forward.stats().rtt.is_some_and(|rtt| rtt >= Duration::from_millis(50)), "{:?}", forward.stats());
 }

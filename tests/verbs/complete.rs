@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::common::kube::{Namespace, until};
 use crate::common::{Home, Screen, Start, need};
@@ -116,7 +117,13 @@ fn pods_are_completed_as_they_are_now() {
     let name = shell.ok(&["pod", "create", "web", "-q"]);
     for kind in SHELLS {
         let mut screen = at_prompt(kind, &shell);
-        types(&mut screen, "brow-tui pod info --json brow\t", &format!("\"name\": \"{}\"", name.trim()));
+        let printed = format!("\"name\": \"{}\"", name.trim());
+        // A cluster that does not answer within two seconds completes to nothing.
+        until(&format!("{kind} completes the pod"), || {
+            screen.press("\x15brow-tui pod info --json brow\t\r");
+            screen.look(Duration::from_secs(5));
+            screen.text().contains(&printed)
+        });
     }
 }
 

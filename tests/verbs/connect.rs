@@ -14,15 +14,22 @@ fn a_command_runs_through_a_forward_and_its_exit_code_counts() {
     let (home, space) = (Home::new(WEB), Namespace::new("exec"));
     let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
     // A real client, with the address in an argument of a shell that the test names.
-    let page =
-        shell.run(&["connect", "web", "-q", "--exec", "sh", "-c", "curl -sf http://$BROW_ADDR/index.html; exit 7"]);
+    let page = shell.run(&[
+        "connect",
+        "web",
+        "-q",
+        "--exec",
+        "sh",
+        "-c",
+        "curl -m 60 -sf http://$BROW_ADDR/index.html; exit 7",
+    ]);
     assert_eq!((page.code, page.err.as_str()), (7, ""));
     assert_eq!(page.out, "hello from the vpc\n", "standard output is the command's");
     let told = shell.run(&["connect", "web", "-q", "--json", "--exec", "true"]);
     assert_eq!(told.out, "");
     assert_eq!(serde_json::from_str::<Value>(&told.err).unwrap()["target"], "web");
     // The same without a shell.
-    let page = shell.run(&["connect", "web", "-q", "--exec", "curl", "-sf", "http://{addr}/index.html"]);
+    let page = shell.run(&["connect", "web", "-q", "--exec", "curl", "-m", "60", "-sf", "http://{addr}/index.html"]);
     assert_eq!((page.code, page.out.as_str()), (0, "hello from the vpc\n"), "{}", page.err);
     // Without one nothing is expanded.
     let plain = shell.run(&["connect", "--tag", "t", "-q", "--exec", "echo", "$BROW_ADDR", "--", "-q", "*"]);
@@ -71,7 +78,7 @@ fn connect_outlives_its_pod() {
     let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
     let mut running = shell.spawn(&["connect", "web", "--verbose", "--on-quit", "delete"]);
     let at = address(&running.line());
-    until("its pod has expired", || shell.ok(&["forward", "list", "--json"]).contains("\"listening\""));
+    until("its pod has expired", || shell.list(&["forward", "list", "--json"]).contains("\"listening\""));
     assert!(works(&at), "the next connection is served");
     running.signal(Signal::INT);
     let (code, err) = running.end();
@@ -110,7 +117,7 @@ fn ended_before_it_is_ready_it_leaves_no_pod() {
     // Its image is nowhere: it is never ready.
     let (home, space) = (Home::new(&format!("{WEB}image = \"nowhere.invalid/none\"\n")), Namespace::new("early"));
     let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
-    for args in [&["connect", "web", "--timeout", "1h"][..], &["pod", "create", "web", "--timeout", "1h"]] {
+    for args in [&["connect", "web", "--timeout", "3m"][..], &["pod", "create", "web", "--timeout", "3m"]] {
         for (signal, number) in [(Signal::INT, 2), (Signal::TERM, 15), (Signal::HUP, 1)] {
             let running = shell.spawn(args);
             until("its pod is there", || space.pods().len() == 1);

@@ -5,9 +5,9 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::common::kube::{Namespace, until};
+use crate::common::kube::{Namespace, until, until_within};
 use crate::common::through::{in_line, works};
-use crate::common::{Home, Start};
+use crate::common::{Home, Start, TIMEOUT};
 use crate::shell::{Shell, WEB, address, sockets};
 
 #[test]
@@ -37,14 +37,15 @@ fn a_detached_instance_outlives_its_terminal_and_ends_with_its_last_forward() {
     until("its socket went along", || sockets(&home).is_empty());
 
     // It outlives the TTL of its pod, unless the target says otherwise.
-    shell.ok(&["config", "edit", "web", "--ttl", "15s", "--create-timeout", "1m"]);
+    shell.ok(&["config", "edit", "web", "--ttl", "30s", "--create-timeout", "1m"]);
     let at = address(&shell.ok(&["forward", "start", "web", "-q"]));
     assert!(works(&at), "{at}");
-    let state = || serde_json::from_str::<Value>(&shell.ok(&["forward", "list", "--json"])).unwrap()[0]["state"].take();
+    let list = || shell.list(&["forward", "list", "--json"]);
+    let state = || serde_json::from_str::<Value>(&list()).unwrap()[0]["state"].take();
     until("its pod has expired", || state() == "listening");
     assert!(works(&at), "the next connection is served");
     shell.ok(&["config", "edit", "web", "--recreate", "false"]);
-    until("it has ended with its second pod", || sockets(&home).is_empty());
+    until_within(2 * TIMEOUT, "it has ended with its second pod", || sockets(&home).is_empty());
     // What fails is told, with its exit code.
     let failed = shell.run(&["forward", "start", "none"]);
     assert!(failed.code == 3 && failed.err.contains("no saved target"), "{} {}", failed.code, failed.err);
@@ -69,7 +70,7 @@ fn ended_while_it_starts_it_leaves_nothing() {
     let (home, space) = (Home::new(&format!("{WEB}image = \"nowhere.invalid/none\"\n")), Namespace::new("halfway"));
     let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
     for (signal, number) in [(Signal::INT, 2), (Signal::TERM, 15), (Signal::HUP, 1)] {
-        let starting = shell.spawn(&["connect", "web", "--detach", "--timeout", "1h"]);
+        let starting = shell.spawn(&["connect", "web", "--detach", "--timeout", "3m"]);
         until("its pod is there", || space.pods().len() == 1);
         assert_eq!(left(&home), 1);
         starting.signal(signal);
@@ -78,7 +79,7 @@ fn ended_while_it_starts_it_leaves_nothing() {
         assert_eq!((space.pods(), left(&home), sockets(&home).len()), (Vec::new(), 0, 0), "{err}");
     }
     // Whoever is killed can do nothing; the instance notices.
-    let starting = shell.spawn(&["forward", "start", "web", "--timeout", "1h"]);
+    let starting = shell.spawn(&["forward", "start", "web", "--timeout", "3m"]);
     until("its pod is there", || space.pods().len() == 1);
     drop(starting);
     until("it has ended by itself", || left(&home) == 0);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::common::Home;
 use crate::common::arrange::Kubeconfig;
-use crate::common::kube::{Namespace, kubeconfig, kubectl, until};
+use crate::common::kube::{Namespace, kubeconfig, kubectl, try_kubectl, until};
 use crate::shell::{Done, Shell};
 
 /// The results of a search as `kind namespace/name`, best first.
@@ -46,7 +46,7 @@ impl Custom {
 
 impl Drop for Custom {
     fn drop(&mut self) {
-        kubectl(&["delete", &self.definition(), "--wait=false"]);
+        let _gone = try_kubectl(&["delete", &self.definition(), "--wait=false"]);
     }
 }
 

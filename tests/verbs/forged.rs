@@ -82,6 +82,7 @@ impl Kubectl {
             .args(["--kubeconfig", &config, "--context", "brow-admin", "-n", namespace])
             .args(["port-forward", &format!("pod/{pod}"), &format!(":{port}")])
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -114,7 +115,7 @@ fn a_forged_pod_is_sent_nothing_and_left_alone() {
         all.find(|pod| pod["name"] == name).unwrap()["mine"].as_bool().unwrap()
     };
     assert!(mine(&first) && !mine(FORGED), "{list}");
-    let page = ["connect", "web", "-q", "--exec", "sh", "-c", "curl -sf http://$BROW_ADDR/index.html"];
+    let page = ["connect", "web", "-q", "--exec", "sh", "-c", "curl -m 60 -sf http://$BROW_ADDR/index.html"];
     assert_eq!(shell.ok(&page), "hello from the vpc\n");
 
     // A live forward whose own pod is deleted under it.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::common::kube::{Namespace, until};
 use crate::common::through::{live, works};
-use crate::common::{Home, Start};
+use crate::common::{Home, Start, TIMEOUT};
 use crate::shell::{Shell, WEB, address, run_dir, sockets};
 
 #[test]
@@ -20,7 +20,7 @@ fn instances_know_each_other_and_stop_each_others_forwards() {
     let (home, space) = (Home::new(WEB), Namespace::new("others"));
     let config = space.kubeconfig(&home);
     let shell = Shell { home: &home, kubeconfig: Some(config.clone()) };
-    let list = || -> Value { serde_json::from_str(&shell.ok(&["forward", "list", "--json"])).unwrap() };
+    let list = || -> Value { serde_json::from_str(&shell.list(&["forward", "list", "--json"])).unwrap() };
     assert_eq!(list(), Value::Array(Vec::new()));
 
     let mut first = shell.spawn(&["connect", "web", "-q"]);
@@ -83,6 +83,7 @@ fn sockets_are_their_owners_alone_and_stale_ones_are_swept() {
     // Garbage harms nobody.
     for garbage in [&b"\x00\xff\n"[..], b"{\"v\":7}\n", b"{\"v\":1,\"ask\":\"stop\",\"id\":1}\n"] {
         let mut stream = UnixStream::connect(&socket).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.write_all(garbage).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -132,12 +133,12 @@ fn what_is_held_for_somebody_is_taken_over_where_its_instance_ends() {
     let at = address(&first.line());
     // Three that wait for the same, among them one that has left its terminal. None ends while there is something to
     // hold.
-    let mut timed = shell.spawn(&["connect", "web", "-q", "--for", "1h"]);
+    let mut timed = shell.spawn(&["connect", "web", "-q", "--for", "3m"]);
     assert_eq!(address(&timed.line()), at);
     assert_eq!(address(&shell.ok(&["connect", "web", "-q", "--detach"])), at);
     let mut asking = shell.spawn(&["connect", "web", "-q", "--exec", "sleep", "60"]);
     let owners = || -> Vec<u64> {
-        let rows: Value = serde_json::from_str(&shell.ok(&["forward", "list", "--json"])).unwrap();
+        let rows: Value = serde_json::from_str(&shell.list(&["forward", "list", "--json"])).unwrap();
         rows.as_array().unwrap().iter().filter_map(|row| row["pid"].as_u64()).collect()
     };
     assert_eq!(owners(), [u64::from(first.0.id())]);
@@ -205,9 +206,11 @@ fn what_another_instance_opens_anew_is_waited_for() {
     let mut screen = Start::new(&home).kubeconfig(&config).size(150, 40).run();
     screen.wait_for("web");
     screen.press("2\r");
-    until("it is listed", || shell.ok(&["forward", "list"]).contains("dashboard"));
-    let mut waiting = shell.spawn(&["connect", "web", "--timeout", "1h"]);
-    until("both are there", || sockets(&home).len() == 2);
+    until("it is listed", || shell.list(&["forward", "list"]).contains("dashboard"));
+    let logs = ["--log", "log", "--log-levels", "debug"];
+    let mut waiting = shell.spawn(&[&["connect", "web", "--timeout", "3m"], &logs[..]].concat());
+    let logged = || fs::read_to_string(home.path().join("log")).unwrap_or_default();
+    until("it knows of the dashboard", || logged().contains("another instance was heard"));
     for _ in 0..3 {
         screen.press("4R");
         screen.wait("it waits again", |text| text.contains("◌ pending") || text.contains("pending"));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::common::arrange::{Kubeconfig, script};
-use crate::common::kube::{Namespace, kubectl, try_kubectl, until};
+use crate::common::kube::{Namespace, kubectl, try_kubectl, until, until_within};
 use crate::common::through::in_line;
 use crate::common::{Home, Start, TIMEOUT};
 use crate::shell::{Running, Shell, address, sockets};
@@ -166,6 +166,7 @@ impl Story {
     pub fn end(self) {
         self.running.signal(rustix::process::Signal::INT);
         let mut running = self.running;
+        until_within(2 * TIMEOUT, "it ends", || running.0.try_wait().unwrap().is_some());
         assert_eq!(running.0.wait().unwrap().code(), Some(0), "{}", self.said.lock().unwrap());
     }
 }

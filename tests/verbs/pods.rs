@@ -97,11 +97,11 @@ fn practice_has_the_verbs_too_and_leaves_nothing() {
     let client = ["--practice", "connect", "redis", "--exec", "sh", "-c", "redis-cli -p \"$BROW_PORT\" ping"];
     assert_eq!(shell.ok(&client), "PONG\n");
     // It ends by itself, too.
-    assert_eq!(shell.ok(&["--practice", "connect", "redis", "hello-page", "-q", "--for", "4s"]).lines().count(), 2);
+    assert_eq!(shell.ok(&["--practice", "connect", "redis", "hello-page", "-q", "--for", "10s"]).lines().count(), 2);
     let targets: Value = serde_json::from_str(&shell.ok(&["config", "list", "--json", "--practice"])).unwrap();
     assert!(targets.as_array().unwrap().len() > 5);
     assert!(shell.ok(&["--practice", "pod", "create", "hello-page", "--quiet"]).starts_with("brow-hello-page-"));
-    let failed = shell.run(&["--practice", "pod", "create", "try-bad-image", "--timeout", "4s"]);
+    let failed = shell.run(&["--practice", "pod", "create", "try-bad-image", "--timeout", "20s"]);
     assert!(failed.code == 1 && failed.err.contains("cannot be pulled"), "{}", failed.err);
     assert!(fs::read_dir(home.path()).unwrap().next().is_none(), "nothing is left");
 }

@@ -134,7 +134,7 @@ fn far(home: &Home, server: &str, more: &Value) -> PathBuf {
 
 /// Asks the pod for its name, through a forward of its own.
 fn ask(shell: &Shell<'_>, variables: &[(&str, &str)]) -> Done {
-    let page = "curl -sf --noproxy '*' http://$BROW_ADDR/";
+    let page = "curl -m 60 -sf --noproxy '*' http://$BROW_ADDR/";
     let mut command = shell.command(&["connect", "web", "-q", "--timeout", "20s", "--exec", "sh", "-c", page]);
     Done::from(command.envs(variables.iter().copied()).output().unwrap())
 }

@@ -35,11 +35,11 @@ fn without_the_right_to_forward_nothing_is_run() {
     let shell = Shell { home: &home, kubeconfig: Some(all.write(&home.path().join("kc"))) };
     for target in ["any", "single"] {
         // Nothing that comes by itself is waited for.
-        let done = never_ready(&shell, target, "1h");
+        let done = never_ready(&shell, target, "3m");
         assert!(done.err.contains("pods/portforward in namespace brow-dev (403)"), "{target}: {}", done.err);
         assert!(done.err.contains("kind: RoleBinding"), "with the Role that would allow it: {}", done.err);
     }
-    let running = ["connect", "any", "--timeout", "1h"];
+    let running = ["connect", "any", "--timeout", "3m"];
     let plain = shell.run(&running);
     assert_eq!((plain.code, plain.out.as_str()), (1, ""), "no line says that it listens: {}", plain.err);
 }
@@ -229,7 +229,7 @@ fn a_busy_server_is_asked_again_for_a_pod_as_long_as_the_config_says() {
     let server = with_a_pod(move |method, _| (method == "POST").then(|| busy.clone()));
     let (home, path) = home_of(&server, "[defaults]\ncreate_timeout = \"3s\"\n");
     let shell = Shell { home: &home, kubeconfig: Some(path) };
-    let done = shell.run(&["pod", "create", "far", "--timeout", "1h"]);
+    let done = shell.run(&["pod", "create", "far", "--timeout", "3m"]);
     assert!(done.code == 1 && done.err.contains("is overloaded for far (429)"), "{}", done.err);
     assert!(count(&server.asked, "POST /api/v1/namespaces/team/pods") > 1);
 }

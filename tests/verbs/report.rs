@@ -115,7 +115,7 @@ fn what_is_logged_of_a_forward_tells_its_story_and_no_secret() {
             "--exec",
             "sh",
             "-c",
-            "curl -s $BROW_ADDR_WEB/index.html",
+            "curl -m 60 -s $BROW_ADDR_WEB/index.html",
         ];
         shell.ok(&[&before[..], more, &connect].concat());
         fs::read_to_string(log).unwrap()

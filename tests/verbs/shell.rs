@@ -4,8 +4,10 @@ use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Instant;
 
-use crate::common::Home;
+use crate::common::kube::until_within;
+use crate::common::{Home, TIMEOUT};
 
 /// The program with a home of its own.
 pub struct Shell<'a> {
@@ -35,6 +37,19 @@ impl Shell<'_> {
         let done = self.run(args);
         assert_eq!(done.code, 0, "{args:?}: {}", done.err);
         done.out
+    }
+
+    /// Runs until it succeeds: a list fails where an instance is slow to answer.
+    #[track_caller]
+    pub fn list(&self, args: &[&str]) -> String {
+        let end = Instant::now() + TIMEOUT;
+        loop {
+            let done = self.run(args);
+            if done.code == 0 {
+                return done.out;
+            }
+            assert!(Instant::now() < end, "{args:?}: {}", done.err);
+        }
     }
 
     pub fn spawn(&self, args: &[&str]) -> Running {
@@ -84,7 +99,9 @@ impl Running {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    #[track_caller]
     pub fn end(mut self) -> (i32, String) {
+        until_within(2 * TIMEOUT, "it ends", || self.0.try_wait().unwrap().is_some());
         let code = self.0.wait().unwrap().code().unwrap();
         let mut err = String::new();
         self.0.stderr.as_mut().unwrap().read_to_string(&mut err).unwrap();

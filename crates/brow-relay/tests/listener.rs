@@ -289,7 +289,8 @@ fn strangers_who_rage_keep_no_client_out_and_take_little() {
     let to = SocketAddr::from(([127, 0, 0, 1], relay.port));
     let rage = |stranger: u8| {
         let (mut held, mut random) = (std::collections::VecDeque::new(), u64::from(stranger));
-        while !ends.load(Ordering::Relaxed) {
+        let end = Instant::now() + 4 * TIMEOUT;
+        while !ends.load(Ordering::Relaxed) && Instant::now() < end {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
             socket.bind(&SocketAddr::from(([127, 0, 0, stranger], 0)).into()).unwrap();
             // Some find no port, or nobody who accepts in time.

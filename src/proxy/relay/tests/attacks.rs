@@ -1,7 +1,6 @@
 //! Clients that the relay must refuse.
 
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -34,8 +33,10 @@ fn spoken(known: &Secret, asked: &[u8]) -> Vec<u8> {
 fn run(shell: &[&str], said: &[u8]) -> Option<String> {
     let dir = tempfile::tempdir().unwrap();
     let (socat, ran) = (dir.path().join("socat"), dir.path().join("ran"));
-    std::fs::write(&socat, "#!/bin/sh\necho \"$*\" >>\"$RAN\"\n").unwrap();
-    std::fs::set_permissions(&socat, std::fs::Permissions::from_mode(0o700)).unwrap();
+    // A child writes it: a process that another test forks meanwhile would inherit the open descriptor, and a file that
+    // is open for writing cannot be run.
+    let write = r#"printf '%s\n' '#!/bin/sh' 'echo "$*" >>"$RAN"' >"$0" && chmod 700 "$0""#;
+    assert!(Command::new("sh").args(["-c", write]).arg(&socat).status().unwrap().success());
     let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
     let mut command = Command::new(shell[0]);
     command.args(&shell[1..]).args(["-fc", "IFS=; eval $RELAY"]).env("PATH", path).env("RAN", &ran);

@@ -25,7 +25,7 @@ async fn relay(secret: &Secret, file: &str) -> (Child, u16) {
 pub(super) async fn relay_with(secret: &Secret, file: &str, directory: Option<&str>) -> (Child, u16) {
     let mut command = Command::new("socat");
     let env = env_with(secret, file, directory, u32::MAX);
-    command.arg("-dd").args(args_at(0)).envs(env).stdin(Stdio::null()).kill_on_drop(true);
+    command.arg("-dd").args(args_at(0)).envs(env).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let (mut stderr, mut said) = (child.stderr.take().unwrap(), Vec::new());
     let port = loop {
