@@ -214,7 +214,7 @@ async fn download(
     }
 }
 
-/// Tells the process the size of our terminal whenever it changes, or is to be drawn anew.
+/// Tells the process the size of our terminal whenever that changes, or the screen is to be drawn anew.
 async fn follow_size(terminal: Option<Terminal>, mut resized: Signal, redraw: &Notify) -> Infallible {
     if let Some(terminal) = terminal {
         loop {

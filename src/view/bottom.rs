@@ -23,14 +23,17 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, above: O
     }
     let side = u16::from(area.width > 2);
     let mut area = Rect { x: area.x + side, width: area.width - 2 * side, ..area };
+    let shown = scene.model.screen.notice.as_ref().filter(|(entry, _)| !stands(scene, entry, details));
+    // Until the form is left, or somebody goes on in it.
+    let warns = matches!(scene.model.screen.dialogs.last(), Some(Dialog::TargetForm(_)))
+        && shown.is_some_and(|(entry, _)| entry.message == Message::FormUnsaved);
     // What stays wrong until somebody mends it stands on the right for as long.
-    if let Some((words, style)) = standing(scene) {
+    if let Some((words, style)) = standing(scene).filter(|_| !warns) {
         let alarm = [Span::styled(words, style)];
         let own = line_width(&alarm).min(area.width / 2);
         put_line(frame.buffer_mut(), area.right() - own, area.y, own, &alarm);
         area.width = area.width.saturating_sub(own + 2);
     }
-    let shown = scene.model.screen.notice.as_ref().filter(|(entry, _)| !stands(scene, entry, details));
     let notice = shown.map(|(entry, _)| {
         let (symbol, style) = level(scene, entry.level);
         [Span::styled(format!(" {symbol} "), style), Span::styled(format!("{} ", scene.text().entry(entry)), style)]
@@ -41,12 +44,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, above: O
     };
     // A question shows all keys that answer it. The browser of kinds and a form that is about to be left have nowhere
     // else to answer a key.
-    let warns = shown.is_some_and(|(entry, _)| entry.message == Message::FormUnsaved);
-    let first = match scene.model.screen.dialogs.last() {
-        Some(Dialog::Kinds(_)) => true,
-        Some(Dialog::TargetForm(_)) => warns,
-        _ => false,
-    };
+    let first = warns || matches!(scene.model.screen.dialogs.last(), Some(Dialog::Kinds(_)));
     let room = match (first, above.is_some() || scene.has_dialog()) {
         (true, _) => area.width.saturating_sub(line_width(&notice) + 2),
         (false, true) => area.width,

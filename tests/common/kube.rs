@@ -25,18 +25,18 @@ pub fn kubectl(args: &[&str]) -> String {
 }
 
 pub fn try_kubectl(args: &[&str]) -> Result<String, String> {
-    // It has no limit of its own.
+    // Each of its requests has a limit, but not what it waits for.
     let mut kubectl = Command::new("timeout");
     kubectl
         .args(["-k", "5", "300", "kubectl", "--kubeconfig"])
         .arg(kubeconfig())
         .args(["--context", "brow-admin"])
         .args(args);
-    let output = kubectl.output().expect("kubectl, from the package kubernetes-client");
+    let output = kubectl.output().expect("timeout, from the package coreutils");
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
-        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)))
     }
 }
 

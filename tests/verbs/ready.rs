@@ -37,6 +37,7 @@ fn without_the_right_to_forward_nothing_is_run() {
         // Nothing that comes by itself is waited for.
         let done = never_ready(&shell, target, "3m");
         assert!(done.err.contains("pods/portforward in namespace brow-dev (403)"), "{target}: {}", done.err);
+        assert!(!done.err.contains("Not ready after"), "{target}: {}", done.err);
         assert!(done.err.contains("kind: RoleBinding"), "with the Role that would allow it: {}", done.err);
     }
     let running = ["connect", "any", "--timeout", "3m"];

@@ -8,6 +8,8 @@ use brow_model::ShownQuestion;
 use brow_model::agent::{AgentMark, AgentOperation, ApprovalRequest, Grant, SessionId};
 use brow_model::dialog::{Dialog, Question};
 use brow_model::focus::Pane;
+use brow_model::form::TargetForm;
+use brow_model::log::{Entry, Level, Message};
 use brow_model::settings::{Colors, Language};
 use brow_model::text_field::Field;
 use brow_model::ttl::Ttl;
@@ -79,4 +81,19 @@ fn a_question_below_another_dialog_is_told_on_the_bottom_line() {
             assert!(!screen(others).contains(&waits));
         }
     }
+}
+
+#[test]
+fn a_form_warns_before_it_is_left_though_an_agent_waits() {
+    let mut model = busy();
+    let question = Question::Agent(Box::new(approval(false, AgentOperation::Connect { on_demand: false })));
+    model.screen.dialogs =
+        vec![Dialog::Confirm { question, button: 0 }, Dialog::TargetForm(Box::new(TargetForm::empty("dev")))];
+    let (message, [thing, detail, words]) = (Message::FormUnsaved, [const { String::new() }; 3]);
+    let entry = Entry { at: model.now, level: Level::Warning, message, thing, detail, words };
+    model.screen.notice = Some((entry, model.now + TimeDelta::seconds(6)));
+    let theme = Theme::named("dark", Colors::Truecolor).unwrap();
+    let (mut terminal, _) = themed(&model, 80, 24, &theme, &english());
+    let shown = lines(&mut terminal);
+    assert!(shown.contains("Esc close") && shown.contains("! Not saved: once more discards"), "{shown}");
 }

@@ -50,6 +50,7 @@ impl Model {
 
 impl Model {
     pub(crate) fn in_form(&mut self, mut form: Box<TargetForm>, input: Input, out: &mut Vec<Effect>) -> Option<Dialog> {
+        // The notice is the memory of the warning: once it is gone, or anything else was done, this warns again.
         let warned = self.screen.notice.take_if(|(entry, _)| entry.message == Message::FormUnsaved).is_some();
         if input == Input::Do(Command::Cancel) {
             if warned || !form.is_changed() {

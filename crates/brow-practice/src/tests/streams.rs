@@ -177,7 +177,7 @@ async fn a_log_is_followed_and_streams_end_with_their_pod() {
     practice.end().await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_shell_knows_a_size_that_was_sent_before_a_line() {
     let practice = Practice::start().await.unwrap();
     let client = client(&practice, "practice").await;
