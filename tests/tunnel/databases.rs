@@ -102,7 +102,7 @@ async fn a_dump_and_its_restore_are_the_same_byte_for_byte() {
 async fn a_tls_session_survives_what_goes_on_beside_it() {
     let stage = Stage::new().await;
     let postgres = Postgres::start().await;
-    // What comes and goes would leave other tests no room in the shared pod.
+    // A pod of its own: the 300 connections below would fill the relay that all tests share.
     let pod = format!("session-{}", std::process::id());
     let kube = stage.client().await;
     testpod::create(&kube, &pod).await;

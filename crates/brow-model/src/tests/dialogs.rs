@@ -345,7 +345,7 @@ fn a_form_that_was_changed_is_left_only_after_a_warning() {
     }
     press(&mut model, Command::Cancel);
     assert!(warns(&model) && form(&model).text(TargetField::Address) == url);
-    // Whoever goes on is warned again, and so is whoever comes back later.
+    // Another input cancels the warning, and so does time: Esc warns again.
     press(&mut model, Command::Next);
     press(&mut model, Command::Cancel);
     assert!(warns(&model));
